@@ -1,0 +1,5 @@
+include(GNUInstallDirs)
+if(TARGET halftone)
+  install(TARGETS halftone RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY include/halftone DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

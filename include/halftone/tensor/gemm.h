@@ -1,0 +1,27 @@
+// Matrix products: the only callers of the BLAS. Row-major; leading dimension = row stride.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "halftone/tensor/tensor.h"
+
+namespace halftone {
+
+enum class Transpose { no, yes };
+
+// C (m x n) = alpha op(A) op(B) + beta C, op(A) m x k, op(B) k x n; float or double.
+void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
+          int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
+void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double alpha, const double* a,
+          int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc);
+
+// c = op(a) op(b) + beta c for tensors of rank 2; shapes are checked.
+void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c);
+
+// The BLAS and the kernels it chose, for instance "OpenBLAS 0.3.21 SkylakeX".
+std::string blas_name();
+
+// Threads of the BLAS inside a parallel_for are one each: it never nests.
+
+}  // namespace halftone

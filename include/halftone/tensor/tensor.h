@@ -1,0 +1,111 @@
+// Tensor: contiguous, row-major numbers of one dtype on one device. Copies share the storage, as
+// handles do; clone() copies the numbers. No gradients here.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/base/error.h"
+#include "halftone/base/half.h"
+
+namespace halftone {
+
+enum class DType : uint8_t { f32, f64, f16, bf16, i32, i64, u8 };
+
+size_t dtype_bytes(DType dtype);
+const char* dtype_name(DType dtype);
+
+template <class T>
+struct dtype_of;
+template <> struct dtype_of<float> { static constexpr DType value = DType::f32; };
+template <> struct dtype_of<double> { static constexpr DType value = DType::f64; };
+template <> struct dtype_of<half_t> { static constexpr DType value = DType::f16; };
+template <> struct dtype_of<bf16_t> { static constexpr DType value = DType::bf16; };
+template <> struct dtype_of<int32_t> { static constexpr DType value = DType::i32; };
+template <> struct dtype_of<int64_t> { static constexpr DType value = DType::i64; };
+template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::u8; };
+
+using Shape = std::vector<int64_t>;
+
+int64_t numel(const Shape& shape);             // throws std::invalid_argument on overflow or < 0
+std::string shape_text(const Shape& shape);    // "[576, 1536]"
+
+class Tensor {
+ public:
+  Tensor() = default;                           // empty: no storage, numel() == 0
+
+  static Tensor uninitialized(Shape shape, DType dtype);
+  static Tensor zeros(Shape shape, DType dtype);
+  static Tensor full(Shape shape, DType dtype, double value);
+  // Numbers owned by somebody else (a mapped file); `owner` keeps them alive. Read-only by custom.
+  static Tensor view(std::shared_ptr<const void> owner, const void* data, Shape shape, DType dtype);
+  template <class T>
+  static Tensor of(Shape shape, const std::vector<T>& values);
+  static Tensor scalar(double value, DType dtype) { return full({}, dtype, value); }
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  int64_t rank() const { return static_cast<int64_t>(shape_.size()); }
+  int64_t dim(int64_t i) const;                 // negative counts from the end
+  int64_t numel() const { return numel_; }
+  DType dtype() const { return dtype_; }
+  size_t bytes() const { return static_cast<size_t>(numel_) * dtype_bytes(dtype_); }
+
+  // The numbers; throws std::invalid_argument when T is not the dtype.
+  template <class T>
+  T* data() {
+    expect(dtype_of<T>::value);
+    return static_cast<T*>(data_);
+  }
+  template <class T>
+  const T* data() const {
+    expect(dtype_of<T>::value);
+    return static_cast<const T*>(data_);
+  }
+  void* raw() { return data_; }
+  const void* raw() const { return data_; }
+
+  Tensor clone() const;
+  Tensor reshape(Shape shape) const;            // same storage
+  Tensor rows(int64_t begin, int64_t end) const;  // rows of the first dimension, same storage
+  Tensor to(DType dtype) const;                 // converts among f32, f64, f16, bf16; same dtype: *this
+  void fill(double value);
+  double item() const;                          // the number of a one-element f32 or f64 tensor
+
+ private:
+  void expect(DType dtype) const;
+
+  std::shared_ptr<const void> storage_;
+  void* data_ = nullptr;
+  Shape shape_;
+  int64_t numel_ = 0;
+  DType dtype_ = DType::f32;
+};
+
+template <class T>
+Tensor Tensor::of(Shape shape, const std::vector<T>& values) {
+  Tensor out = uninitialized(std::move(shape), dtype_of<T>::value);
+  require(out.numel() == static_cast<int64_t>(values.size()), "Tensor::of: {} values for shape {}",
+          values.size(), shape_text(out.shape()));
+  std::copy(values.begin(), values.end(), out.data<T>());
+  return out;
+}
+
+[[noreturn]] void throw_not_real(DType dtype, const char* what);
+
+// Runs body.template operator()<T>() with T = float or double; throws std::invalid_argument, naming
+// `what`, for any other dtype.
+template <class Body>
+decltype(auto) with_real(DType dtype, const char* what, const Body& body) {
+  switch (dtype) {
+    case DType::f32: return body.template operator()<float>();
+    case DType::f64: return body.template operator()<double>();
+    default: throw_not_real(dtype, what);
+  }
+}
+
+}  // namespace halftone
