@@ -48,6 +48,7 @@ class Tensor {
   static Tensor scalar(double value, DType dtype) { return full({}, dtype, value); }
 
   bool defined() const { return storage_ != nullptr; }
+  bool unique() const { return storage_.use_count() == 1; }  // no other handle on the storage
   const Shape& shape() const { return shape_; }
   int64_t rank() const { return static_cast<int64_t>(shape_.size()); }
   int64_t dim(int64_t i) const;                 // negative counts from the end

@@ -1,0 +1,109 @@
+// Reverse-mode differentiation on an eager tape: creation order is topological, backward() walks it
+// in reverse and frees what it has passed. What backward needs is the closure's capture list.
+//
+//   Tape tape;
+//   Var y = rms_norm(tape.constant(x), tape.param(gain), 1e-5);
+//   tape.backward(mse(y, target));              // gain.grad is filled
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/tensor/tensor.h"
+
+namespace halftone {
+
+// A gradient: zero until it is filled, so that the first contribution may write and others add.
+struct Grad {
+  Tensor tensor;
+  bool filled = false;
+
+  void clear() { filled = false; }  // keeps the storage
+};
+
+// A trainable tensor under its checkpoint name. Its gradient lives on between tapes and adds up over
+// micro-batches until the optimiser clears it.
+struct Param {
+  std::string name;
+  Tensor value;
+  Grad grad;
+  bool decay = true;  // weight decay applies (not to norm gains and biases)
+};
+
+class Tape;
+
+struct Node {
+  Tensor value;
+  Grad own;             // of variables made by ops
+  Grad* grad = &own;    // or a Param's
+  bool needs_grad = false;
+  Tape* tape = nullptr;
+};
+
+// A value in a computation; a handle, cheap to copy.
+class Var {
+ public:
+  Var() = default;
+  explicit Var(std::shared_ptr<Node> node) : node_(std::move(node)) {}
+
+  bool defined() const { return node_ != nullptr; }
+  const Tensor& value() const { return node_->value; }
+  const Shape& shape() const { return node_->value.shape(); }
+  int64_t dim(int64_t i) const { return node_->value.dim(i); }
+  DType dtype() const { return node_->value.dtype(); }
+  bool needs_grad() const { return node_ && node_->needs_grad; }
+  Tape& tape() const { return *node_->tape; }
+  const Grad& grad() const { return *node_->grad; }
+
+  // Where an op's backward adds: tensor = beta * tensor + contribution, beta 0 the first time. The
+  // tensor has the value's shape and dtype. One choke point with add_grad for all gradients.
+  struct Target {
+    Tensor tensor;
+    double beta;
+  };
+  Target grad_target() const;
+  // Adds a whole tensor, or takes its storage when it is the first; shape and dtype are checked.
+  void add_grad(const Tensor& dx) const;
+
+ private:
+  std::shared_ptr<Node> node_;
+};
+
+class Tape {
+ public:
+  enum class Mode { record, no_grad };
+  explicit Tape(Mode mode = Mode::record) : mode_(mode) {}
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  Var constant(Tensor value);   // no gradient
+  Var variable(Tensor value);   // a leaf whose gradient is read with grad()
+  Var param(Param& param);      // a leaf whose gradient is the Param's
+
+  // Gradients of a one-element `loss` (times `seed`) into all leaves; the tape is empty afterwards.
+  void backward(const Var& loss, double seed = 1.0);
+
+  bool recording() const { return mode_ == Mode::record; }
+  size_t size() const { return records_.size(); }
+
+  // For ops: wraps `value`; when an input needs a gradient, `backward(dy)` will be called once with
+  // the output's gradient and must add to the inputs' gradients.
+  using Backward = std::function<void(const Tensor& dy)>;
+  Var record(const char* op, std::initializer_list<Var> inputs, Tensor value, Backward backward);
+
+ private:
+  struct Record {
+    const char* op;
+    std::shared_ptr<Node> output;
+    Backward backward;
+  };
+  std::shared_ptr<Node> make(Tensor value, bool needs_grad);
+
+  Mode mode_;
+  std::vector<Record> records_;
+};
+
+}  // namespace halftone

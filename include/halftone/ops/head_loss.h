@@ -1,0 +1,39 @@
+// The language-model head and its losses as one op, chunked over tokens: the logits of student and
+// teacher exist for one chunk of tokens at a time, so memory does not grow with T x V.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "halftone/autograd/tape.h"
+#include "halftone/ops/logit_losses.h"
+
+namespace halftone {
+
+struct HeadLossSettings {
+  double kl_weight = 1;
+  double kl_temperature = 1;
+  double label_weight = 0;
+  int64_t chunk_tokens = 128;
+};
+
+struct HeadTeacher {
+  Tensor hidden;  // N x C_teacher, after the final norm
+  Tensor weight;  // V x C_teacher; F16 is widened block by block
+};
+
+struct HeadLoss {
+  Var loss;         // kl_weight * kl + label_weight * labels
+  double kl = 0;    // mean a token, times temperature^2; 0 without a teacher
+  double labels = 0;  // mean cross entropy of the counted targets; 0 without targets
+};
+
+// x (N x C) after the final norm, weight W (V x C): logits = x W^T. Equal to linear() followed by
+// kl_divergence() and cross_entropy() within 1e-6 relative, for any chunk.
+// The gradients are made in the forward pass, while the logits are there (dx += dlogits W,
+// dW += dlogits^T x), and held until backward: N x C and V x C numbers. Without gradients needed
+// only the losses are computed.
+HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
+                   const std::vector<int32_t>* targets, const HeadLossSettings& settings);
+
+}  // namespace halftone

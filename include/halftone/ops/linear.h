@@ -1,0 +1,19 @@
+// The dense linear map.
+#pragma once
+
+#include "halftone/autograd/tape.h"
+
+namespace halftone {
+
+// y (N x O) = x (N x I) W^T + bias, W (O x I), bias (O) or undefined.
+// dx += dy W, dW += dy^T x, dbias += sum_n dy. Saves x and W.
+// A weight in F16 is allowed where it needs no gradient: it is widened block by block.
+Var linear(const Var& x, const Var& weight, const Var& bias = {});
+
+// out (n x o, row stride ldo) = x (n x i) W^T for W in x's dtype or F16; the product without a tape.
+void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out);
+
+// db (C) = beta db + column sums of dy (N x C).
+void add_column_sums(const Tensor& dy, Tensor& db, double beta);
+
+}  // namespace halftone

@@ -1,0 +1,43 @@
+// One row of logits at a time: the arithmetic that logit_losses, head_loss and the evaluators share.
+// All are for use inside simd().
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "halftone/ops/math.h"
+
+namespace halftone {
+
+// log sum_v exp(x_v / tau), without overflow.
+template <class T>
+HT_INLINE inline T log_sum_exp(int64_t v, const T* x, T inverse_tau) {
+  T largest = -std::numeric_limits<T>::infinity();
+#pragma omp simd reduction(max : largest)
+  for (int64_t j = 0; j < v; ++j) largest = x[j] > largest ? x[j] : largest;
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < v; ++j) sum += fast_exp((x[j] - largest) * inverse_tau);
+  return largest * inverse_tau + std::log(sum);
+}
+
+// sum_v p_v (log p_v - log q_v) for log p = t/tau - lse_t, log q = x/tau - lse_x.
+template <class T>
+HT_INLINE inline T kl_row(int64_t v, const T* x, const T* t, T lse_x, T lse_t, T inverse_tau) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < v; ++j)
+    sum += fast_exp(t[j] * inverse_tau - lse_t) * ((t[j] - x[j]) * inverse_tau);
+  return sum + lse_x - lse_t;
+}
+
+// d_v = k (q_v - p_v); d may be x.
+template <class T>
+HT_INLINE inline void kl_row_gradient(int64_t v, const T* x, const T* t, T lse_x, T lse_t, T inverse_tau,
+                                      T k, T* d) {
+#pragma omp simd
+  for (int64_t j = 0; j < v; ++j)
+    d[j] = k * (fast_exp(x[j] * inverse_tau - lse_x) - fast_exp(t[j] * inverse_tau - lse_t));
+}
+
+}  // namespace halftone

@@ -1,0 +1,31 @@
+// The OneBit layer (Xu et al., 2024, arXiv 2402.11295, equations 2 and 5): a sign matrix between two
+// value vectors, and a layer normalisation behind it.
+#pragma once
+
+#include "halftone/autograd/tape.h"
+
+namespace halftone {
+
+// The straight-through factor ste(W) that stands for d sign(W) / dW.
+enum class Ste {
+  tanh,      // 1.001 - tanh(W)^2, the released code; never 0
+  identity,  // 1
+  clipped,   // 1 where |W| <= 1, else 0
+};
+
+struct OneBitOptions {
+  bool post_layer_norm = true;  // false: z = y, weights can be folded
+  Ste ste = Ste::tanh;
+  double eps = 1e-5;            // of the layer normalisation
+};
+
+// x (N x I), latent W (O x I), g = in_scale (I), h = out_scale (O), bias (O) or undefined:
+//   u = x o g;  p = u S^T, S = sign(W), sign(0) = +1;  y = p o h;  z = LN(y);  out = z + bias.
+// Backward for G = dout, r = 1/sqrt(var + eps):
+//   dbias = sum_n G;  dy = r (G - mean(G) - z mean(G o z));  dh = sum_n dy o p;  dp = dy o h;
+//   du = dp S;  dx = du o g;  dg = sum_n du o x;  dW = (dp^T u) o ste(W).
+// Saves x, W, p and two numbers a row; u, S and z are made again.
+Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale,
+                  const Var& bias, const OneBitOptions& options);
+
+}  // namespace halftone

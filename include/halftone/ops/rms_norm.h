@@ -1,0 +1,13 @@
+// Root-mean-square normalisation (Zhang and Sennrich, 2019).
+#pragma once
+
+#include "halftone/autograd/tape.h"
+
+namespace halftone {
+
+// y_nc = gain_c x_nc s_n, s_n = (mean_c x_nc^2 + eps)^(-1/2); x (N x C), gain (C).
+// dgain_c += sum_n dy_nc x_nc s_n
+// dx_nc += s_n (gain_c dy_nc - x_nc s_n^2 mean_c(gain dy x)).  Saves x and s.
+Var rms_norm(const Var& x, const Var& gain, double eps);
+
+}  // namespace halftone

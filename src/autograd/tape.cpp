@@ -1,0 +1,95 @@
+#include "halftone/autograd/tape.h"
+
+#include "halftone/base/threads.h"
+
+namespace halftone {
+namespace {
+
+void check_gradient(const Tensor& value, const Tensor& dx) {
+  require(dx.shape() == value.shape() && dx.dtype() == value.dtype(),
+          "gradient: {} {} for a value {} {}", dtype_name(dx.dtype()), shape_text(dx.shape()),
+          dtype_name(value.dtype()), shape_text(value.shape()));
+}
+
+}  // namespace
+
+Var::Target Var::grad_target() const {
+  Grad& grad = *node_->grad;
+  if (!grad.tensor.defined())
+    grad.tensor = Tensor::uninitialized(node_->value.shape(), node_->value.dtype());
+  check_gradient(node_->value, grad.tensor);
+  if (grad.filled && !grad.tensor.unique()) grad.tensor = grad.tensor.clone();
+  const double beta = grad.filled ? 1.0 : 0.0;
+  grad.filled = true;
+  return {grad.tensor, beta};
+}
+
+void Var::add_grad(const Tensor& dx) const {
+  check_gradient(node_->value, dx);
+  Grad& grad = *node_->grad;
+  if (!grad.filled) {
+    grad.tensor = dx;
+    grad.filled = true;
+    return;
+  }
+  // The storage may be shared with another variable's gradient (a sum gives dy to both its terms).
+  Tensor sum = grad.tensor.unique() ? grad.tensor : Tensor::uninitialized(dx.shape(), dx.dtype());
+  with_real(dx.dtype(), "gradient", [&]<class T>() {
+    T* out = sum.data<T>();
+    const T* a = grad.tensor.data<T>();
+    const T* b = dx.data<T>();
+    parallel_for(dx.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = a[i] + b[i];
+    });
+  });
+  grad.tensor = sum;
+}
+
+std::shared_ptr<Node> Tape::make(Tensor value, bool needs_grad) {
+  auto node = std::make_shared<Node>();
+  node->value = std::move(value);
+  node->needs_grad = needs_grad && recording();
+  node->tape = this;
+  return node;
+}
+
+Var Tape::constant(Tensor value) {
+  return Var(make(std::move(value), false));
+}
+
+Var Tape::variable(Tensor value) {
+  return Var(make(std::move(value), true));
+}
+
+Var Tape::param(Param& param) {
+  std::shared_ptr<Node> node = make(param.value, true);
+  node->grad = &param.grad;
+  return Var(std::move(node));
+}
+
+Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value, Backward backward) {
+  bool needs_grad = false;
+  for (const Var& input : inputs) {
+    if (!input.defined()) continue;
+    require(&input.tape() == this, "{}: its inputs are on different tapes", op);
+    needs_grad |= input.needs_grad();
+  }
+  std::shared_ptr<Node> node = make(std::move(value), needs_grad);
+  if (node->needs_grad) records_.push_back({op, node, std::move(backward)});
+  return Var(std::move(node));
+}
+
+void Tape::backward(const Var& loss, double seed) {
+  require(loss.value().numel() == 1, "backward: the loss has shape {}, expected one element",
+          shape_text(loss.shape()));
+  require(loss.needs_grad(), "backward: the loss depends on nothing that needs a gradient");
+  loss.add_grad(Tensor::full(loss.shape(), loss.dtype(), seed));
+  while (!records_.empty()) {
+    Record record = std::move(records_.back());
+    records_.pop_back();
+    if (record.output->own.filled) record.backward(record.output->own.tensor);
+    record.output->own = {};
+  }
+}
+
+}  // namespace halftone

@@ -1,0 +1,190 @@
+#include "halftone/ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "halftone/base/threads.h"
+#include "halftone/ops/math.h"
+#include "halftone/tensor/gemm.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kQueries = 64;  // queries a tile
+
+// Rows `first` .. of one head of a (B*T x heads*D) matrix, and its row stride.
+template <class T>
+struct HeadRows {
+  T* data;
+  int64_t stride;
+};
+
+template <class T>
+HeadRows<T> head_rows(T* data, int64_t batch, int64_t length, int64_t heads, int64_t dim, int64_t head) {
+  return {data + batch * length * heads * dim + head * dim, heads * dim};
+}
+
+// probabilities (rows x visible) = softmax of the tile's scores in place; row r sees
+// first_visible + r of the keys. Returns each row's log-sum-exp.
+template <class T>
+void softmax_rows(int64_t rows, int64_t keys, int64_t first_visible, T scale, T* scores, T* lse) {
+  simd([&]() HT_INLINE {
+    for (int64_t r = 0; r < rows; ++r) {
+      T* row = scores + r * keys;
+      const int64_t visible = first_visible + r;
+      T largest = -std::numeric_limits<T>::infinity();
+#pragma omp simd reduction(max : largest)
+      for (int64_t j = 0; j < visible; ++j) largest = row[j] > largest ? row[j] : largest;
+      T sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t j = 0; j < visible; ++j) {
+        row[j] = fast_exp((row[j] - largest) * scale);
+        sum += row[j];
+      }
+      const T inverse = T(1) / sum;
+      for (int64_t j = 0; j < visible; ++j) row[j] *= inverse;
+      for (int64_t j = visible; j < keys; ++j) row[j] = 0;
+      lse[r] = largest * scale + std::log(sum);
+    }
+  });
+}
+
+template <class T>
+void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out, T* lse) {
+  const int64_t tiles = (s.query_length + kQueries - 1) / kQueries;
+  const T scale = T(1) / std::sqrt(static_cast<T>(s.head_dim));
+  parallel_for(s.batch * s.heads * tiles, 1, [&](int64_t task, int64_t) {
+    // The last tiles see the most keys: hand them out first.
+    const int64_t tile = tiles - 1 - task / (s.batch * s.heads);
+    const int64_t b = task % (s.batch * s.heads) / s.heads, h = task % s.heads;
+    const int64_t first = tile * kQueries, rows = std::min(kQueries, s.query_length - first);
+    const int64_t visible = s.key_length - s.query_length + first + 1, keys = visible + rows - 1;
+    const int64_t g = h / (s.heads / s.key_value_heads);
+    const auto qh = head_rows(q, b, s.query_length, s.heads, s.head_dim, h);
+    const auto kh = head_rows(k, b, s.key_length, s.key_value_heads, s.head_dim, g);
+    const auto vh = head_rows(v, b, s.key_length, s.key_value_heads, s.head_dim, g);
+    const auto oh = head_rows(out, b, s.query_length, s.heads, s.head_dim, h);
+    Tensor tile_scores = Tensor::uninitialized({rows, keys}, dtype_of<T>::value);
+    T* scores = tile_scores.template data<T>();
+    gemm(Transpose::no, Transpose::yes, rows, keys, s.head_dim, T(1), qh.data + first * qh.stride,
+         qh.stride, kh.data, kh.stride, T(0), scores, keys);
+    softmax_rows(rows, keys, visible, scale, scores, lse + (b * s.heads + h) * s.query_length + first);
+    gemm(Transpose::no, Transpose::no, rows, s.head_dim, keys, T(1), scores, keys, vh.data, vh.stride,
+         T(0), oh.data + first * oh.stride, oh.stride);
+  });
+}
+
+// Gradients of one query head: dq in place, dk and dv into this head's own (Tk x D) buffers.
+template <class T>
+void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, const T* k, const T* v,
+                   const T* out, const T* dout, const T* lse, T* dq, T* dk, T* dv) {
+  const int64_t d = s.head_dim, g = h / (s.heads / s.key_value_heads);
+  const auto qh = head_rows(q, b, s.query_length, s.heads, d, h);
+  const auto kh = head_rows(k, b, s.key_length, s.key_value_heads, d, g);
+  const auto vh = head_rows(v, b, s.key_length, s.key_value_heads, d, g);
+  const auto oh = head_rows(out, b, s.query_length, s.heads, d, h);
+  const auto doh = head_rows(dout, b, s.query_length, s.heads, d, h);
+  const auto dqh = head_rows(dq, b, s.query_length, s.heads, d, h);
+  const T scale = T(1) / std::sqrt(static_cast<T>(d));
+  const T* row_lse = lse + (b * s.heads + h) * s.query_length;
+  Tensor p_tile = Tensor::uninitialized({kQueries, s.key_length}, dtype_of<T>::value);
+  Tensor dp_tile = Tensor::uninitialized({kQueries, s.key_length}, dtype_of<T>::value);
+  T *p = p_tile.template data<T>(), *dp = dp_tile.template data<T>();
+  std::fill_n(dk, s.key_length * d, T(0));
+  std::fill_n(dv, s.key_length * d, T(0));
+  for (int64_t first = 0; first < s.query_length; first += kQueries) {
+    const int64_t rows = std::min(kQueries, s.query_length - first);
+    const int64_t visible = s.key_length - s.query_length + first + 1, keys = visible + rows - 1;
+    const T* q_rows = qh.data + first * qh.stride;
+    const T* do_rows = doh.data + first * doh.stride;
+    const T* o_rows = oh.data + first * oh.stride;
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, scale, q_rows, qh.stride, kh.data, kh.stride, T(0), p, keys);
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), do_rows, doh.stride, vh.data, vh.stride, T(0), dp, keys);
+    simd([&]() HT_INLINE {
+      for (int64_t r = 0; r < rows; ++r) {
+        T dot = 0;
+#pragma omp simd reduction(+ : dot)
+        for (int64_t j = 0; j < d; ++j) dot += do_rows[r * doh.stride + j] * o_rows[r * oh.stride + j];
+        T *pr = p + r * keys, *dpr = dp + r * keys;
+        const T l = row_lse[first + r];
+        for (int64_t j = 0; j < visible + r; ++j) {
+          pr[j] = fast_exp(pr[j] - l);
+          dpr[j] = pr[j] * (dpr[j] - dot);
+        }
+        for (int64_t j = visible + r; j < keys; ++j) pr[j] = dpr[j] = 0;
+      }
+    });
+    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1), dv, d);
+    gemm(Transpose::yes, Transpose::no, keys, d, rows, scale, dp, keys, q_rows, qh.stride, T(1), dk, d);
+    gemm(Transpose::no, Transpose::no, rows, d, keys, scale, dp, keys, kh.data, kh.stride, T(0),
+         dqh.data + first * dqh.stride, dqh.stride);
+  }
+}
+
+// dx (B*Tk x G*D) = sums, in order, of the query heads of each group; parts are (B*H x Tk x D).
+template <class T>
+void sum_groups(const AttentionShape& s, const T* parts, T* dx) {
+  const int64_t d = s.head_dim, per_group = s.heads / s.key_value_heads;
+  parallel_for(s.batch * s.key_length, 32, [&](int64_t begin, int64_t end) {
+    simd([&]() HT_INLINE {
+      for (int64_t row = begin; row < end; ++row) {
+        const int64_t b = row / s.key_length, t = row % s.key_length;
+        for (int64_t h = 0; h < s.heads; ++h) {
+          const T* part = parts + ((b * s.heads + h) * s.key_length + t) * d;
+          T* out = dx + (row * s.key_value_heads + h / per_group) * d;
+          if (h % per_group == 0)
+            for (int64_t j = 0; j < d; ++j) out[j] = part[j];
+          else
+            for (int64_t j = 0; j < d; ++j) out[j] += part[j];
+        }
+      }
+    });
+  });
+}
+
+template <class T>
+void attention_backward(const AttentionShape& s, const T* q, const T* k, const T* v, const T* out,
+                        const T* dout, const T* lse, T* dq, T* dk, T* dv) {
+  const int64_t head_numbers = s.key_length * s.head_dim;
+  Tensor dk_heads = Tensor::uninitialized({s.batch * s.heads, head_numbers}, dtype_of<T>::value);
+  Tensor dv_heads = Tensor::uninitialized({s.batch * s.heads, head_numbers}, dtype_of<T>::value);
+  T *dk_parts = dk_heads.template data<T>(), *dv_parts = dv_heads.template data<T>();
+  parallel_for(s.batch * s.heads, 1, [&](int64_t task, int64_t) {
+    head_backward(s, task / s.heads, task % s.heads, q, k, v, out, dout, lse, dq,
+                  dk_parts + task * head_numbers, dv_parts + task * head_numbers);
+  });
+  sum_groups(s, dk_parts, dk);
+  sum_groups(s, dv_parts, dv);
+}
+
+}  // namespace
+
+Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s) {
+  require(s.key_value_heads > 0 && s.heads % s.key_value_heads == 0, "attention: {} heads, {} key-value heads",
+          s.heads, s.key_value_heads);
+  require(s.key_length >= s.query_length, "attention: {} queries, {} keys", s.query_length, s.key_length);
+  const Shape q_shape{s.batch * s.query_length, s.heads * s.head_dim};
+  const Shape k_shape{s.batch * s.key_length, s.key_value_heads * s.head_dim};
+  require(q.shape() == q_shape && k.shape() == k_shape && v.shape() == k_shape,
+          "attention: q {}, k {}, v {}, expected {} and {}", shape_text(q.shape()), shape_text(k.shape()),
+          shape_text(v.shape()), shape_text(q_shape), shape_text(k_shape));
+  Tensor out = Tensor::uninitialized(q_shape, q.dtype());
+  Tensor lse = Tensor::uninitialized({s.batch * s.heads, s.query_length}, q.dtype());
+  with_real(q.dtype(), "attention", [&]<class T>() {
+    attention_forward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(), out.data<T>(), lse.data<T>());
+  });
+  return q.tape().record("attention", {q, k, v}, out, [=](const Tensor& dout) {
+    Tensor dq = Tensor::uninitialized(q_shape, dout.dtype());
+    Tensor dk = Tensor::uninitialized(k_shape, dout.dtype()), dv = Tensor::uninitialized(k_shape, dout.dtype());
+    with_real(dout.dtype(), "attention", [&]<class T>() {
+      attention_backward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(), out.data<T>(),
+                         dout.data<T>(), lse.data<T>(), dq.data<T>(), dk.data<T>(), dv.data<T>());
+    });
+    if (q.needs_grad()) q.add_grad(dq);
+    if (k.needs_grad()) k.add_grad(dk);
+    if (v.needs_grad()) v.add_grad(dv);
+  });
+}
+
+}  // namespace halftone

@@ -1,0 +1,152 @@
+#include "halftone/ops/head_loss.h"
+
+#include <algorithm>
+
+#include "halftone/base/threads.h"
+#include "halftone/ops/linear.h"
+#include "halftone/ops/logit_rows.h"
+#include "halftone/tensor/gemm.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kRows = 4;
+
+// What one row's losses are weighted by in the mean.
+template <class T>
+struct Weights {
+  T inverse_tau, kl_gradient, label_gradient;
+};
+
+struct Sums {
+  double kl = 0, labels = 0;
+};
+
+// Losses of `rows` rows; the logits x become their gradient when it is wanted. t and targets may be null.
+template <class T>
+Sums chunk_losses(int64_t rows, int64_t v, T* x, const T* t, const int32_t* targets, const Weights<T>& w,
+                  bool gradient) {
+  std::vector<Sums> parts((rows + kRows - 1) / kRows);
+  parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
+    Sums& part = parts[begin / kRows];
+    simd([&]() HT_INLINE {
+      for (int64_t i = begin; i < end; ++i) {
+        T* xi = x + i * v;
+        const bool labelled = targets && targets[i] != kIgnoredTarget;
+        const T lse_label = labelled ? log_sum_exp(v, xi, T(1)) : T(0);
+        const T at_target = labelled ? xi[targets[i]] : T(0);
+        if (labelled) part.labels += static_cast<double>(lse_label - at_target);
+        const T label_k = labelled ? w.label_gradient : T(0);
+        if (t) {
+          const T* ti = t + i * v;
+          const T lse_x = log_sum_exp(v, xi, w.inverse_tau), lse_t = log_sum_exp(v, ti, w.inverse_tau);
+          part.kl += static_cast<double>(kl_row(v, xi, ti, lse_x, lse_t, w.inverse_tau));
+          if (!gradient) continue;
+          if (label_k != T(0)) {
+            for (int64_t j = 0; j < v; ++j)
+              xi[j] = w.kl_gradient * (fast_exp(xi[j] * w.inverse_tau - lse_x) -
+                                       fast_exp(ti[j] * w.inverse_tau - lse_t)) +
+                      label_k * fast_exp(xi[j] - lse_label);
+          } else {
+            kl_row_gradient(v, xi, ti, lse_x, lse_t, w.inverse_tau, w.kl_gradient, xi);
+          }
+        } else if (gradient) {
+          for (int64_t j = 0; j < v; ++j) xi[j] = label_k * fast_exp(xi[j] - lse_label);
+        }
+        if (gradient && labelled) xi[targets[i]] -= label_k;
+      }
+    });
+  });
+  Sums sums;
+  for (const Sums& part : parts) {
+    sums.kl += part.kl;
+    sums.labels += part.labels;
+  }
+  return sums;
+}
+
+void check(const Var& x, const Var& weight, const HeadTeacher* teacher, const std::vector<int32_t>* targets,
+           const HeadLossSettings& s) {
+  require(x.value().rank() == 2 && weight.value().rank() == 2 && x.dim(1) == weight.dim(1),
+          "head_loss: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
+  require(!teacher || (teacher->hidden.dim(0) == x.dim(0) && teacher->weight.dim(0) == weight.dim(0) &&
+                       teacher->hidden.dim(1) == teacher->weight.dim(1)),
+          "head_loss: the teacher's shapes do not fit");
+  require(!targets || static_cast<int64_t>(targets->size()) == x.dim(0), "head_loss: {} targets for {} rows",
+          targets ? targets->size() : 0, x.dim(0));
+  if (targets)
+    for (int32_t t : *targets)
+      require(t == kIgnoredTarget || (t >= 0 && t < weight.dim(0)), "head_loss: target {}, vocabulary {}", t, weight.dim(0));
+  require(s.chunk_tokens > 0 && s.kl_temperature > 0, "head_loss: chunk {}, temperature {}", s.chunk_tokens, s.kl_temperature);
+}
+
+}  // namespace
+
+HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
+                   const std::vector<int32_t>* targets, const HeadLossSettings& s) {
+  check(x, weight, teacher, targets, s);
+  const int64_t n = x.dim(0), v = weight.dim(0), chunk = std::min(s.chunk_tokens, n);
+  const DType dtype = x.dtype();
+  int64_t counted = 0;
+  if (targets)
+    for (int32_t t : *targets) counted += t != kIgnoredTarget;
+  const double per_row = 1.0 / static_cast<double>(n), per_label = counted ? 1.0 / static_cast<double>(counted) : 0.0;
+  const double tau = s.kl_temperature;
+  const bool need_x = x.needs_grad(), need_w = weight.needs_grad();
+
+  Tensor dx, dw;
+  if (need_x) dx = Tensor::uninitialized(x.shape(), dtype);
+  if (need_w) dw = Tensor::uninitialized(weight.shape(), dtype);
+  Tensor student_logits = Tensor::uninitialized({chunk, v}, dtype), teacher_logits;
+  if (teacher) teacher_logits = Tensor::uninitialized({chunk, v}, dtype);
+  Sums sums;
+  for (int64_t begin = 0; begin < n; begin += chunk) {
+    const int64_t rows = std::min(chunk, n - begin);
+    const Tensor x_rows = x.value().rows(begin, begin + rows);
+    Tensor logits = student_logits.rows(0, rows), teacher_rows;
+    multiply_weight(x_rows, weight.value(), logits);
+    if (teacher) {
+      teacher_rows = teacher_logits.rows(0, rows);
+      multiply_weight(teacher->hidden.rows(begin, begin + rows), teacher->weight, teacher_rows);
+    }
+    with_real(dtype, "head_loss", [&]<class T>() {
+      const Weights<T> w{static_cast<T>(1 / tau), static_cast<T>(s.kl_weight * tau * per_row),
+                         static_cast<T>(s.label_weight * per_label)};
+      const Sums part = chunk_losses<T>(rows, v, logits.data<T>(), teacher ? teacher_rows.data<T>() : nullptr,
+                                        targets ? targets->data() + begin : nullptr, w, need_x || need_w);
+      sums.kl += part.kl;
+      sums.labels += part.labels;
+    });
+    if (need_x) {
+      Tensor dx_rows = dx.rows(begin, begin + rows);
+      gemm(Transpose::no, Transpose::no, logits, weight.value().to(dtype), 0, dx_rows);
+    }
+    if (need_w) gemm(Transpose::yes, Transpose::no, logits, x_rows, begin == 0 ? 0 : 1, dw);
+  }
+
+  HeadLoss out;
+  out.kl = teacher ? sums.kl * tau * tau * per_row : 0;
+  out.labels = sums.labels * per_label;
+  const double loss = s.kl_weight * out.kl + s.label_weight * out.labels;
+  out.loss = x.tape().record("head_loss", {x, weight}, Tensor::scalar(loss, dtype),
+                             [x, weight, dx, dw](const Tensor& dy) {
+                               // Usually dy = 1; another factor scales what the forward pass made.
+                               const auto add = [&](const Var& input, Tensor gradient) {
+                                 if (dy.item() != 1.0) {
+                                   with_real(gradient.dtype(), "head_loss", [&]<class T>() {
+                                     T* g = gradient.data<T>();
+                                     const T k = static_cast<T>(dy.item());
+                                     parallel_for(gradient.numel(), 1 << 14, [&](int64_t b, int64_t e) {
+                                       for (int64_t i = b; i < e; ++i) g[i] *= k;
+                                     });
+                                   });
+                                 }
+                                 input.add_grad(gradient);
+                               };
+                               if (x.needs_grad()) add(x, dx);
+                               if (weight.needs_grad()) add(weight, dw);
+                             });
+  return out;
+}
+
+}  // namespace halftone

@@ -1,0 +1,83 @@
+#include "halftone/ops/linear.h"
+
+#include <algorithm>
+
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
+#include "halftone/tensor/gemm.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kWidenedRows = 1024;  // rows of an F16 weight in float at a time
+
+template <class T>
+void add_bias(int64_t n, int64_t o, const T* bias, T* y) {
+  parallel_for(n, 16, [&](int64_t begin, int64_t end) {
+    simd([&]() HT_INLINE {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t j = 0; j < o; ++j) y[i * o + j] += bias[j];
+    });
+  });
+}
+
+}  // namespace
+
+void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out) {
+  if (weight.dtype() != DType::f16) return gemm(Transpose::no, Transpose::yes, x, weight, 0, out);
+  const int64_t n = x.dim(0), k = x.dim(1), o = weight.dim(0);
+  Tensor widened = Tensor::uninitialized({std::min(kWidenedRows, o), k}, DType::f32);
+  for (int64_t row = 0; row < o; row += kWidenedRows) {
+    const int64_t rows = std::min(kWidenedRows, o - row);
+    half_to_float(weight.data<half_t>() + row * k, widened.data<float>(), rows * k);
+    gemm(Transpose::no, Transpose::yes, n, rows, k, 1.0f, x.data<float>(), k, widened.data<float>(), k,
+         0.0f, out.data<float>() + row, o);
+  }
+}
+
+void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
+  with_real(dy.dtype(), "add_column_sums", [&]<class T>() {
+    const int64_t n = dy.dim(0), c = dy.dim(1);
+    const T* in = dy.data<T>();
+    T* out = db.data<T>();
+    parallel_for(c, 256, [&](int64_t begin, int64_t end) {
+      if (beta == 0) std::fill(out + begin, out + end, T(0));
+      simd([&]() HT_INLINE {
+        for (int64_t i = 0; i < n; ++i)
+          for (int64_t j = begin; j < end; ++j) out[j] += in[i * c + j];
+      });
+    });
+  });
+}
+
+Var linear(const Var& x, const Var& weight, const Var& bias) {
+  require(x.value().rank() == 2 && weight.value().rank() == 2 && x.dim(1) == weight.dim(1),
+          "linear: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
+  require(weight.dtype() == x.dtype() || (weight.dtype() == DType::f16 && !weight.needs_grad()),
+          "linear: x {}, weight {}", dtype_name(x.dtype()), dtype_name(weight.dtype()));
+  Tensor y = Tensor::uninitialized({x.dim(0), weight.dim(0)}, x.dtype());
+  multiply_weight(x.value(), weight.value(), y);
+  if (bias.defined()) {
+    require(bias.shape() == Shape{weight.dim(0)}, "linear: bias {}, weight {}", shape_text(bias.shape()),
+            shape_text(weight.shape()));
+    with_real(x.dtype(), "linear", [&]<class T>() {
+      add_bias(y.dim(0), y.dim(1), bias.value().data<T>(), y.data<T>());
+    });
+  }
+  return x.tape().record("linear", {x, weight, bias}, y, [x, weight, bias](const Tensor& dy) {
+    if (x.needs_grad()) {
+      auto [dx, beta] = x.grad_target();
+      gemm(Transpose::no, Transpose::no, dy, weight.value().to(dy.dtype()), beta, dx);
+    }
+    if (weight.needs_grad()) {
+      auto [dw, beta] = weight.grad_target();
+      gemm(Transpose::yes, Transpose::no, dy, x.value(), beta, dw);
+    }
+    if (bias.needs_grad()) {
+      auto [db, beta] = bias.grad_target();
+      add_column_sums(dy, db, beta);
+    }
+  });
+}
+
+}  // namespace halftone
