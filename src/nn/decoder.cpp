@@ -1,0 +1,103 @@
+#include "halftone/nn/decoder.h"
+
+#include <algorithm>
+
+#include "halftone/ops/attention.h"
+#include "halftone/ops/elementwise.h"
+#include "halftone/ops/embedding.h"
+#include "halftone/ops/rms_norm.h"
+#include "halftone/ops/swiglu.h"
+
+namespace halftone {
+namespace {
+
+// Appends rows (B*T x width) at `position` of (B x capacity x width); returns the filled part
+// (B*(position+T) x width).
+Tensor append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position, int64_t capacity) {
+  const int64_t length = rows.dim(0) / batch, width = rows.dim(1), filled = position + length;
+  Tensor out = Tensor::uninitialized({batch * filled, width}, rows.dtype());
+  for (int64_t b = 0; b < batch; ++b) {
+    float* row = store.data<float>() + b * capacity * width;
+    std::copy_n(rows.data<float>() + b * length * width, length * width, row + position * width);
+    std::copy_n(row, filled * width, out.data<float>() + b * filled * width);
+  }
+  return out;
+}
+
+}  // namespace
+
+void Block::visit(const ParamVisitor& visitor) {
+  visitor(input_norm);
+  for (LinearLike* linear : {q.get(), k.get(), v.get(), o.get()}) linear->visit(visitor);
+  visitor(post_attention_norm);
+  for (LinearLike* linear : {gate.get(), up.get(), down.get()}) linear->visit(visitor);
+}
+
+void Decoder::visit(const ParamVisitor& visitor) {
+  visitor(embedding);
+  for (Block& b : blocks) b.visit(visitor);
+  visitor(final_norm);
+  if (head.value.defined()) visitor(head);
+}
+
+const RotaryTable& Decoder::rotary_table(int64_t positions, DType dtype) {
+  if (!table_.cos.defined() || table_.cos.dim(0) < positions || table_.cos.dtype() != dtype)
+    table_ = make_rotary_table((positions + 255) / 256 * 256, shape.inverse_frequencies, dtype);
+  return table_;
+}
+
+Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids) {
+  return halftone::embedding(ids, tape.param(embedding));
+}
+
+Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache) {
+  const int64_t length = x.dim(0) / batch, first = cache ? cache->position : 0;
+  const RotaryTable& table = rotary_table(first + length, x.dtype());
+  const Var q = rotary(b.q->forward(tape, x), table, shape.num_attention_heads, length, first);
+  Var k = rotary(b.k->forward(tape, x), table, shape.num_key_value_heads, length, first);
+  Var v = b.v->forward(tape, x);
+  if (cache) {
+    require(first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}", first + length, cache->capacity);
+    KeyValues& kv = cache->blocks[index];
+    k = tape.constant(append(kv.keys, k.value(), batch, first, cache->capacity));
+    v = tape.constant(append(kv.values, v.value(), batch, first, cache->capacity));
+  }
+  const Var mixed = attention(q, k, v, {.batch = batch, .query_length = length, .key_length = first + length,
+                                        .heads = shape.num_attention_heads,
+                                        .key_value_heads = shape.num_key_value_heads, .head_dim = shape.head_dim});
+  return b.o->forward(tape, mixed);
+}
+
+Var Decoder::block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache) {
+  Block& b = blocks[index];
+  const Var attended = add(x, attend(tape, b, rms_norm(x, tape.param(b.input_norm), shape.rms_norm_eps), batch, index, cache));
+  const Var normed = rms_norm(attended, tape.param(b.post_attention_norm), shape.rms_norm_eps);
+  const Var gated = swiglu(b.gate->forward(tape, normed), b.up->forward(tape, normed));
+  return add(attended, b.down->forward(tape, gated));
+}
+
+Var Decoder::normalise(Tape& tape, const Var& x) {
+  return rms_norm(x, tape.param(final_norm), shape.rms_norm_eps);
+}
+
+Var Decoder::head_weight(Tape& tape) {
+  return tape.param(head.value.defined() ? head : embedding);
+}
+
+Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch, KeyValueCache* cache) {
+  require(batch > 0 && ids.size() % static_cast<size_t>(batch) == 0, "Decoder: {} ids in {} sequences", ids.size(), batch);
+  Var x = embed(tape, ids);
+  for (size_t i = 0; i < blocks.size(); ++i) x = block(tape, i, x, batch, cache);
+  if (cache) cache->position += static_cast<int64_t>(ids.size()) / batch;
+  return normalise(tape, x);
+}
+
+KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
+  KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
+  const Shape size{batch, capacity, shape.num_key_value_heads * shape.head_dim};
+  for (size_t i = 0; i < blocks.size(); ++i)
+    cache.blocks.push_back({Tensor::uninitialized(size, DType::f32), Tensor::uninitialized(size, DType::f32)});
+  return cache;
+}
+
+}  // namespace halftone
