@@ -1,0 +1,28 @@
+// Files that are either the old one or the whole new one, whatever happens in between.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace halftone {
+
+// Calls write(temporary_path) with "<path>.tmp.<pid>" in the directory of `path`; the callback
+// creates, fills and closes that file. Then fsync(file), rename over `path`, fsync(directory).
+// When anything throws before the rename, the temporary is unlinked and the old file is untouched.
+// Throws Error(io) naming the path and the cause; what the callback throws passes through.
+void write_file_durably(const std::string& path,
+                        const std::function<void(const std::string& temporary_path)>& write);
+
+void write_text_durably(const std::string& path, std::string_view contents);
+
+// Throws Error(io) "<path>: cannot <action>: <text of error_number>".
+[[noreturn]] void throw_io(const std::string& path, std::string_view action, int error_number);
+
+// The steps of the calls above. A test replaces io_step_hook() to stop a process, or throw, at one.
+enum class IoStep { open, write, close, verify, sync_file, rename, sync_directory };
+using IoStepHook = void (*)(IoStep step);
+IoStepHook& io_step_hook();  // nullptr: no hook
+void io_step(IoStep step);   // called before the step is carried out
+
+}  // namespace halftone

@@ -1,0 +1,96 @@
+#include "halftone/io/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "halftone/base/error.h"
+
+namespace halftone {
+namespace {
+
+// A descriptor that is closed on every way out.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int close() { return ::close(std::exchange(fd_, -1)); }
+
+ private:
+  int fd_;
+};
+
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void sync_path(const std::string& path, int flags, const std::string& reported) {
+  Descriptor file(::open(path.c_str(), flags | O_CLOEXEC));
+  if (file.get() < 0) throw_io(reported, "open to flush", errno);
+  // A failed fsync is final: the kernel may have dropped the dirty pages, a second one would lie.
+  if (::fsync(file.get()) != 0) throw_io(reported, "flush to disk", errno);
+}
+
+}  // namespace
+
+void throw_io(const std::string& path, std::string_view action, int error_number) {
+  throw_error(ErrorKind::io, "{}: cannot {}: {}", path, action,
+              std::generic_category().message(error_number));
+}
+
+IoStepHook& io_step_hook() {
+  static IoStepHook hook = nullptr;
+  return hook;
+}
+
+void io_step(IoStep step) {
+  if (io_step_hook()) io_step_hook()(step);
+}
+
+void write_file_durably(const std::string& path,
+                        const std::function<void(const std::string&)>& write) {
+  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+  try {
+    io_step(IoStep::open);
+    write(temporary);
+    io_step(IoStep::sync_file);
+    sync_path(temporary, O_RDONLY | O_NOFOLLOW, path);
+    io_step(IoStep::rename);
+    if (std::rename(temporary.c_str(), path.c_str()) != 0) throw_io(path, "replace", errno);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  io_step(IoStep::sync_directory);
+  const std::string directory = directory_of(path);
+  sync_path(directory, O_RDONLY | O_DIRECTORY, directory);
+}
+
+void write_text_durably(const std::string& path, std::string_view contents) {
+  write_file_durably(path, [&](const std::string& temporary) {
+    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
+    if (file.get() < 0) throw_io(path, "create", errno);
+    while (!contents.empty()) {
+      io_step(IoStep::write);
+      const ssize_t done = ::write(file.get(), contents.data(), contents.size());
+      if (done < 0 && errno == EINTR) continue;
+      if (done < 0) throw_io(path, "write", errno);
+      contents.remove_prefix(static_cast<size_t>(done));
+    }
+    io_step(IoStep::close);
+    if (file.close() != 0) throw_io(path, "close", errno);
+  });
+}
+
+}  // namespace halftone
