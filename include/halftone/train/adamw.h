@@ -1,0 +1,30 @@
+// AdamW (Loshchilov and Hutter, 2019).
+#pragma once
+
+#include <vector>
+
+#include "halftone/autograd/tape.h"
+
+namespace halftone {
+
+struct AdamWSettings {
+  double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.01;
+};
+
+// First and second moments of one parameter.
+struct Moments {
+  Tensor m, v;
+};
+
+// Step number `step` (from 1) on one parameter with gradient `scale` * grad:
+//   g = scale grad;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
+//   w <- (1 - lr wd) w - lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
+// No decay where param.decay is false. A gradient that was never filled counts as zero.
+// Returns how many entries changed their sign (sign(0) = +1).
+int64_t adamw_step(Param& param, Moments& moments, int64_t step, double learning_rate, double scale,
+                   const AdamWSettings& settings);
+
+// sum of squares over all filled gradients, in double, in a fixed order; NaN or infinite if one is.
+double squared_gradient_norm(const std::vector<Param*>& params);
+
+}  // namespace halftone
