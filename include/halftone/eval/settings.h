@@ -1,0 +1,32 @@
+// Section [eval] of a recipe: how perplexity is measured.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "halftone/base/settings.h"
+
+namespace halftone {
+
+enum class Protocol {
+  hf,        // windows of `context` tokens side by side, all tokens but the first scored
+  llamacpp,  // as llama.cpp's perplexity: the second half of each window scored
+};
+
+// How rows of a text become one string.
+enum class Join {
+  none,      // the file as it is
+  wikitext,  // as the WikiText data set is joined in the field's scripts
+};
+
+struct EvalSettings {
+  std::string text;  // empty: no evaluation
+  int64_t context = 2048;
+  Protocol protocol = Protocol::hf;
+  int64_t max_windows = 0;  // 0: all
+  Join join = Join::none;
+};
+
+void fields(FieldVisitor& v, EvalSettings& s);
+
+}  // namespace halftone

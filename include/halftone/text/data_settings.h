@@ -1,0 +1,34 @@
+// Section [data] of a recipe: the text that a run learns from.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "halftone/base/settings.h"
+
+namespace halftone {
+
+// Text drawn from the teacher itself (LLM-QAT, Liu et al., 2023, arXiv 2305.17888): a random first
+// token, the next `greedy_prefix` tokens by argmax, the others sampled.
+struct GenerateSettings {
+  int64_t sequences = 0;  // of max_seq_length tokens
+  int64_t top_k = 50;     // 0: all tokens
+  double temperature = 1.0;
+  // Sequence i takes entry i mod size as the number of its greedy tokens.
+  std::vector<int64_t> greedy_prefix = {3, 5};
+  int64_t seed = 0;
+  int64_t batch_size = 32;
+};
+
+struct DataSettings {
+  std::vector<std::string> train;  // .txt, .txt.gz or .tok
+  int64_t max_seq_length = 512;    // tokens
+  bool generate_present = false;
+  GenerateSettings generate;
+};
+
+void fields(FieldVisitor& v, GenerateSettings& s);
+void fields(FieldVisitor& v, DataSettings& s);
+
+}  // namespace halftone
