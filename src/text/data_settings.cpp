@@ -6,8 +6,8 @@ void fields(FieldVisitor& v, GenerateSettings& s) {
   v.field("sequences", s.sequences, {1, int64_t{1} << 32}, "sequences drawn from the teacher");
   v.field("top_k", s.top_k, {0, int64_t{1} << 24}, "sample among the k likeliest tokens; 0 = all");
   v.field("temperature", s.temperature, {1e-3, 100}, "of the sampling");
-  v.field("greedy_prefix", s.greedy_prefix, {0, int64_t{1} << 24},
-          "numbers of greedy tokens after the first; the sequences take them in turn");
+  v.field("greedy_prefix", s.greedy_prefix, {1, int64_t{1} << 24},
+          "least and greatest number of tokens before sampling starts");
   v.field("seed", s.seed, {}, "of the sampling");
   v.field("batch_size", s.batch_size, {1, int64_t{1} << 20}, "sequences drawn at a time");
 }

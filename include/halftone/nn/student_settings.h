@@ -3,6 +3,7 @@
 
 #include "halftone/base/settings.h"
 #include "halftone/ops/onebit_linear.h"
+#include "halftone/quant/svid.h"
 
 namespace halftone {
 
@@ -10,17 +11,6 @@ namespace halftone {
 enum class LatentInit {
   magnitude,  // proportional to the teacher's weights
   sign,       // the signs alone, all of one magnitude
-};
-
-// The rank-one approximation |W| ~ h g^T.
-enum class SvidMethod { svd, nmf };
-
-// How its singular value is shared between g (in_scale) and h (out_scale).
-enum class SvidSplit {
-  balanced,  // rms(g) = rms(h)
-  nmf,       // as scikit-learn's NMF leaves it: mean(h) = 0.80, mean(g) = 1.25 sqrt(mean |W|)
-  out,       // all of it in h
-  in,        // all of it in g
 };
 
 struct StudentSettings {
