@@ -1,0 +1,35 @@
+// The losses of one micro-batch: OneBit's distillation (arXiv 2402.11295, section 3.3; methods 7.4),
+// or plain next-token training where there is no teacher.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "halftone/nn/decoder.h"
+#include "halftone/train/settings.h"
+
+namespace halftone {
+
+struct LossTerms {
+  double total = 0;
+  double kl = 0;      // mean a token, times temperature^2
+  double hidden = 0;  // summed over the block inputs
+  double labels = 0;  // mean cross entropy a predicted token
+};
+
+struct BatchLoss {
+  Var loss;  // one element, to go backward from
+  LossTerms terms;
+};
+
+// loss = kl * KL(teacher || student) + hidden * sum_i distance(t_i, s_i) + labels * CE, where t_i and
+// s_i are the inputs of block i (i = 0: the embeddings). The two models go layer by layer side by
+// side, so that one hidden state of the teacher is held at a time. teacher == nullptr: labels only.
+// ids: `batch` sequences of equal length.
+BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher, const std::vector<int32_t>& ids,
+                     int64_t batch, const LossSettings& settings);
+
+// The token behind each token; kIgnoredTarget at the end of every sequence.
+std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch);
+
+}  // namespace halftone

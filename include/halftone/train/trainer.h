@@ -1,0 +1,79 @@
+// The trainer: one loop for distillation and for pretraining.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "halftone/nn/decoder.h"
+#include "halftone/text/batches.h"
+#include "halftone/train/adamw.h"
+#include "halftone/train/distillation.h"
+#include "halftone/train/settings.h"
+
+namespace halftone {
+
+// One optimiser step as it is logged.
+struct StepReport {
+  int64_t step = 0;            // steps done, this one included
+  int64_t tokens = 0;          // seen so far
+  LossTerms loss;              // mean over the micro-batches
+  double learning_rate = 0;
+  double grad_norm = 0;        // before clipping
+  double sign_flip_rate = 0;   // share of latent weights whose sign changed
+  double seconds = 0;          // of this step
+  bool skipped = false;        // the loss or the gradient was not finite; no update was made
+};
+
+// All that the next step depends on besides the parameters and moments.
+struct TrainerState {
+  int64_t step = 0;
+  int64_t tokens = 0;
+  Cursor cursor;
+  std::deque<int64_t> skipped;  // steps skipped among the last kSkipWindow
+};
+
+inline constexpr int64_t kSkipWindow = 1000;
+inline constexpr int64_t kMostSkippedInARow = 5;
+inline constexpr int64_t kMostSkippedInWindow = 10;
+
+class Trainer {
+ public:
+  // `teacher` may be null (labels only). References must outlive the trainer.
+  Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
+          const TrainSettings& settings, int64_t max_steps);
+
+  bool done() const { return state_.step >= max_steps_; }
+  // One optimiser step. Throws Error(numerical) after too many steps that were not finite.
+  StepReport step();
+
+  const TrainerState& state() const { return state_; }
+  // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared storage.
+  std::map<std::string, Tensor> tensors() const;
+  // Copies numbers in; throws Error(checkpoint) naming what is missing, extra or of another shape.
+  void restore(const std::map<std::string, Tensor>& tensors, const TrainerState& state);
+
+ private:
+  void accumulate(StepReport& report);
+  void update(StepReport& report);
+  void count_skip();
+
+  Decoder& student_;
+  Decoder* teacher_;
+  Batches& batches_;
+  LossSettings loss_;
+  TrainSettings settings_;
+  int64_t max_steps_;
+  std::vector<Param*> params_;
+  std::vector<Moments> moments_;
+  std::vector<char> is_latent_;
+  TrainerState state_;
+};
+
+// Steps of a run: max_steps, or num_train_epochs over `sequences` sequences, rounded up.
+int64_t planned_steps(const TrainSettings& settings, int64_t sequences);
+
+}  // namespace halftone

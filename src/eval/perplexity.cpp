@@ -1,0 +1,112 @@
+#include "halftone/eval/perplexity.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "halftone/base/threads.h"
+#include "halftone/ops/linear.h"
+#include "halftone/ops/logit_rows.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kChunk = 128;  // tokens whose logits exist at a time
+
+struct Sums {
+  double nll = 0, teacher_nll = 0, kl = 0, agree = 0;
+};
+
+struct Hidden {
+  Tensor states;  // after the final norm
+  Tensor head;
+};
+
+Hidden hidden_of(Decoder& model, const std::vector<int32_t>& window) {
+  Tape tape(Tape::Mode::no_grad);
+  const Var hidden = model.hidden(tape, window, 1);
+  return {hidden.value(), model.head_weight(tape).value()};
+}
+
+int64_t argmax(int64_t v, const float* x) {
+  return std::max_element(x, x + v) - x;
+}
+
+// Sums over predictions of window[first + 1 ..] from the hidden states at first .. end - 2.
+Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t>& window, int64_t first) {
+  const int64_t v = model.head.dim(0), last = static_cast<int64_t>(window.size()) - 1;
+  Tensor logits = Tensor::uninitialized({kChunk, v}, DType::f32), teacher_logits;
+  if (teacher) teacher_logits = Tensor::uninitialized({kChunk, v}, DType::f32);
+  Sums total;
+  for (int64_t begin = first; begin < last; begin += kChunk) {
+    const int64_t rows = std::min(kChunk, last - begin);
+    Tensor x = logits.rows(0, rows), t;
+    multiply_weight(model.states.rows(begin, begin + rows), model.head, x);
+    if (teacher) {
+      t = teacher_logits.rows(0, rows);
+      multiply_weight(teacher->states.rows(begin, begin + rows), teacher->head, t);
+    }
+    const float* xs = x.data<float>();
+    const float* ts = teacher ? t.data<float>() : nullptr;
+    std::vector<Sums> parts(rows);
+    parallel_for(rows, 4, [&](int64_t from, int64_t to) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = from; i < to; ++i) {
+          const int32_t next = window[begin + i + 1];
+          const float lse = log_sum_exp(v, xs + i * v, 1.0f);
+          parts[i].nll = static_cast<double>(lse - xs[i * v + next]);
+          if (!ts) continue;
+          const float lse_t = log_sum_exp(v, ts + i * v, 1.0f);
+          parts[i].teacher_nll = static_cast<double>(lse_t - ts[i * v + next]);
+          parts[i].kl = static_cast<double>(kl_row(v, xs + i * v, ts + i * v, lse, lse_t, 1.0f));
+        }
+      });
+      if (ts)
+        for (int64_t i = from; i < to; ++i) parts[i].agree = argmax(v, xs + i * v) == argmax(v, ts + i * v);
+    });
+    for (const Sums& part : parts) {
+      total.nll += part.nll;
+      total.teacher_nll += part.teacher_nll;
+      total.kl += part.kl;
+      total.agree += part.agree;
+    }
+  }
+  return total;
+}
+
+}  // namespace
+
+Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens, const EvalSettings& s,
+                    int32_t window_bos, const EvalProgress& progress) {
+  int64_t windows = static_cast<int64_t>(tokens.size()) / s.context;
+  if (windows == 0)
+    throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least eval.context = {} expected", tokens.size(), s.context);
+  if (s.max_windows > 0) windows = std::min(windows, s.max_windows);
+  const bool llamacpp = s.protocol == Protocol::llamacpp;
+  const int64_t first = llamacpp ? s.context / 2 : 0;
+  const int64_t each = s.context - 1 - first;
+  Sums total;
+  for (int64_t k = 0; k < windows; ++k) {
+    std::vector<int32_t> window(tokens.begin() + k * s.context, tokens.begin() + (k + 1) * s.context);
+    if (llamacpp && window_bos >= 0) window[0] = window_bos;
+    const Hidden own = hidden_of(model, window);
+    Hidden other;
+    if (teacher) other = hidden_of(*teacher, window);
+    const Sums sums = score(own, teacher ? &other : nullptr, window, first);
+    total.nll += sums.nll;
+    total.teacher_nll += sums.teacher_nll;
+    total.kl += sums.kl;
+    total.agree += sums.agree;
+    if (progress) progress(k + 1, windows, std::exp(total.nll / static_cast<double>((k + 1) * each)));
+  }
+  // Windows are equally long, so the mean of the windows' means is the mean over all predictions.
+  const double count = static_cast<double>(windows * each);
+  Evaluation out{.perplexity = std::exp(total.nll / count), .windows = windows, .predictions = windows * each};
+  if (teacher) {
+    out.teacher_perplexity = std::exp(total.teacher_nll / count);
+    out.kl = total.kl / count;
+    out.top1 = total.agree / count;
+  }
+  return out;
+}
+
+}  // namespace halftone
