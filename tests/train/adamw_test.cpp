@@ -1,0 +1,73 @@
+#include "halftone/train/adamw.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "halftone/base/rng.h"
+#include "halftone/train/schedule.h"
+
+namespace halftone {
+namespace {
+
+TEST(AdamW, FollowsTheFormulasWrittenOut) {
+  const int64_t n = 1000;
+  Param param{.name = "w", .value = Tensor::uninitialized({n}, DType::f32), .grad = {}};
+  param.grad.tensor = Tensor::uninitialized({n}, DType::f32);
+  Moments moments{Tensor::zeros({n}, DType::f32), Tensor::zeros({n}, DType::f32)};
+  std::vector<double> w(n), m(n), v(n);
+  Rng rng(1, RngStream::test);
+  for (int64_t i = 0; i < n; ++i) param.value.data<float>()[i] = static_cast<float>(w[i] = static_cast<float>(0.01 * rng.normal()));
+  const double lr = 0.01, scale = 0.5;
+  const AdamWSettings s;
+  for (int step = 1; step <= 5; ++step) {
+    int64_t expected_flips = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const float grad = static_cast<float>(rng.normal());
+      param.grad.tensor.data<float>()[i] = grad;
+      const double g = scale * grad, before = w[i];
+      m[i] = s.beta1 * m[i] + (1 - s.beta1) * g;
+      v[i] = s.beta2 * v[i] + (1 - s.beta2) * g * g;
+      w[i] = (1 - lr * s.weight_decay) * w[i] -
+             lr * (m[i] / (1 - std::pow(s.beta1, step))) / (std::sqrt(v[i] / (1 - std::pow(s.beta2, step))) + s.epsilon);
+      expected_flips += (before >= 0) != (w[i] >= 0);
+    }
+    param.grad.filled = true;
+    EXPECT_NEAR(static_cast<double>(adamw_step(param, moments, step, lr, scale, s)), static_cast<double>(expected_flips), 1);
+  }
+  for (int64_t i = 0; i < n; ++i) EXPECT_NEAR(param.value.data<float>()[i], w[i], 2e-6);
+}
+
+TEST(AdamW, NormGainsDoNotDecay) {
+  Param gain{.name = "norm", .value = Tensor::full({1}, DType::f32, 1), .grad = {}, .decay = false};
+  Moments moments{Tensor::zeros({1}, DType::f32), Tensor::zeros({1}, DType::f32)};
+  adamw_step(gain, moments, 1, 0.1, 1, {.weight_decay = 0.5});
+  EXPECT_EQ(gain.value.item(), 1);
+  gain.decay = true;
+  adamw_step(gain, moments, 2, 0.1, 1, {.weight_decay = 0.5});
+  EXPECT_NEAR(gain.value.item(), 0.95, 1e-6);
+}
+
+TEST(GradientNorm, SeesANan) {
+  Param param{.name = "w", .value = Tensor::zeros({3}, DType::f32), .grad = {Tensor::full({3}, DType::f32, 2), true}};
+  EXPECT_EQ(squared_gradient_norm({&param}), 12);
+  param.grad.tensor.data<float>()[1] = std::nanf("");
+  EXPECT_TRUE(std::isnan(squared_gradient_norm({&param})));
+}
+
+TEST(Schedule, WarmsUpAndComesDownAsHuggingFaceDoes) {
+  TrainSettings s{.learning_rate = 1, .warmup_steps = 10};
+  s.lr_scheduler_type = LrScheduler::cosine;
+  EXPECT_EQ(learning_rate_at(0, 110, s), 0);
+  EXPECT_NEAR(learning_rate_at(5, 110, s), 0.5, 1e-12);
+  EXPECT_NEAR(learning_rate_at(10, 110, s), 1, 1e-12);
+  EXPECT_NEAR(learning_rate_at(60, 110, s), 0.5, 1e-12);
+  EXPECT_NEAR(learning_rate_at(110, 110, s), 0, 1e-12);
+  s.lr_scheduler_type = LrScheduler::linear;
+  EXPECT_NEAR(learning_rate_at(35, 110, s), 0.75, 1e-12);
+  s.lr_scheduler_type = LrScheduler::constant;
+  EXPECT_EQ(learning_rate_at(109, 110, s), 1);
+}
+
+}  // namespace
+}  // namespace halftone
