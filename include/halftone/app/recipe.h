@@ -1,0 +1,72 @@
+// A recipe: one TOML file that says everything about one run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "halftone/base/settings.h"
+#include "halftone/eval/settings.h"
+#include "halftone/nn/student_settings.h"
+#include "halftone/text/data_settings.h"
+#include "halftone/train/settings.h"
+
+namespace halftone {
+
+enum class Method {
+  none,      // the teacher itself, evaluated
+  pretrain,  // a full-precision model from scratch
+  onebit,    // a OneBit student distilled from the teacher
+};
+
+struct RunSettings {
+  std::string name;  // of the run directory, output_dir/name
+  Method method = Method::none;
+  std::string output_dir = "runs";
+  int64_t seed = 0;
+  std::string device = "cpu";
+  int64_t threads = 0;  // 0: all
+};
+
+struct TeacherSettings {
+  // A model; for pretrain, an HF directory whose config.json and tokenizer the new model takes.
+  std::string model;
+};
+
+struct Recipe {
+  RunSettings run;
+  TeacherSettings teacher;
+  DataSettings data;
+  StudentSettings student;
+  LossSettings loss;
+  TrainSettings train;
+  EvalSettings eval;
+};
+
+void fields(FieldVisitor& v, RunSettings& s);
+void fields(FieldVisitor& v, TeacherSettings& s);
+
+// The recipe in the file at `path`, then the overrides "section.key=value", in their order. A value
+// is TOML; what is no TOML value is a string as it stands.
+// Paths come back absolute. One written in the file is relative to the file; one of an override, or
+// a default, to the working directory.
+// Throws one Error(recipe) that holds every fault, a line each, as
+//   FILE:LINE: section.key: what was found, what is expected
+// ("--set: ..." for an override), with the nearest known key for an unknown one.
+Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides = {});
+
+// The effective recipe, every default written out; read_recipe gives the same recipe back.
+std::string write_recipe(const Recipe& recipe);
+
+std::string recipe_sha256(const Recipe& recipe);  // of write_recipe's text
+
+// "section.key: VALUE -> VALUE" for each field in which the recipes differ.
+std::vector<std::string> recipe_differences(const Recipe& from, const Recipe& to);
+
+// Every key with its default, range and meaning.
+std::string recipe_help();
+
+std::string method_name(Method method);
+
+}  // namespace halftone

@@ -1,0 +1,253 @@
+#include "halftone/app/recipe.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+
+#include "halftone/base/error.h"
+#include "recipe_sections.h"
+
+namespace halftone {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool is_file(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+bool is_directory(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+// The name becomes one path component inside output_dir and must stay one.
+bool is_run_name(std::string_view name) {
+  if (name.empty() || name.size() > 200 || name[0] == '.') return false;
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return c > 0x20 && c != 0x7f && c != '/' && c != '\\';
+  });
+}
+
+void check_teacher(const Recipe& r, RecipeReport& report) {
+  const std::string& model = r.teacher.model;
+  if (model.empty()) {
+    report.rule(true, {"teacher.model"}, "missing, the path of a model expected");
+    return;
+  }
+  if (r.run.method != Method::pretrain) {
+    report.rule(!exists(model), {"teacher.model", "run.method"},
+                fmt::format("found {}, which does not exist", toml_string(model)));
+    return;
+  }
+  const bool whole = is_directory(model) && is_file(model + "/config.json") &&
+                     (is_file(model + "/tokenizer.json") || is_file(model + "/tokenizer.model"));
+  report.rule(!whole, {"teacher.model", "run.method"},
+              fmt::format("found {}, pretrain expects a directory with config.json and "
+                          "tokenizer.json or tokenizer.model", toml_string(model)));
+}
+
+void check_data(const Recipe& r, RecipeReport& report) {
+  for (const std::string& path : r.data.train)
+    if (!is_file(path))
+      report.add("data.train",
+                 fmt::format("found {}, {}", toml_string(path),
+                             exists(path) ? "a file expected" : "which does not exist"));
+  const GenerateSettings& g = r.data.generate;
+  if (r.data.generate_present) {
+    report.rule(g.sequences < 1, {"data.generate.sequences"},
+                "missing, the number of sequences to draw expected");
+    const bool range = g.greedy_prefix.size() == 2 && g.greedy_prefix[0] <= g.greedy_prefix[1] &&
+                       g.greedy_prefix[1] <= r.data.max_seq_length;
+    report.rule(!range, {"data.generate.greedy_prefix", "data.max_seq_length"},
+                fmt::format("found [{}], [least, greatest] up to data.max_seq_length = {} expected",
+                            fmt::join(g.greedy_prefix, ", "), r.data.max_seq_length));
+  }
+  if (r.run.method == Method::pretrain) {
+    report.rule(r.data.train.empty(), {"data.train", "run.method"},
+                "missing, pretrain expects text to learn from");
+    report.rule(r.data.generate_present, {"data.generate", "run.method"},
+                "found a table, but pretrain has no teacher to draw text from");
+  } else if (r.run.method == Method::onebit) {
+    report.rule(r.data.train.empty() && !r.data.generate_present,
+                {"data.train", "data.generate", "run.method"},
+                "missing, text to learn from or data.generate expected");
+  }
+}
+
+void check_training(const Recipe& r, RecipeReport& report) {
+  const TrainSettings& t = r.train;
+  report.rule(t.max_steps == 0 && t.num_train_epochs == 0,
+              {"train.max_steps", "train.num_train_epochs", "run.method"},
+              "missing, train.max_steps or train.num_train_epochs above 0 expected");
+  report.rule(t.max_steps > 0 && t.num_train_epochs > 0,
+              {"train.num_train_epochs", "train.max_steps", "run.method"},
+              fmt::format("found {} beside train.max_steps = {}, only one of the two expected",
+                          number_text(t.num_train_epochs), t.max_steps));
+  report.rule(t.max_steps > 0 && t.warmup_steps > t.max_steps,
+              {"train.warmup_steps", "train.max_steps", "run.method"},
+              fmt::format("found {}, at most train.max_steps = {} expected", t.warmup_steps,
+                          t.max_steps));
+  report.rule(r.run.method == Method::onebit && r.loss.kl == 0 && r.loss.hidden == 0 &&
+                  r.loss.labels == 0,
+              {"loss.kl", "loss.hidden", "loss.labels", "run.method"},
+              "found 0 for loss.kl, loss.hidden and loss.labels, one above 0 expected");
+}
+
+}  // namespace
+
+void fields(FieldVisitor& v, RunSettings& s) {
+  v.field("name", s.name, "name of the run and of its directory; required");
+  choice(v, "method", s.method,
+         {{"none", Method::none}, {"pretrain", Method::pretrain}, {"onebit", Method::onebit}},
+         "how the model is made; required");
+  v.path("output_dir", s.output_dir, "where the run directory is made");
+  v.field("seed", s.seed, {}, "of every random number of the run");
+  v.field("device", s.device, "cpu");
+  v.field("threads", s.threads, {0, 4096}, "0 = every core");
+}
+
+void fields(FieldVisitor& v, TeacherSettings& s) {
+  v.path("model", s.model, "the teacher: an HF directory, a .gguf, a run directory or a checkpoint");
+}
+
+void for_each_section(
+    Recipe& r, const std::function<void(std::string_view,
+                                        const std::function<void(FieldVisitor&)>&)>& visit) {
+  visit("run", [&](FieldVisitor& v) { fields(v, r.run); });
+  visit("teacher", [&](FieldVisitor& v) { fields(v, r.teacher); });
+  visit("data", [&](FieldVisitor& v) { fields(v, r.data); });
+  visit("student", [&](FieldVisitor& v) { fields(v, r.student); });
+  visit("loss", [&](FieldVisitor& v) { fields(v, r.loss); });
+  visit("train", [&](FieldVisitor& v) { fields(v, r.train); });
+  visit("eval", [&](FieldVisitor& v) { fields(v, r.eval); });
+}
+
+std::string method_name(Method method) {
+  switch (method) {
+    case Method::none: return "none";
+    case Method::pretrain: return "pretrain";
+    case Method::onebit: return "onebit";
+  }
+  return "";
+}
+
+std::string RecipeReport::place(std::string key) const {
+  for (;;) {
+    const auto found = places_.find(key);
+    if (found != places_.end()) return found->second;
+    const size_t dot = key.rfind('.');
+    if (dot == std::string::npos) return file_;
+    key.resize(dot);
+  }
+}
+
+void RecipeReport::add(const std::string& key, const std::string& text) {
+  faulty_.insert(key);
+  lines_.push_back(fmt::format("{}: {}: {}", place(key), key, text));
+}
+
+void RecipeReport::rule(bool broken, std::initializer_list<const char*> keys,
+                        const std::string& text) {
+  for (const char* key : keys)
+    if (faulty_.count(key)) return;
+  if (broken) add(*keys.begin(), text);
+}
+
+void RecipeReport::throw_if_any() const {
+  if (!lines_.empty()) throw Error(ErrorKind::recipe, fmt::format("{}", fmt::join(lines_, "\n")));
+}
+
+void check_rules(const Recipe& r, RecipeReport& report) {
+  report.rule(!report.given("run.name"), {"run.name"}, "missing, a name for the run expected");
+  report.rule(!is_run_name(r.run.name), {"run.name"},
+              fmt::format("found {}, one file name without spaces or a dot in front expected",
+                          toml_string(r.run.name)));
+  report.rule(!report.given("run.method"), {"run.method"},
+              "missing, one of none, pretrain, onebit expected");
+  report.rule(r.run.device != "cpu", {"run.device"},
+              fmt::format("found {}, \"cpu\" expected: no other device in this version",
+                          toml_string(r.run.device)));
+  report.rule(r.run.output_dir.empty(), {"run.output_dir"}, "found \"\", a directory expected");
+  check_teacher(r, report);
+  check_data(r, report);
+  if (r.run.method != Method::none) check_training(r, report);
+  report.rule(r.run.method == Method::none && r.eval.text.empty(), {"eval.text", "run.method"},
+              "missing, the method none only evaluates and expects a text");
+  report.rule(!r.eval.text.empty() && !is_file(r.eval.text), {"eval.text"},
+              fmt::format("found {}, {}", toml_string(r.eval.text),
+                          exists(r.eval.text) ? "a file expected" : "which does not exist"));
+}
+
+int too_deep_at_line(std::string_view text, int most) {
+  int line = 1, depth = 0, dots = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"' || c == '\'') {
+      const std::string fence(3, c);
+      const bool block = text.substr(i, 3) == fence;
+      i += block ? 3 : 1;
+      for (; i < text.size(); ++i) {
+        if (text[i] == '\n') {
+          ++line;
+          if (!block) break;  // not closed: the parser stops here
+        }
+        if (c == '"' && text[i] == '\\') ++i;
+        else if (block ? text.substr(i, 3) == fence : text[i] == c) break;
+      }
+      if (!block || i >= text.size()) continue;
+      // A block may end in up to two quotes of its own.
+      i += 2;
+      for (int extra = 0; extra < 2 && i + 1 < text.size() && text[i + 1] == c; ++extra) ++i;
+      continue;
+    }
+    if (c == '#') {
+      while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
+    } else if (c == '\n') {
+      ++line;
+      dots = 0;
+    } else if (c == '[' || c == '{') {
+      ++depth;
+      dots = 0;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    } else if (c == ',' || c == '=') {
+      dots = 0;
+    } else if (c == '.') {
+      ++dots;
+    }
+    if (depth > most || dots >= most) return line;
+  }
+  return 0;
+}
+
+std::string suggestion(std::string_view found, const std::vector<std::string>& known) {
+  size_t best = std::max<size_t>(2, found.size() / 3) + 1;
+  std::string nearest;
+  for (const std::string& name : known) {
+    // Levenshtein's distance, one row at a time.
+    std::vector<size_t> row(name.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 0; i < found.size(); ++i) {
+      size_t diagonal = row[0];
+      row[0] = i + 1;
+      for (size_t j = 0; j < name.size(); ++j) {
+        const size_t cost = std::min({row[j + 1] + 1, row[j] + 1, diagonal + (found[i] != name[j])});
+        diagonal = std::exchange(row[j + 1], cost);
+      }
+    }
+    if (row.back() < best && row.back() < name.size()) {
+      best = row.back();
+      nearest = name;
+    }
+  }
+  return nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest);
+}
+
+}  // namespace halftone

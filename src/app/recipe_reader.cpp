@@ -1,0 +1,374 @@
+// The only caller of toml++. Its 3.3.0 recurses as deep as the text nests, hence the limits here.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <sstream>
+#include <toml++/toml.h>
+
+#include "halftone/app/recipe.h"
+#include "halftone/base/error.h"
+#include "recipe_sections.h"
+
+namespace halftone {
+namespace {
+
+constexpr off_t kMostBytes = 1 << 20;
+constexpr int kMostNesting = 32;
+
+// Methods of the field that other versions have.
+constexpr std::string_view kLaterMethods[] = {"rtn", "xnor", "gptq",  "billm",
+                                              "arb", "arb-x", "arb-rc"};
+
+std::string read_text(const std::string& path) {
+  // Not blocking: a FIFO under this name must not hang the program.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) throw_error(ErrorKind::recipe, "{}: cannot be read: {}", path, std::strerror(errno));
+  struct Closer {
+    int fd;
+    ~Closer() { ::close(fd); }
+  } closer{fd};
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+    throw_error(ErrorKind::recipe, "{}: found {}, a recipe file expected", path,
+                S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
+  if (status.st_size > kMostBytes)
+    throw_error(ErrorKind::recipe, "{}: found {} bytes, at most {} expected", path, status.st_size,
+                kMostBytes);
+  std::string text(static_cast<size_t>(kMostBytes) + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t n = ::read(fd, text.data() + size, text.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_error(ErrorKind::recipe, "{}: reading failed: {}", path, std::strerror(errno));
+    if (n == 0) break;
+    size += static_cast<size_t>(n);
+  }
+  if (size > static_cast<size_t>(kMostBytes))
+    throw_error(ErrorKind::recipe, "{}: more than {} bytes", path, kMostBytes);
+  text.resize(size);
+  return text;
+}
+
+std::string found_text(const toml::node& node) {
+  if (node.is_table()) return "a table";
+  if (node.is_array()) return "a list";
+  if (const auto* text = node.as_string()) return toml_string(printable(text->get()));
+  if (const auto* real = node.as_floating_point()) return number_text(real->get());
+  std::ostringstream out;
+  node.visit([&](const auto& value) {
+    if constexpr (toml::is_value<decltype(value)>) out << value;
+  });
+  return out.str();
+}
+
+struct Override {
+  std::string key;
+  std::string text;  // what stands behind the equals sign
+};
+
+bool is_bare_key(std::string_view key) {
+  return !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                               "0123456789_-") == std::string_view::npos;
+}
+
+std::vector<std::string> split_key(std::string_view key) {
+  std::vector<std::string> parts;
+  for (;;) {
+    const size_t dot = key.find('.');
+    parts.emplace_back(key.substr(0, dot));
+    if (dot == std::string_view::npos) return parts;
+    key.remove_prefix(dot + 1);
+  }
+}
+
+// The value of an override as a table of one entry "value".
+toml::table parse_value(const std::string& text) {
+  if (!too_deep_at_line(text, kMostNesting)) {
+    try {
+      toml::table out = toml::parse("value = " + text);
+      if (out.size() == 1) return out;
+    } catch (const toml::parse_error&) {
+    }
+  }
+  toml::table out;
+  out.insert_or_assign("value", text);
+  return out;
+}
+
+void apply_override(const std::string& assignment, toml::table& root,
+                    std::map<std::string, std::string>& raw, RecipeReport& report) {
+  const size_t equals = assignment.find('=');
+  const std::string key = assignment.substr(0, equals);
+  const std::vector<std::string> parts = split_key(key);
+  if (equals == std::string::npos || parts.size() < 2 || parts.size() > 4 ||
+      !std::all_of(parts.begin(), parts.end(), is_bare_key)) {
+    report.add_line(fmt::format("--set: found {}, section.key=value expected",
+                                toml_string(printable(assignment))));
+    return;
+  }
+  const std::string text = assignment.substr(equals + 1);
+  toml::table parsed = parse_value(text);
+  toml::table* table = &root;
+  std::string at;
+  for (size_t i = 0; i + 1 < parts.size(); ++i) {
+    at += (i ? "." : "") + parts[i];
+    toml::node* inner = table->get(parts[i]);
+    // `generate = false` gives way to a table, as does nothing at all.
+    if (!inner || inner->is_boolean()) {
+      table->insert_or_assign(parts[i], toml::table{});
+      report.set_place(at, "--set");
+      inner = table->get(parts[i]);
+    }
+    if (!inner->is_table()) return;  // reported when the table is read
+    table = inner->as_table();
+  }
+  table->insert_or_assign(parts.back(), std::move(*parsed.get("value")));
+  raw[key] = text;
+}
+
+class Reader : public FieldVisitor {
+ public:
+  Reader(const toml::table& table, std::string section, const std::string& file,
+         const std::string& file_directory, const std::map<std::string, std::string>& raw,
+         RecipeReport& report)
+      : file_(file), directory_(file_directory), raw_(raw), report_(report) {
+    push(table, std::move(section));
+  }
+
+  void field(std::string_view key, int64_t& value, IntRange range, std::string_view) override {
+    const toml::node* node = find(key);
+    if (node) read_int(*node, full(key), range, value);
+  }
+
+  void field(std::string_view key, double& value, RealRange range, std::string_view) override {
+    const toml::node* node = find(key);
+    if (!node) return;
+    double found = 0;
+    if (const auto* real = node->as_floating_point()) found = real->get();
+    else if (const auto* integer = node->as_integer()) found = static_cast<double>(integer->get());
+    else return wrong(key, *node, "a number expected");
+    if (!(found >= range.low && found <= range.high))  // NaN too
+      return wrong(key, *node, fmt::format("{:g} .. {:g} expected", range.low, range.high));
+    value = found;
+  }
+
+  void field(std::string_view key, bool& value, std::string_view) override {
+    const toml::node* node = find(key);
+    if (!node) return;
+    if (!node->is_boolean()) return wrong(key, *node, "true or false expected");
+    value = node->as_boolean()->get();
+  }
+
+  void field(std::string_view key, std::string& value, std::string_view) override {
+    if (auto text = string_of(key)) value = *text;
+  }
+
+  void field(std::string_view key, std::vector<int64_t>& value, IntRange range,
+             std::string_view) override {
+    const toml::node* node = find(key);
+    if (!node) return;
+    if (!node->is_array()) return wrong(key, *node, "a list of whole numbers expected");
+    std::vector<int64_t> out;
+    for (const toml::node& element : *node->as_array()) {
+      out.push_back(0);
+      if (!read_int(element, full(key), range, out.back())) return;
+    }
+    value = out;
+  }
+
+  void path(std::string_view key, std::string& value, std::string_view) override {
+    const auto text = string_of(key);
+    if (text) value = *text;
+    value = absolute(value, text.has_value() && !raw_.count(full(key)));
+  }
+
+  void paths(std::string_view key, std::vector<std::string>& value, std::string_view) override {
+    const toml::node* node = find(key);
+    if (!node) return;
+    const bool from_file = !raw_.count(full(key));
+    // On a command line one path needs no brackets.
+    if (!from_file && !node->is_array()) {
+      value = {absolute(raw_.at(full(key)), false)};
+      if (const auto* text = node->as_string()) value = {absolute(text->get(), false)};
+      return;
+    }
+    if (!node->is_array()) return wrong(key, *node, "a list of paths expected");
+    value.clear();
+    for (const toml::node& element : *node->as_array()) {
+      if (!element.is_string() || element.as_string()->get().empty())
+        return wrong(key, element, "a path expected");
+      value.push_back(absolute(element.as_string()->get(), from_file));
+    }
+  }
+
+  void choice(std::string_view key, int& index, const std::vector<std::string_view>& names,
+              std::string_view) override {
+    const auto text = string_of(key);
+    if (!text) return;
+    const auto found = std::find(names.begin(), names.end(), *text);
+    if (found != names.end()) {
+      index = static_cast<int>(found - names.begin());
+      return;
+    }
+    const bool later = full(key) == "run.method" && std::count(std::begin(kLaterMethods),
+                                                               std::end(kLaterMethods), *text);
+    report_.add(full(key),
+                fmt::format("found {}{}, one of {} expected{}", toml_string(printable(*text)),
+                            later ? ", which is not in this version" : "", fmt::join(names, ", "),
+                            suggestion(*text, {names.begin(), names.end()})));
+  }
+
+  bool open(std::string_view key, bool& present, std::string_view) override {
+    const toml::node* node = find(key);
+    if (!node) return false;
+    if (const auto* off = node->as_boolean(); off && !off->get()) {
+      present = false;
+      return false;
+    }
+    if (!node->is_table()) {
+      wrong(key, *node, "a table or false expected");
+      return false;
+    }
+    present = true;
+    push(*node->as_table(), full(key));
+    return true;
+  }
+
+  // Ends the innermost table: what it holds and nobody asked for is unknown.
+  void close() override {
+    const Level& level = levels_.back();
+    for (const auto& [key, node] : *level.table) {
+      const std::string name(key.str());
+      if (std::count(level.keys.begin(), level.keys.end(), name)) continue;
+      std::string path = level.prefix + "." + printable(name);
+      report_.set_place(path, place(path, node));
+      std::string near = suggestion(name, level.keys);
+      if (near.empty()) near = fmt::format(", known are {}", fmt::join(level.keys, ", "));
+      report_.add(path, "unknown key" + near);
+    }
+    levels_.pop_back();
+  }
+
+ private:
+  struct Level {
+    const toml::table* table;
+    std::string prefix;
+    std::vector<std::string> keys;  // asked for so far
+  };
+
+  void push(const toml::table& table, std::string prefix) {
+    levels_.push_back({&table, std::move(prefix), {}});
+  }
+  std::string full(std::string_view key) const {
+    return levels_.back().prefix + "." + std::string(key);
+  }
+  std::string place(const std::string& path, const toml::node& node) const {
+    if (raw_.count(path) || node.source().begin.line == 0) return "--set";
+    return fmt::format("{}:{}", file_, node.source().begin.line);
+  }
+  const toml::node* find(std::string_view key) {
+    levels_.back().keys.emplace_back(key);
+    const toml::node* node = levels_.back().table->get(key);
+    if (node) report_.set_place(full(key), place(full(key), *node));
+    return node;
+  }
+  void wrong(std::string_view key, const toml::node& node, const std::string& expected) {
+    report_.add(full(key), fmt::format("found {}, {}", found_text(node), expected));
+  }
+  bool read_int(const toml::node& node, const std::string& path, IntRange range, int64_t& value) {
+    const auto* integer = node.as_integer();
+    if (integer && integer->get() >= range.low && integer->get() <= range.high) {
+      value = integer->get();
+      return true;
+    }
+    std::string expected = "a whole number";
+    if (integer && integer->get() < range.low) expected = fmt::format("at least {}", range.low);
+    else if (integer) expected = fmt::format("at most {}", range.high);
+    report_.add(path, fmt::format("found {}, {} expected", found_text(node), expected));
+    return false;
+  }
+  // Of an override any value is text where text is expected: --set run.name=2024.
+  std::optional<std::string> string_of(std::string_view key) {
+    const toml::node* node = find(key);
+    if (!node) return {};
+    if (const auto* text = node->as_string()) return text->get();
+    const auto raw = raw_.find(full(key));
+    if (raw != raw_.end()) return raw->second;
+    wrong(key, *node, "text in quotes expected");
+    return {};
+  }
+  std::string absolute(const std::string& path, bool from_file) const {
+    namespace fs = std::filesystem;
+    if (path.empty()) return path;
+    const fs::path base = from_file ? fs::path(directory_) : fs::current_path();
+    const std::string out = (base / path).lexically_normal().string();
+    return out.size() > 1 && out.back() == '/' ? out.substr(0, out.size() - 1) : out;
+  }
+
+  std::string file_, directory_;
+  const std::map<std::string, std::string>& raw_;
+  RecipeReport& report_;
+  std::vector<Level> levels_;
+};
+
+toml::table parse_file(const std::string& path) {
+  const std::string text = read_text(path);
+  if (const int line = too_deep_at_line(text, kMostNesting))
+    throw_error(ErrorKind::recipe, "{}:{}: nested deeper than {} levels", path, line, kMostNesting);
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    throw_error(ErrorKind::recipe, "{}:{}: {}", path, error.source().begin.line,
+                printable(error.description()));
+  }
+}
+
+}  // namespace
+
+Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
+  toml::table root = parse_file(path);
+  RecipeReport report(path);
+  std::map<std::string, std::string> raw;
+  for (const std::string& text : overrides) apply_override(text, root, raw, report);
+
+  const std::string directory = std::filesystem::absolute(path).parent_path().string();
+  Recipe recipe;
+  std::vector<std::string> sections;
+  for_each_section(recipe, [&](std::string_view section, const auto& visit_fields) {
+    sections.emplace_back(section);
+    const toml::node* node = root.get(section);
+    static const toml::table kEmpty;
+    if (node && !node->is_table())
+      report.add_line(fmt::format("{}:{}: {}: found {}, a table expected", path,
+                                  node->source().begin.line, section, found_text(*node)));
+    const bool given = node && node->is_table();
+    if (given && node->source().begin.line)
+      report.set_place(std::string(section), fmt::format("{}:{}", path, node->source().begin.line));
+    Reader reader(given ? *node->as_table() : kEmpty, std::string(section), path, directory, raw,
+                  report);
+    visit_fields(reader);
+    reader.close();
+  });
+  for (const auto& [key, node] : root) {
+    const std::string name(key.str());
+    if (std::count(sections.begin(), sections.end(), name)) continue;
+    const auto line = node.source().begin.line;
+    const bool later = name == "calibration" || name == "ptq";
+    report.add_line(fmt::format("{}: {}: unknown section{}",
+                                line ? fmt::format("{}:{}", path, line) : "--set", printable(name),
+                                later ? ", it belongs to methods that are not in this version"
+                                      : suggestion(name, sections)));
+  }
+  check_rules(recipe, report);
+  report.throw_if_any();
+  return recipe;
+}
+
+}  // namespace halftone
