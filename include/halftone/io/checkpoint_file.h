@@ -1,4 +1,6 @@
-// Checkpoints: sealed HDF5 files with the groups /meta (texts), /model, /optimizer and /state.
+// Checkpoint files: named tensors and texts in a sealed HDF5 file (hdf5.h, sealed_file.h), with the
+// groups /meta (texts), /model, /optimizer and /state (tensors). They are written durably
+// (atomic_file.h): killed at any instant, the older file or the whole new one is there.
 #pragma once
 
 #include <map>
@@ -9,22 +11,21 @@
 namespace halftone {
 
 struct CheckpointContent {
-  // By name in the file: model/<parameter>, optimizer/m/<parameter>, state/... Names of parameters
-  // hold dots, never slashes.
+  // "model/...", "optimizer/..." or "state/...". Copies of a map share the numbers.
   std::map<std::string, Tensor> tensors;
-  std::map<std::string, std::string> meta;  // no slashes in the keys
+  std::map<std::string, std::string> meta;  // keys without '/', texts without a zero byte
 };
 
-// Durable: `path` is the old file or the whole new one at any instant, and the seal is verified
-// before the new one takes its place. The same content gives the same bytes. No copy of the tensors
-// is made. Throws Error(io), std::invalid_argument for names that do not fit the groups.
+// Before it takes the name `path`, the file is sealed, read back and compared with `content`, one
+// tensor at a time. The bytes are a function of `content` alone. Throws Error(io).
 void write_checkpoint_file(const std::string& path, const CheckpointContent& content);
 
-// Throws Error(format) naming the file and what is wrong; any damage is found before HDF5 sees the
-// file. Memory: the tensors, once.
+// Throws Error(format), naming the file and what is wrong, for any file that is not bit for bit
+// what was written. Memory: the tensors and one buffer.
 CheckpointContent read_checkpoint_file(const std::string& path);
 
-// SHA-256 over name, dtype, shape and numbers of each tensor, in the order of names.
+// SHA-256 over name, dtype, shape and bytes of each tensor in the order of names: equal for equal
+// tensors, whatever the file around them.
 std::string tensors_digest(const std::map<std::string, Tensor>& tensors);
 
 }  // namespace halftone

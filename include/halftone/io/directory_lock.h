@@ -1,13 +1,13 @@
-// One writer a directory.
+// One writer a run directory.
 #pragma once
 
 #include <string>
 
 namespace halftone {
 
-// Holds an exclusive lock on `<directory>/.lock` as long as it lives; the kernel releases it when
-// the process ends in any way. Throws Error(recipe) naming the directory and the process that holds
-// it, Error(io) when the lock file cannot be made.
+// Holds <directory>/.lock (flock) until it is destroyed or the process ends, however it ends; the
+// file stays and holds the pid. While another holds it: Error(recipe), for the command cannot be
+// carried out, naming the directory and the other's pid. The lock cannot be made: Error(io).
 class DirectoryLock {
  public:
   explicit DirectoryLock(const std::string& directory);
@@ -16,7 +16,7 @@ class DirectoryLock {
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
-  int fd_ = -1;
+  int descriptor_ = -1;
 };
 
 }  // namespace halftone

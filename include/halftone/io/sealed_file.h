@@ -1,12 +1,9 @@
-// A seal: 64 bytes behind a file's content that hold its length and SHA-256, so that one rename
-// publishes both, and damage is found before a parser sees the content.
+// A seal: 64 bytes behind a file's content that tell whether every bit of it is as it was written.
+// Readers of formats that ignore what follows their end, as HDF5 does, open a sealed file as it is,
+// and one rename publishes content and seal together.
 //
-//   0  magic "\x89HTSEAL\n"     8 bytes
-//   8  version, 1               u32, little end first
-//  12  zero                     u32
-//  16  bytes of the content     u64
-//  24  SHA-256 of the content   32 bytes
-//  56  zero                     8 bytes
+//   0  "HALFTONE"   8  version, u32 = 1   12  zero, u32   16  bytes of the content, u64
+//   24 SHA-256 of the content, 32 bytes   56  zero, u64                  (little-endian)
 #pragma once
 
 #include <cstdint>
@@ -16,11 +13,11 @@ namespace halftone {
 
 inline constexpr uint64_t kSealBytes = 64;
 
-// Appends the seal. Throws Error(io).
+// Appends the seal of the file's present content. Throws Error(io).
 void seal_file(const std::string& path);
 
-// Bytes of the content. Throws Error(format) when the file is no regular file or unreadable, has no
-// seal, or differs in any bit from what was sealed.
-uint64_t verify_seal(const std::string& path);
+// Bytes of the content. Throws Error(format), naming what is wrong, unless `path` is a regular file
+// of exactly the sealed length and content. Reads the whole file once.
+uint64_t check_seal(const std::string& path);
 
 }  // namespace halftone

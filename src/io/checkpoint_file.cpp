@@ -1,0 +1,102 @@
+#include "halftone/io/checkpoint_file.h"
+
+#include <cstring>
+
+#include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
+#include "halftone/io/atomic_file.h"
+#include "halftone/io/hdf5.h"
+#include "halftone/io/sealed_file.h"
+
+namespace halftone {
+namespace {
+
+constexpr char kFormat[] = "halftone checkpoint";
+constexpr int64_t kVersion = 1;
+constexpr const char* kGroups[] = {"meta", "model", "optimizer", "state"};
+
+bool is_tensor_name(const std::string& name) {
+  return name.starts_with("model/") || name.starts_with("optimizer/") || name.starts_with("state/");
+}
+
+void write_content(const std::string& path, const CheckpointContent& content) {
+  Hdf5Writer file(path);
+  file.write_attribute("/", "format", std::string(kFormat));
+  file.write_attribute("/", "version", kVersion);
+  for (const char* group : kGroups) file.make_group(group);
+  for (const auto& [key, text] : content.meta) file.write_text("meta/" + key, text);
+  for (const auto& [name, tensor] : content.tensors) file.write(name, tensor);
+  file.close();
+}
+
+// Compares what the disk gives back with what was meant, one tensor at a time.
+void verify_content(const std::string& path, const CheckpointContent& content) {
+  check_seal(path);
+  const Hdf5Reader file(path);
+  const auto differs = [&](const std::string& name) {
+    throw_error(ErrorKind::io, "{}: '{}' was read back other than it was written", path, name);
+  };
+  if (file.names().size() != content.meta.size() + content.tensors.size()) differs("/");
+  for (const auto& [key, text] : content.meta)
+    if (file.read_text("meta/" + key) != text) differs("meta/" + key);
+  for (const auto& [name, tensor] : content.tensors) {
+    const Tensor back = file.read(name);
+    if (back.dtype() != tensor.dtype() || back.shape() != tensor.shape() ||
+        (back.bytes() > 0 && std::memcmp(back.raw(), tensor.raw(), back.bytes()) != 0))
+      differs(name);
+  }
+}
+
+}  // namespace
+
+void write_checkpoint_file(const std::string& path, const CheckpointContent& content) {
+  for (const auto& [key, text] : content.meta)
+    require(!key.empty() && key.find('/') == std::string::npos, "meta key '{}'", printable(key));
+  for (const auto& [name, tensor] : content.tensors)
+    require(is_tensor_name(name), "tensor '{}': model/, optimizer/ or state/ expected in front",
+            printable(name));
+  write_file_durably(path, [&](const std::string& temporary) {
+    write_content(temporary, content);
+    // Reading back reports faults of the disk as malformed input; here they are failed writes.
+    try {
+      seal_file(temporary);
+      io_step(IoStep::verify);
+      verify_content(temporary, content);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::format) throw;
+      throw Error(ErrorKind::io, error.what());
+    }
+  });
+}
+
+CheckpointContent read_checkpoint_file(const std::string& path) {
+  check_seal(path);
+  const Hdf5Reader file(path);
+  const Hdf5Attribute format = file.attribute("/", "format");
+  if (format != Hdf5Attribute(std::string(kFormat)))
+    throw_error(ErrorKind::format, "{}: is sealed, but holds no checkpoint", path);
+  const Hdf5Attribute version = file.attribute("/", "version");
+  if (version != Hdf5Attribute(kVersion))
+    throw_error(ErrorKind::format, "{}: checkpoint of another version, {} expected", path, kVersion);
+  CheckpointContent content;
+  for (const std::string& name : file.names()) {
+    if (name.starts_with("meta/")) content.meta[name.substr(5)] = file.read_text(name);
+    else if (is_tensor_name(name)) content.tensors[name] = file.read(name);
+    else throw_error(ErrorKind::format, "{}: dataset '{}' has no place in a checkpoint", path,
+                     printable(name));
+  }
+  return content;
+}
+
+std::string tensors_digest(const std::map<std::string, Tensor>& tensors) {
+  Sha256 digest;
+  for (const auto& [name, tensor] : tensors) {
+    // Lengths in front keep two different lists from giving the same bytes.
+    digest.update(fmt::format("{}:{} {} {}\n", name.size(), name, dtype_name(tensor.dtype()),
+                              shape_text(tensor.shape())));
+    if (tensor.bytes() > 0) digest.update(tensor.raw(), tensor.bytes());
+  }
+  return digest.hex();
+}
+
+}  // namespace halftone

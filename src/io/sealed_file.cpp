@@ -1,0 +1,111 @@
+#include "halftone/io/sealed_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
+#include "halftone/io/atomic_file.h"
+#include "halftone/io/mapped_file.h"
+
+namespace halftone {
+namespace {
+
+constexpr char kMagic[] = "HALFTONE";
+constexpr uint64_t kVersion = 1;
+using Seal = std::array<unsigned char, kSealBytes>;
+
+void put(Seal& seal, size_t at, uint64_t value, size_t bytes) {
+  for (size_t i = 0; i < bytes; ++i) seal[at + i] = static_cast<unsigned char>(value >> 8 * i);
+}
+
+uint64_t get(const Seal& seal, size_t at, size_t bytes) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < bytes; ++i) value |= static_cast<uint64_t>(seal[at + i]) << 8 * i;
+  return value;
+}
+
+Seal make_seal(uint64_t content_bytes, const std::string& sha256) {
+  Seal seal{};
+  std::memcpy(seal.data(), kMagic, 8);
+  put(seal, 8, kVersion, 4);
+  put(seal, 16, content_bytes, 8);
+  for (size_t i = 0; i < 32; ++i)
+    seal[24 + i] = static_cast<unsigned char>(std::stoi(sha256.substr(2 * i, 2), nullptr, 16));
+  return seal;
+}
+
+void read_at(const RegularFile& file, uint64_t offset, unsigned char* out, size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t n = ::pread(file.descriptor(), out, bytes, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0)
+      throw_error(ErrorKind::format, "{}: reading failed: {}", file.path(), std::strerror(errno));
+    if (n == 0) throw_error(ErrorKind::format, "{}: became shorter while it was read", file.path());
+    out += n;
+    offset += static_cast<uint64_t>(n);
+    bytes -= static_cast<size_t>(n);
+  }
+}
+
+std::string digest_of(const RegularFile& file, uint64_t bytes) {
+  Sha256 digest;
+  std::vector<unsigned char> buffer(1 << 20);
+  for (uint64_t at = 0; at < bytes;) {
+    const size_t n = static_cast<size_t>(std::min<uint64_t>(buffer.size(), bytes - at));
+    read_at(file, at, buffer.data(), n);
+    digest.update(buffer.data(), n);
+    at += n;
+  }
+  return digest.hex();
+}
+
+}  // namespace
+
+void seal_file(const std::string& path) {
+  const RegularFile file(path);
+  const Seal seal = make_seal(file.size(), digest_of(file, file.size()));
+  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (fd < 0) throw_io(path, "open to seal", errno);
+  io_step(IoStep::write);
+  size_t done = 0;
+  while (done < seal.size()) {
+    const ssize_t n = ::write(fd, seal.data() + done, seal.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      const int cause = errno;
+      ::close(fd);
+      throw_io(path, "write", cause);
+    }
+    done += static_cast<size_t>(n);
+  }
+  if (::close(fd) != 0) throw_io(path, "close", errno);
+}
+
+uint64_t check_seal(const std::string& path) {
+  const RegularFile file(path);
+  const auto damaged = [&](const std::string& what) {
+    throw_error(ErrorKind::format, "{}: damaged: {}", path, what);
+  };
+  if (file.size() < kSealBytes)
+    damaged(fmt::format("{} bytes, at least {} expected", file.size(), kSealBytes));
+  const uint64_t content = file.size() - kSealBytes;
+  Seal seal;
+  read_at(file, content, seal.data(), seal.size());
+  if (std::memcmp(seal.data(), kMagic, 8) != 0) damaged("no seal at its end");
+  if (get(seal, 8, 4) != kVersion)
+    damaged(fmt::format("seal of version {}, {} expected", get(seal, 8, 4), kVersion));
+  if (get(seal, 16, 8) != content)
+    damaged(fmt::format("{} bytes of content, {} expected", content, get(seal, 16, 8)));
+  if (seal != make_seal(content, digest_of(file, content)))
+    damaged("its SHA-256 is not the one in its seal");
+  file.expect_unchanged();
+  return content;
+}
+
+}  // namespace halftone
