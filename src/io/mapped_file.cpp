@@ -1,0 +1,83 @@
+#include "halftone/io/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace halftone {
+namespace {
+
+[[noreturn]] void throw_errno(const std::string& path, const char* what) {
+  throw_error(ErrorKind::format, "{}: {}: {}", printable(path), what, std::strerror(errno));
+}
+
+const char* kind_of_file(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+}  // namespace
+
+RegularFile::RegularFile(const std::string& path) : path_(path) {
+  if (path.find('\0') != std::string::npos)
+    throw_error(ErrorKind::format, "{}: a file name cannot hold a zero byte", printable(path));
+  // O_NONBLOCK: opening a FIFO that nobody writes must not wait.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor_ < 0) throw_errno(path, "cannot be opened");
+  struct stat status{};
+  const int failed = ::fstat(descriptor_, &status);
+  if (failed || !S_ISREG(status.st_mode)) {
+    ::close(descriptor_);
+    if (failed) throw_errno(path, "cannot be examined");
+    throw_error(ErrorKind::format, "{}: is {}, a regular file is expected", printable(path),
+                kind_of_file(status.st_mode));
+  }
+  size_ = static_cast<uint64_t>(status.st_size);
+  modified_seconds_ = status.st_mtim.tv_sec;
+  modified_nanoseconds_ = status.st_mtim.tv_nsec;
+}
+
+RegularFile::~RegularFile() { ::close(descriptor_); }
+
+void RegularFile::expect_unchanged() const {
+  struct stat status{};
+  if (::fstat(descriptor_, &status)) throw_errno(path_, "cannot be examined");
+  if (static_cast<uint64_t>(status.st_size) != size_ ||
+      status.st_mtim.tv_sec != modified_seconds_ ||
+      status.st_mtim.tv_nsec != modified_nanoseconds_)
+    throw_error(ErrorKind::format, "{}: was changed by another program while it was read",
+                printable(path_));
+}
+
+MappedFile::MappedFile(const std::string& path) : file_(path) {
+  if (file_.size() == 0) return;  // nothing to map
+  void* map = ::mmap(nullptr, size(), PROT_READ, MAP_PRIVATE, file_.descriptor(), 0);
+  if (map == MAP_FAILED) throw_errno(path, "cannot be mapped");
+  data_ = static_cast<const uint8_t*>(map);
+}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<uint8_t*>(data_), size());
+}
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+  return std::shared_ptr<const MappedFile>(new MappedFile(path));
+}
+
+Tensor mapped_tensor(const std::shared_ptr<const MappedFile>& file, uint64_t offset, Shape shape,
+                     DType dtype) {
+  const uint8_t* data = file->data() + offset;
+  if (reinterpret_cast<uintptr_t>(data) % dtype_bytes(dtype) == 0)
+    return Tensor::view(file, data, std::move(shape), dtype);
+  Tensor copy = Tensor::uninitialized(std::move(shape), dtype);
+  if (copy.bytes()) std::memcpy(copy.raw(), data, copy.bytes());
+  return copy;
+}
+
+}  // namespace halftone

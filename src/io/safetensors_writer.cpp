@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "halftone/io/atomic_file.h"
+#include "halftone/io/safetensors.h"
+
+namespace halftone {
+namespace {
+
+// The reference implementation's order of dtypes, by alignment.
+int dtype_rank(DType dtype) {
+  switch (dtype) {
+    case DType::u8: return 0;
+    case DType::f16: return 1;
+    case DType::bf16: return 2;
+    case DType::i32: return 3;
+    case DType::f32: return 4;
+    case DType::f64: return 5;
+    case DType::i64: return 6;
+  }
+  return 0;
+}
+
+std::string json_text(const std::string& text) {
+  try {
+    return nlohmann::json(text).dump();
+  } catch (const nlohmann::json::exception&) {
+    throw std::invalid_argument(
+        fmt::format("write_safetensors: '{}' is not valid UTF-8", printable(text)));
+  }
+}
+
+using Item = std::pair<std::string, Tensor>;
+
+std::string make_header(const std::vector<Item>& items,
+                        const std::map<std::string, std::string>& metadata) {
+  std::string text = "{";
+  const auto separate = [&] { if (text.size() > 1) text += ','; };
+  if (!metadata.empty()) {
+    text += "\"__metadata__\":{";
+    bool first = true;
+    for (const auto& [key, value] : metadata) {
+      if (!first) text += ',';
+      first = false;
+      text += json_text(key) + ':' + json_text(value);
+    }
+    text += '}';
+  }
+  uint64_t at = 0;
+  for (const auto& [name, tensor] : items) {
+    separate();
+    text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                        json_text(name), dtype_name(tensor.dtype()),
+                        fmt::join(tensor.shape(), ","), at, at + tensor.bytes());
+    at += tensor.bytes();
+  }
+  text += '}';
+  text.append((8 - text.size() % 8) % 8, ' ');
+  return text;
+}
+
+}  // namespace
+
+void write_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<Item> items(tensors.begin(), tensors.end());
+  for (const auto& [name, tensor] : items) {
+    require(name != "__metadata__" && name.find('\0') == name.npos && name.size() <= 1024,
+            "write_safetensors: '{}' cannot be the name of a tensor", printable(name));
+    require(tensor.defined(), "write_safetensors: tensor '{}' is empty", printable(name));
+  }
+  std::ranges::stable_sort(items, std::greater{},
+                           [](const Item& item) { return dtype_rank(item.second.dtype()); });
+  const std::string header = make_header(items, metadata);
+  const uint64_t header_size = header.size();
+
+  write_file_durably(path, [&](const std::string& temporary) {
+    const auto close = [](FILE* file) { if (file) std::fclose(file); };
+    std::unique_ptr<FILE, decltype(close)> file(std::fopen(temporary.c_str(), "wb"), close);
+    if (!file) throw_io(path, "create its temporary file", errno);
+    const auto put = [&](const void* data, size_t bytes) {
+      if (bytes && std::fwrite(data, 1, bytes, file.get()) != bytes) throw_io(path, "write", errno);
+    };
+    put(&header_size, sizeof header_size);
+    put(header.data(), header.size());
+    for (const auto& [name, tensor] : items) put(tensor.raw(), tensor.bytes());
+    if (std::fclose(file.release())) throw_io(path, "write", errno);
+  });
+}
+
+}  // namespace halftone
