@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "halftone/base/error.h"
+#include "halftone/io/strict_json.h"
 
 namespace halftone {
 namespace {
@@ -102,7 +102,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool binary(Json::binary_t&) override { fail("binary data"); }
 
   bool parse_error(size_t position, const std::string&, const Json::exception& error) override {
-    fail_text(fmt::format("header byte {}: {}", position, printable(error.what())));
+    fail_text(fmt::format("header byte {}: {}", position, json_error_text(error)));
   }
 
  private:

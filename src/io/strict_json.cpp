@@ -39,8 +39,14 @@ nlohmann::json parse_strict_json(std::string_view text, const std::string& where
     return Json::parse(text.begin(), text.end(), watch);
   } catch (const Json::exception& error) {
     throw_error(ErrorKind::format, "{}: not valid JSON: {}", printable(where),
-                printable(error.what()));
+                json_error_text(error));
   }
+}
+
+std::string json_error_text(const nlohmann::json::exception& error) {
+  const std::string_view text = error.what();
+  const size_t code = text.find("] ");
+  return printable(code == text.npos ? text : text.substr(code + 2));
 }
 
 nlohmann::json read_json_file(const std::string& path, uint64_t max_bytes, int max_depth) {

@@ -21,4 +21,7 @@ nlohmann::json parse_strict_json(std::string_view text, const std::string& where
 nlohmann::json read_json_file(const std::string& path, uint64_t max_bytes,
                               int max_depth = kJsonDepth);
 
+// What the JSON library found wrong, printable, without its error codes.
+std::string json_error_text(const nlohmann::json::exception& error);
+
 }  // namespace halftone

@@ -1,0 +1,30 @@
+// The program's commands; each returns an exit code.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "halftone/app/run.h"
+#include "halftone/eval/settings.h"
+
+namespace halftone {
+
+int check_command(const std::string& recipe, const std::vector<std::string>& overrides);
+int run_command(const std::string& recipe, const std::vector<std::string>& overrides, const RunOptions& options);
+int resume_command(const std::string& run_dir, const std::vector<std::string>& overrides, RunOptions options);
+int eval_command(const std::string& model, const EvalSettings& settings, bool json, bool quiet);
+
+struct GenerateOptions {
+  std::string model, prompt;
+  int64_t tokens = 64;
+  double temperature = 0.8;
+  int64_t top_k = 40;
+  int64_t seed = 0;
+};
+int generate_command(const GenerateOptions& options);
+
+int inspect_command(const std::string& path, bool digest, bool json);
+int export_command(const std::string& model, const std::string& format, const std::string& out);
+
+}  // namespace halftone

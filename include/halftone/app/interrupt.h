@@ -1,0 +1,12 @@
+// SIGINT and SIGTERM: the first asks the run to stop after its step, the second ends it at once.
+#pragma once
+
+namespace halftone {
+
+void catch_interrupts();
+bool interrupted();
+
+// Ends a stage that has saved what it did; the program exits with 7.
+struct Interrupted {};
+
+}  // namespace halftone

@@ -1,0 +1,35 @@
+// The texts of a recipe as tokens: for evaluation, and for training (files and generated text).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "halftone/app/recipe.h"
+#include "halftone/app/run.h"
+#include "halftone/app/run_directory.h"
+#include "halftone/model/load.h"
+#include "halftone/text/token_stream.h"
+#include "halftone/text/tokenizer.h"
+
+namespace halftone {
+
+struct TextTokens {
+  std::vector<int32_t> tokens;
+  int32_t window_bos = -1;  // the token that protocol llamacpp puts at each window's start
+  std::string sha256;       // of the file
+};
+
+TextTokens read_text_tokens(const EvalSettings& settings, const Tokenizer& tokenizer);
+
+struct TrainingText {
+  TokenSequences sequences;
+  std::string sha256;  // of the tokens
+};
+
+// data.train and data.generate together. Generated text is cached beside the run directories, in a
+// file named by the teacher and the settings; an interrupted generation goes on where it was.
+TrainingText training_text(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer,
+                           LoadedModel* teacher);
+
+}  // namespace halftone

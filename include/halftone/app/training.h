@@ -1,0 +1,31 @@
+// The training stage of a run, with its checkpoints and its log.
+#pragma once
+
+#include "halftone/app/recipe.h"
+#include "halftone/app/run.h"
+#include "halftone/app/run_directory.h"
+#include "halftone/model/load.h"
+#include "halftone/text/token_stream.h"
+
+namespace halftone {
+
+struct TrainingResult {
+  bool interrupted = false;
+  int64_t tokens = 0;
+  double seconds = 0;            // of this process's steps
+  double tokens_per_second = 0;  // median step
+};
+
+// What a checkpoint must share with the run that resumes from it, for the bits to be the same.
+struct TrainingIdentity {
+  std::string recipe;          // effective text, without what may change between sittings
+  std::string teacher_sha256;
+  std::string tokenizer_hash;
+  std::string data_sha256;
+};
+
+// Trains `student` in place up to the recipe's last step, or until a signal.
+TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory, LoadedModel& student,
+                     Decoder* teacher, const TokenSequences& sequences, const TrainingIdentity& identity);
+
+}  // namespace halftone

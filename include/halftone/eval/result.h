@@ -1,0 +1,40 @@
+// result.json: the figures of a run, in one place for everything that prints or compares them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "halftone/eval/footprint.h"
+#include "halftone/eval/perplexity.h"
+
+namespace halftone {
+
+struct RunSeconds {
+  double import = 0, calibrate = 0, quantise = 0, train = 0, eval = 0, total = 0;
+};
+
+struct RunResult {
+  std::string name, method, recipe_sha256;
+  int64_t seed = 0;
+  std::string teacher_path, teacher_sha256;  // empty: no teacher (pretrain)
+  int64_t teacher_parameters = 0;
+  Footprint student;
+  int64_t model_bytes = 0;
+  int64_t teacher_fp16_bytes = 0;
+  bool evaluated = false;
+  Evaluation eval;
+  EvalSettings eval_settings;
+  int64_t eval_tokens = 0;
+  std::string text_sha256;
+  int64_t tokens_seen = 0;
+  RunSeconds seconds;
+  double tokens_per_second = 0;
+};
+
+// The object of contract section 4, with the machine and version added, indented.
+std::string result_json(const RunResult& result);
+
+// The figures of one evaluation, for `eval --json`.
+std::string evaluation_json(const Evaluation& eval, const EvalSettings& settings, int64_t tokens, const std::string& text_sha256);
+
+}  // namespace halftone

@@ -1,0 +1,33 @@
+// Training text as sequences of one length.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "halftone/text/tokenizer.h"
+
+namespace halftone {
+
+class TokenSequences {
+ public:
+  // Cuts `tokens` into sequences of `length`, the remainder dropped. Throws Error(format) when there
+  // is not one sequence.
+  TokenSequences(std::vector<int32_t> tokens, int64_t length);
+
+  int64_t count() const { return static_cast<int64_t>(tokens_.size()) / length_; }
+  int64_t length() const { return length_; }
+  std::span<const int32_t> sequence(int64_t i) const { return std::span(tokens_).subspan(i * length_, length_); }
+  std::string sha256() const;  // of the tokens and the length
+
+ private:
+  std::vector<int32_t> tokens_;
+  int64_t length_;
+};
+
+// Tokens of all documents of the files (.txt, .txt.gz), each document followed by the tokenizer's
+// end token; a .tok file's tokens as they are.
+std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths, const Tokenizer& tokenizer);
+
+}  // namespace halftone

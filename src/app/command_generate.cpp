@@ -1,0 +1,37 @@
+#include <cstdio>
+
+#include "halftone/app/commands.h"
+#include "halftone/base/error.h"
+#include "halftone/model/load.h"
+#include "halftone/ops/linear.h"
+#include "halftone/text/tokenizer.h"
+#include "halftone/train/generate_data.h"
+
+namespace halftone {
+
+int generate_command(const GenerateOptions& options) {
+  LoadedModel model = load_model(options.model, DType::f32);
+  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(model.tokenizer_path);
+  std::vector<int32_t> ids = tokenizer->encode(options.prompt);
+  if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
+  const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
+  KeyValueCache cache = model.decoder.make_cache(1, capacity);
+  Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
+  fmt::print("{}", options.prompt);
+  for (int64_t i = 0; i < options.tokens; ++i) {
+    Tape tape(Tape::Mode::no_grad);
+    const Tensor hidden = model.decoder.hidden(tape, ids, 1, &cache).value();
+    const Tensor head = model.decoder.head_weight(tape).value();
+    Tensor logits = Tensor::uninitialized({1, head.dim(0)}, DType::f32);
+    multiply_weight(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)), head, logits);
+    const int32_t next = sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
+    if (tokenizer->eos() && next == *tokenizer->eos()) break;
+    ids = {next};
+    fmt::print("{}", tokenizer->decode(ids));
+    std::fflush(stdout);
+  }
+  fmt::print("\n");
+  return 0;
+}
+
+}  // namespace halftone

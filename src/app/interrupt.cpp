@@ -1,0 +1,29 @@
+#include "halftone/app/interrupt.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+namespace halftone {
+namespace {
+
+volatile std::sig_atomic_t requests = 0;
+
+void on_signal(int signal) {
+  requests = requests + 1;
+  if (requests > 1) _exit(128 + signal);
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGXFSZ, SIG_IGN);  // a full quota is a write error, not the end of the process
+}
+
+bool interrupted() {
+  return requests > 0;
+}
+
+}  // namespace halftone

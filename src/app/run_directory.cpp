@@ -1,0 +1,74 @@
+#include "halftone/app/run_directory.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "halftone/base/error.h"
+#include "halftone/io/atomic_file.h"
+
+namespace halftone {
+
+namespace fs = std::filesystem;
+
+std::string RunDirectory::checkpoint_file(int64_t step) const {
+  return fmt::format("{}/step-{:08d}.h5", path_, step);
+}
+
+void RunDirectory::create() const {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  if (error || !fs::is_directory(path_)) throw_error(ErrorKind::io, "{}: the run directory cannot be made: {}", path_, error.message());
+}
+
+std::vector<std::string> RunDirectory::checkpoints() const {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::optional<CheckpointContent> RunDirectory::newest_checkpoint(std::vector<std::string>& damaged) const {
+  std::vector<std::string> files = checkpoints();
+  for (; !files.empty(); files.pop_back()) {
+    try {
+      return read_checkpoint_file(files.back());
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::format) throw;
+      damaged.push_back(error.what());
+    }
+  }
+  return std::nullopt;
+}
+
+void RunDirectory::remove_old_checkpoints(int64_t keep) const {
+  const std::vector<std::string> files = checkpoints();
+  for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(keep, 1)) < files.size(); ++i) std::remove(files[i].c_str());
+}
+
+void RunDirectory::rewind_log(int64_t step) const {
+  std::ifstream in(log_file());
+  std::string kept;
+  for (std::string line; std::getline(in, line);) {
+    const auto entry = nlohmann::json::parse(line, nullptr, false);
+    if (entry.is_object() && entry.value("step", int64_t{0}) <= step) kept += line + "\n";
+  }
+  write_text_durably(log_file(), kept);
+}
+
+void RunDirectory::append_log(const std::string& json_line) const {
+  std::FILE* file = std::fopen(log_file().c_str(), "a");
+  const bool written = file && std::fputs((json_line + "\n").c_str(), file) >= 0;
+  const bool closed = file && std::fclose(file) == 0;
+  if (!written || !closed) throw_error(ErrorKind::io, "{}: cannot be written: {}", log_file(), std::strerror(errno));
+}
+
+}  // namespace halftone

@@ -1,0 +1,87 @@
+#include "halftone/app/text_tokens.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "halftone/app/interrupt.h"
+#include "halftone/app/progress.h"
+#include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
+#include "halftone/text/documents.h"
+#include "halftone/text/token_file.h"
+#include "halftone/train/generate_data.h"
+
+namespace halftone {
+namespace {
+
+// The cache's name says all that decides its content but the number of sequences.
+std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer, const LoadedModel& teacher) {
+  const GenerateSettings& g = recipe.data.generate;
+  const std::string key = fmt::format("{} {} {} {} {} {} {}", teacher.sha256, tokenizer.hash(), recipe.data.max_seq_length, g.top_k,
+                                      g.temperature, fmt::join(g.greedy_prefix, "-"), g.seed);
+  return fmt::format("{}/generated-{}.tok", recipe.run.output_dir, sha256_hex(key).substr(0, 16));
+}
+
+GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
+  GeneratorVocabulary out{.first_tokens = {}, .end_token = *tokenizer.eos()};
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+    if (!tokenizer.special(id)) out.first_tokens.push_back(id);
+  return out;
+}
+
+// Tokens of data.generate.sequences sequences, each followed by the end token.
+std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer, LoadedModel& teacher) {
+  const GenerateSettings& g = recipe.data.generate;
+  if (!tokenizer.eos()) throw_error(ErrorKind::recipe, "data.generate: the tokenizer has no end token to close a sequence with");
+  const std::string path = cache_path(recipe, tokenizer, teacher);
+  std::vector<int32_t> tokens;
+  if (std::filesystem::exists(path)) tokens = read_token_file(path, tokenizer);
+  const int32_t end = *tokenizer.eos();
+  int64_t done = std::count(tokens.begin(), tokens.end(), end);
+  const GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
+  Progress progress("generate", g.sequences, options.quiet);
+  for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
+    const int64_t count = std::min(g.batch_size, g.sequences - done);
+    for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g, recipe.data.max_seq_length, done, count)) {
+      tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+      tokens.push_back(end);
+    }
+    done += count;
+    progress.update(done, fmt::format("{} tokens", tokens.size()));
+    if (done < g.sequences && !interrupted() && std::chrono::steady_clock::now() - saved < std::chrono::seconds(30)) continue;
+    write_token_file(path, tokens, tokenizer);
+    saved = std::chrono::steady_clock::now();
+    if (interrupted() && done < g.sequences) throw Interrupted();
+  }
+  // A cache with more sequences than asked for gives its first ones.
+  size_t kept = 0;
+  for (int64_t left = g.sequences; left > 0 && kept < tokens.size(); ++kept) left -= tokens[kept] == end;
+  tokens.resize(kept);
+  return tokens;
+}
+
+}  // namespace
+
+TextTokens read_text_tokens(const EvalSettings& settings, const Tokenizer& tokenizer) {
+  std::string text = read_text(settings.text);
+  TextTokens out;
+  out.sha256 = sha256_hex(text);
+  if (settings.join == Join::wikitext) text = join_wikitext(text);
+  out.tokens = tokenizer.encode(text);
+  out.window_bos = tokenizer.bos().value_or(-1);
+  return out;
+}
+
+TrainingText training_text(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer, LoadedModel* teacher) {
+  std::vector<int32_t> tokens = read_token_stream(recipe.data.train, tokenizer);
+  if (teacher && recipe.data.generate.sequences > 0) {
+    const std::vector<int32_t> generated = generated_tokens(recipe, options, tokenizer, *teacher);
+    tokens.insert(tokens.end(), generated.begin(), generated.end());
+  }
+  TokenSequences sequences(std::move(tokens), recipe.data.max_seq_length);
+  std::string sha256 = sequences.sha256();
+  return {std::move(sequences), std::move(sha256)};
+}
+
+}  // namespace halftone

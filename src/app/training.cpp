@@ -1,0 +1,131 @@
+#include "halftone/app/training.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "halftone/app/interrupt.h"
+#include "halftone/app/progress.h"
+#include "halftone/base/error.h"
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
+#include "halftone/tensor/gemm.h"
+#include "halftone/tensor/memory.h"
+#include "halftone/train/trainer.h"
+
+namespace halftone {
+namespace {
+
+// Everything that decides bits, as meta entries of a checkpoint.
+std::map<std::string, std::string> identity_meta(const TrainingIdentity& identity) {
+  return {{"recipe", identity.recipe},
+          {"teacher_sha256", identity.teacher_sha256},
+          {"tokenizer_hash", identity.tokenizer_hash},
+          {"data_sha256", identity.data_sha256},
+          {"isa", isa_name(isa())},
+          {"threads", std::to_string(threads())},
+          {"blas", blas_name()},
+          {"version", HALFTONE_VERSION}};
+}
+
+CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& student, const TrainingIdentity& identity) {
+  CheckpointContent content{.tensors = trainer.tensors(), .meta = identity_meta(identity)};
+  add_model_meta(content, student.decoder, student.config, student.tokenizer_path);
+  const TrainerState& state = trainer.state();
+  content.meta["kind"] = "training";
+  content.meta["step"] = std::to_string(state.step);
+  content.meta["tokens"] = std::to_string(state.tokens);
+  content.meta["epoch"] = std::to_string(state.cursor.epoch);
+  content.meta["position"] = std::to_string(state.cursor.position);
+  content.meta["skipped"] = fmt::format("{}", fmt::join(state.skipped, " "));
+  return content;
+}
+
+int64_t number(const CheckpointContent& content, const std::string& key) {
+  const auto it = content.meta.find(key);
+  int64_t value = -1;
+  if (it != content.meta.end()) std::istringstream(it->second) >> value;
+  if (value < 0) throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
+  return value;
+}
+
+// Throws Error(checkpoint) where a resumed run could not give the same bits.
+void check_identity(const CheckpointContent& content, const TrainingIdentity& identity, bool allow_inexact) {
+  for (const auto& [key, expected] : identity_meta(identity)) {
+    const auto it = content.meta.find(key);
+    const std::string found = it == content.meta.end() ? "nothing" : it->second;
+    if (found == expected) continue;
+    const bool machine = key == "isa" || key == "threads" || key == "blas" || key == "version";
+    if (machine && allow_inexact) continue;
+    throw_error(ErrorKind::checkpoint, "checkpoint: {} was {}, this run has {}; the run cannot go on bit for bit{}", key, printable(found),
+                printable(expected), machine ? " (--allow-inexact goes on all the same)" : "");
+  }
+}
+
+// Restores the newest whole checkpoint; false where there is none.
+bool restore_newest(Trainer& trainer, const RunDirectory& directory, const TrainingIdentity& identity, const RunOptions& options) {
+  std::vector<std::string> damaged;
+  const auto content = directory.newest_checkpoint(damaged);
+  for (const std::string& what : damaged) fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  if (!content) return false;
+  check_identity(*content, identity, options.allow_inexact);
+  TrainerState state;
+  state.step = number(*content, "step");
+  state.tokens = number(*content, "tokens");
+  state.cursor.epoch = number(*content, "epoch");
+  state.cursor.position = number(*content, "position");
+  std::istringstream skipped(content->meta.at("skipped"));
+  for (int64_t step; skipped >> step;) state.skipped.push_back(step);
+  trainer.restore(content->tensors, state);
+  directory.rewind_log(state.step);
+  return true;
+}
+
+std::string log_line(const StepReport& r) {
+  const double rate = static_cast<double>(r.tokens) / static_cast<double>(std::max<int64_t>(r.step, 1)) / r.seconds;
+  nlohmann::ordered_json line{{"step", r.step}, {"tokens", r.tokens}, {"loss", r.loss.total}, {"kl", r.loss.kl}, {"hidden", r.loss.hidden},
+                              {"labels", r.loss.labels}, {"learning_rate", r.learning_rate}, {"grad_norm", r.grad_norm},
+                              {"sign_flip_rate", r.sign_flip_rate}, {"tokens_per_second", rate}, {"rss_bytes", rss_bytes()}};
+  if (r.skipped) line["skipped"] = true;
+  return line.dump();
+}
+
+}  // namespace
+
+TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory, LoadedModel& student,
+                     Decoder* teacher, const TokenSequences& sequences, const TrainingIdentity& identity) {
+  const TrainSettings& settings = recipe.train;
+  const int64_t max_steps = planned_steps(settings, sequences.count());
+  Batches batches(sequences, settings.per_device_train_batch_size, static_cast<uint64_t>(recipe.run.seed));
+  Trainer trainer(student.decoder, teacher, batches, recipe.loss, settings, max_steps);
+  if (options.resume && !restore_newest(trainer, directory, identity, options)) fmt::print(stderr, "no checkpoint yet: starting from step 0\n");
+
+  TrainingResult result;
+  std::vector<double> step_seconds;
+  Progress progress("train", max_steps, options.quiet);
+  const auto save = [&] {
+    write_checkpoint_file(directory.checkpoint_file(trainer.state().step), checkpoint_content(trainer, student, identity));
+    directory.remove_old_checkpoints(settings.save_total_limit);
+  };
+
+  while (!trainer.done() && !result.interrupted) {
+    const StepReport report = trainer.step();
+    step_seconds.push_back(report.seconds);
+    result.seconds += report.seconds;
+    const double rate = static_cast<double>(trainer.state().tokens) / static_cast<double>(report.step) / report.seconds;
+    progress.update(report.step, fmt::format("loss {:.4f}  {:.0f} tokens/s", report.loss.total, rate));
+    if (report.step % settings.logging_steps == 0 || report.skipped || trainer.done()) directory.append_log(log_line(report));
+    result.interrupted = interrupted() && !trainer.done();
+    if (result.interrupted || trainer.done() || (settings.save_steps > 0 && report.step % settings.save_steps == 0)) save();
+  }
+  progress.finish();
+
+  result.tokens = trainer.state().tokens;
+  if (!step_seconds.empty()) {
+    std::nth_element(step_seconds.begin(), step_seconds.begin() + step_seconds.size() / 2, step_seconds.end());
+    result.tokens_per_second = static_cast<double>(result.tokens) / static_cast<double>(trainer.state().step) / step_seconds[step_seconds.size() / 2];
+  }
+  return result;
+}
+
+}  // namespace halftone

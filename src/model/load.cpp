@@ -1,0 +1,98 @@
+#include "halftone/model/load.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
+#include "halftone/model/import.h"
+
+namespace halftone {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string& meta(const CheckpointContent& content, const std::string& key, const std::string& path) {
+  const auto it = content.meta.find(key);
+  if (it == content.meta.end()) throw_error(ErrorKind::format, "{}: meta '{}' is missing", path, key);
+  return it->second;
+}
+
+OneBitOptions onebit_options(Decoder& decoder) {
+  for (Block& block : decoder.blocks)
+    if (const auto* onebit = dynamic_cast<OneBitLinear*>(block.q.get())) return onebit->options;
+  return {};
+}
+
+LoadedModel load_checkpoint(const std::string& path, const std::string& directory) {
+  const CheckpointContent content = read_checkpoint_file(path);
+  LoadedModel out;
+  out.path = path;
+  out.config = parse_config(meta(content, "config", path), path);
+  out.decoder = decoder_of(content, out.config);
+  out.tokenizer_path = directory + "/tokenizer.json";
+  if (!fs::exists(out.tokenizer_path)) out.tokenizer_path = meta(content, "tokenizer", path);
+  out.sha256 = sha256_file(path);
+  out.file_bytes = static_cast<int64_t>(fs::file_size(path));
+  return out;
+}
+
+// The model of a run directory, or "" where there is none.
+std::string run_model(const std::string& directory) {
+  if (fs::exists(directory + "/model.h5")) return directory + "/model.h5";
+  std::vector<std::string> steps;
+  for (const auto& entry : fs::directory_iterator(directory))
+    if (entry.path().filename().string().starts_with("step-") && entry.path().extension() == ".h5") steps.push_back(entry.path());
+  return steps.empty() ? "" : *std::max_element(steps.begin(), steps.end());
+}
+
+int64_t model_bytes(const std::string& path) {
+  if (!fs::is_directory(path)) return static_cast<int64_t>(fs::file_size(path));
+  int64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(path))
+    if (entry.path().extension() == ".safetensors") bytes += static_cast<int64_t>(entry.file_size());
+  return bytes;
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::string& path, DType linear_dtype) {
+  if (path.ends_with(".h5")) return load_checkpoint(path, fs::path(path).parent_path().string());
+  if (fs::is_directory(path) && !fs::exists(path + "/config.json"))
+    if (const std::string file = run_model(path); !file.empty()) return load_checkpoint(file, path);
+  ImportedModel imported = import_model(path, linear_dtype);
+  LoadedModel out;
+  out.decoder = build_decoder(imported.config, imported.weights);
+  out.config = std::move(imported.config);
+  out.path = path;
+  out.tokenizer_path = path;
+  out.sha256 = imported.sha256;
+  out.file_bytes = model_bytes(path);
+  return out;
+}
+
+Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) {
+  const std::string prefix = "model/";
+  Weights weights;
+  for (const auto& [name, tensor] : content.tensors)
+    if (name.starts_with(prefix)) weights[name.substr(prefix.size())] = tensor;
+  const auto norm = content.meta.find("post_layer_norm");
+  return build_decoder(config, weights, {.post_layer_norm = norm == content.meta.end() || norm->second == "true"});
+}
+
+void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config, const std::string& tokenizer_path) {
+  content.meta["config"] = config_json(config, DType::f32);
+  content.meta["post_layer_norm"] = onebit_options(decoder).post_layer_norm ? "true" : "false";
+  content.meta["tokenizer"] = fs::absolute(tokenizer_path).string();
+}
+
+CheckpointContent model_content(Decoder& decoder, const ModelConfig& config, const std::string& tokenizer_path) {
+  CheckpointContent content;
+  for (auto& [name, tensor] : packed_weights(decoder)) content.tensors["model/" + name] = tensor;
+  add_model_meta(content, decoder, config, tokenizer_path);
+  content.meta["kind"] = "model";
+  return content;
+}
+
+}  // namespace halftone

@@ -1,0 +1,39 @@
+#include "halftone/text/batches.h"
+
+#include "halftone/base/error.h"
+#include "halftone/base/rng.h"
+
+namespace halftone {
+
+Batches::Batches(const TokenSequences& sequences, int64_t batch_size, uint64_t seed) : sequences_(sequences), batch_size_(batch_size), seed_(seed) {
+  require(batch_size > 0, "Batches: batch size {}", batch_size);
+  shuffle();
+}
+
+void Batches::shuffle() {
+  const uint64_t stream = (static_cast<uint64_t>(RngStream::data_order) << 40) + static_cast<uint64_t>(cursor_.epoch);
+  order_ = permutation(static_cast<uint64_t>(sequences_.count()), seed_, stream);
+}
+
+std::vector<int32_t> Batches::next() {
+  std::vector<int32_t> ids;
+  ids.reserve(batch_size_ * sequences_.length());
+  for (int64_t i = 0; i < batch_size_; ++i) {
+    if (cursor_.position == sequences_.count()) {
+      cursor_ = {cursor_.epoch + 1, 0};
+      shuffle();
+    }
+    const auto sequence = sequences_.sequence(static_cast<int64_t>(order_[cursor_.position++]));
+    ids.insert(ids.end(), sequence.begin(), sequence.end());
+  }
+  return ids;
+}
+
+void Batches::seek(const Cursor& cursor) {
+  require(cursor.epoch >= 0 && cursor.position >= 0 && cursor.position <= sequences_.count(), "Batches: epoch {}, position {} of {}", cursor.epoch,
+          cursor.position, sequences_.count());
+  cursor_ = cursor;
+  shuffle();
+}
+
+}  // namespace halftone

@@ -1,0 +1,41 @@
+#include "halftone/text/token_stream.h"
+
+#include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
+#include "halftone/text/documents.h"
+#include "halftone/text/token_file.h"
+
+namespace halftone {
+
+TokenSequences::TokenSequences(std::vector<int32_t> tokens, int64_t length) : tokens_(std::move(tokens)), length_(length) {
+  require(length > 0, "TokenSequences: length {}", length);
+  if (count() == 0)
+    throw_error(ErrorKind::format, "data: {} tokens of text, at least one sequence of max_seq_length = {} expected", tokens_.size(), length);
+}
+
+std::string TokenSequences::sha256() const {
+  Sha256 digest;
+  digest.update(&length_, sizeof length_);
+  digest.update(tokens_.data(), tokens_.size() * sizeof tokens_[0]);
+  return digest.hex();
+}
+
+std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths, const Tokenizer& tokenizer) {
+  std::vector<int32_t> tokens;
+  for (const std::string& path : paths) {
+    if (path.ends_with(".tok")) {
+      const std::vector<int32_t> ids = read_token_file(path, tokenizer);
+      tokens.insert(tokens.end(), ids.begin(), ids.end());
+      continue;
+    }
+    const std::string text = read_text(path);
+    for (const std::string_view document : split_documents(text)) {
+      const std::vector<int32_t> ids = tokenizer.encode(document);
+      tokens.insert(tokens.end(), ids.begin(), ids.end());
+      if (tokenizer.eos()) tokens.push_back(*tokenizer.eos());
+    }
+  }
+  return tokens;
+}
+
+}  // namespace halftone
