@@ -138,7 +138,8 @@ Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>
   State& s = *state_;
   s.path = path;
   s.file_bytes = RegularFile(path).size();
-  s.file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, hdf5::access_properties().get()));
+  const Handle access = hdf5::access_properties();
+  s.file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
   if (!s.file.valid())
     throw_error(ErrorKind::format, "{}: no readable HDF5 file: {}", path, hdf5::cause());
   s.list_names();

@@ -66,8 +66,9 @@ Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>
   H5Pset_layout(s.dataset.get(), H5D_CONTIGUOUS);
   H5Pset_fill_time(s.dataset.get(), H5D_FILL_TIME_NEVER);
   H5Pset_obj_track_times(s.dataset.get(), false);
-  s.file = Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT,
-                            hdf5::access_properties().get()));
+  // A variable: giving a handle back clears the library's record of a failure.
+  const Handle access = hdf5::access_properties();
+  s.file = Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
   s.check(s.file.valid(), "create");
 }
 
