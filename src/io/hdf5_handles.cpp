@@ -22,6 +22,10 @@ herr_t first_cause(unsigned n, const H5E_error2_t* error, void* out) {
 }  // namespace
 
 void quiet() {
+  // A file that could not be flushed stays open inside the library, which would try again at exit
+  // and crash there.
+  static const bool without_exit_handler = H5dont_atexit() >= 0;
+  (void)without_exit_handler;
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   H5PLset_loading_state(0);
 }
