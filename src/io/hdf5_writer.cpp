@@ -2,6 +2,7 @@
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/hdf5.h"
 #include "hdf5_handles.h"
+#include "hdf5_sink.h"
 
 namespace halftone {
 
@@ -33,10 +34,14 @@ void require_text(std::string_view text) {
 }  // namespace
 
 struct Hdf5Writer::State {
+  explicit State(const std::string& path) : path(path), sink(path) {}
+
   std::string path;
+  hdf5::Sink sink;  // in front of the file, which it must outlive
   Handle file, link, group, dataset;  // the file and how links, groups and datasets are made
 
   void check(bool good, const std::string& action) const {
+    sink.check();
     if (!good) throw_error(ErrorKind::io, "{}: cannot {}: {}", path, action, hdf5::cause());
   }
 
@@ -44,7 +49,6 @@ struct Hdf5Writer::State {
              bool any) const {
     require_name(name);
     const std::string action = "write '" + printable(name) + "'";
-    io_step(IoStep::write);
     Handle set(H5Dcreate2(file.get(), name.c_str(), type.get(), space.get(), link.get(),
                           dataset.get(), H5P_DEFAULT));
     check(set.valid(), action);
@@ -54,10 +58,9 @@ struct Hdf5Writer::State {
   }
 };
 
-Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>()) {
+Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>(path)) {
   hdf5::quiet();
   State& s = *state_;
-  s.path = path;
   s.link = Handle(H5Pcreate(H5P_LINK_CREATE));
   H5Pset_create_intermediate_group(s.link.get(), 1);
   s.group = Handle(H5Pcreate(H5P_GROUP_CREATE));
@@ -67,7 +70,7 @@ Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>
   H5Pset_fill_time(s.dataset.get(), H5D_FILL_TIME_NEVER);
   H5Pset_obj_track_times(s.dataset.get(), false);
   // A variable: giving a handle back clears the library's record of a failure.
-  const Handle access = hdf5::access_properties();
+  const Handle access = s.sink.access();
   s.file = Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
   s.check(s.file.valid(), "create");
 }
@@ -131,6 +134,7 @@ void Hdf5Writer::close() {
   s.check(H5Fget_obj_count(s.file.get(), H5F_OBJ_ALL) == 1, "close (objects are open)");
   s.check(H5Fflush(s.file.get(), H5F_SCOPE_LOCAL) >= 0, "write");
   s.check(s.file.close(), "close");
+  s.sink.close();
 }
 
 }  // namespace halftone

@@ -1,0 +1,181 @@
+#include "hdf5_sink.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "halftone/io/atomic_file.h"
+
+namespace halftone::hdf5 {
+namespace {
+
+// The library's view of an open file: its own part first, ours behind it.
+struct File {
+  H5FD_t common;
+  Sink* sink;
+  haddr_t end;  // of what the library has laid out
+};
+
+File& of(H5FD_t* file) { return *reinterpret_cast<File*>(file); }
+const File& of(const H5FD_t* file) { return *reinterpret_cast<const File*>(file); }
+
+H5FD_t* open_file(const char*, unsigned, hid_t access, haddr_t) {
+  const auto* sink = static_cast<Sink* const*>(H5Pget_driver_info(access));
+  return sink ? &(new File{{}, *sink, 0})->common : nullptr;
+}
+
+herr_t close_file(H5FD_t* file) {
+  delete &of(file);
+  return 0;
+}
+
+herr_t query(const H5FD_t*, unsigned long* flags) {
+  *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
+           H5FD_FEAT_AGGREGATE_SMALLDATA | H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
+  return 0;
+}
+
+haddr_t get_end(const H5FD_t* file, H5FD_mem_t) { return of(file).end; }
+
+herr_t set_end(H5FD_t* file, H5FD_mem_t, haddr_t end) {
+  of(file).end = end;
+  return 0;
+}
+
+haddr_t get_size(const H5FD_t* file, H5FD_mem_t) { return of(file).sink->size(); }
+
+herr_t read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t bytes, void* data) {
+  return of(file).sink->read(offset, data, bytes) ? 0 : -1;
+}
+
+herr_t write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t bytes, const void* data) {
+  of(file).sink->write(offset, data, bytes);
+  return 0;
+}
+
+herr_t truncate(H5FD_t* file, hid_t, hbool_t) {
+  of(file).sink->set_size(of(file).end);
+  return 0;
+}
+
+const H5FD_class_t kDriver = {
+    .name = "halftone",
+    .maxaddr = (haddr_t{1} << 63) - 1,
+    .fc_degree = H5F_CLOSE_STRONG,
+    .terminate = nullptr,
+    .sb_size = nullptr,
+    .sb_encode = nullptr,
+    .sb_decode = nullptr,
+    .fapl_size = sizeof(Sink*),
+    .fapl_get = nullptr,
+    .fapl_copy = nullptr,
+    .fapl_free = nullptr,
+    .dxpl_size = 0,
+    .dxpl_copy = nullptr,
+    .dxpl_free = nullptr,
+    .open = open_file,
+    .close = close_file,
+    .cmp = nullptr,
+    .query = query,
+    .get_type_map = nullptr,
+    .alloc = nullptr,
+    .free = nullptr,
+    .get_eoa = get_end,
+    .set_eoa = set_end,
+    .get_eof = get_size,
+    .get_handle = nullptr,
+    .read = read,
+    .write = write,
+    .flush = nullptr,
+    .truncate = truncate,
+    .lock = nullptr,
+    .unlock = nullptr,
+    .fl_map = H5FD_FLMAP_DICHOTOMY,
+};
+
+}  // namespace
+
+Sink::Sink(const std::string& path) : path_(path) {
+  // O_NONBLOCK: a FIFO under this name must not hang the program.
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+  if (descriptor_ < 0) throw_io(path, "create", errno);
+}
+
+Sink::~Sink() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Handle Sink::access() {
+  static const hid_t driver = H5FDregister(&kDriver);
+  Handle access = access_properties();
+  Sink* self = this;
+  H5Pset_driver(access.get(), driver, &self);
+  return access;
+}
+
+void Sink::check() const {
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void Sink::close() {
+  check();
+  if (::close(std::exchange(descriptor_, -1)) != 0) throw_io(path_, "close", errno);
+}
+
+void Sink::write_all(uint64_t offset, const void* data, size_t bytes) {
+  const char* at = static_cast<const char*>(data);
+  while (bytes > 0) {
+    io_step(IoStep::write);
+    const ssize_t n = ::pwrite(descriptor_, at, bytes, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_io(path_, "write", errno);
+    at += n;
+    offset += static_cast<uint64_t>(n);
+    bytes -= static_cast<size_t>(n);
+    size_ = std::max(size_, offset);
+  }
+}
+
+void Sink::write(uint64_t offset, const void* data, size_t bytes) noexcept {
+  if (!failure_) {
+    try {
+      write_all(offset, data, bytes);
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+  size_ = std::max(size_, offset + bytes);  // as if it were there
+}
+
+bool Sink::read(uint64_t offset, void* data, size_t bytes) const noexcept {
+  char* at = static_cast<char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::pread(descriptor_, at, bytes, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    if (n == 0) {  // zero where nothing was written
+      std::memset(at, 0, bytes);
+      return true;
+    }
+    at += n;
+    offset += static_cast<uint64_t>(n);
+    bytes -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+void Sink::set_size(uint64_t bytes) noexcept {
+  if (!failure_ && ::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) {
+    try {
+      throw_io(path_, "resize", errno);
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+  size_ = bytes;
+}
+
+}  // namespace halftone::hdf5
