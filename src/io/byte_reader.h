@@ -51,7 +51,7 @@ class ByteReader {
 
   template <class... Args>
   [[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) const {
-    throw_error(ErrorKind::format, "{}: offset {}: {}", printable(path_), offset_,
+    throw_error(ErrorKind::format, "{}: offset {}: {}", path_, offset_,
                 fmt::format(text, std::forward<Args>(args)...));
   }
 

@@ -20,7 +20,7 @@ uint64_t read_alignment(const GgufMetadata& metadata) {
   if (!metadata.has(key)) return 32;
   const auto fail = [&](const std::string& found) {
     throw_error(ErrorKind::format, "{}: {} is {}, expected a u32 power of two up to {}",
-                printable(metadata.path()), key, found, kMaxAlignment);
+                metadata.path(), key, found, kMaxAlignment);
   };
   if (metadata.type_text(key) != "u32") fail("of type " + metadata.type_text(key));
   const uint64_t value = static_cast<uint64_t>(metadata.get_int(key));
@@ -29,7 +29,8 @@ uint64_t read_alignment(const GgufMetadata& metadata) {
 }
 
 // The dimensions of a tensor, slowest first, and the bytes that they take.
-void read_shape(ByteReader& in, GgufTensor& tensor, const std::string& where) {
+void read_shape(ByteReader& in, GgufTensor& tensor, const std::string& where,
+                const std::string& path) {
   const uint32_t dims = in.number<uint32_t>("a tensor's number of dimensions");
   if (dims < 1 || dims > kMaxDims)
     in.fail("{}: {} dimensions, 1 to {} expected", where, dims, kMaxDims);
@@ -49,7 +50,7 @@ void read_shape(ByteReader& in, GgufTensor& tensor, const std::string& where) {
   if (row % tensor.type->block != 0)
     in.fail("{}: rows of {} numbers are no multiple of {}'s block of {}", where, row,
             tensor.type->name, tensor.type->block);
-  const std::string what = printable(where) + ": size";
+  const std::string what = fmt::format("{}: {}", path, where);
   uint64_t count = 1;
   for (int64_t dim : tensor.shape) count = checked_mul(count, static_cast<uint64_t>(dim), what);
   // Halftone counts in int64, of at most 8 bytes each.
@@ -59,13 +60,13 @@ void read_shape(ByteReader& in, GgufTensor& tensor, const std::string& where) {
 }
 
 // One entry; its offset is still that in the data section.
-GgufTensor read_entry(ByteReader& in) {
+GgufTensor read_entry(ByteReader& in, const std::string& path) {
   GgufTensor tensor{};
   tensor.name = in.string("a tensor's name", kMaxName);
   const std::string where = fmt::format("tensor '{}'", printable(tensor.name));
   if (tensor.name.empty() || tensor.name.find('\0') != std::string::npos)
     in.fail("{}: the name is empty or holds a zero byte", where);
-  read_shape(in, tensor, where);
+  read_shape(in, tensor, where, path);
   tensor.offset = in.number<uint64_t>("a tensor's offset");
   return tensor;
 }
@@ -80,7 +81,7 @@ GgufFile GgufFile::open(const std::string& path) {
   ByteReader in(out.file_->bytes(), path, out.metadata_.end_offset());
   const uint64_t count = out.metadata_.tensor_count();
   for (uint64_t i = 0; i < count; ++i) {
-    out.tensors_.push_back(read_entry(in));
+    out.tensors_.push_back(read_entry(in, path));
     const std::string& name = out.tensors_.back().name;
     if (!out.index_.emplace(name, i).second)
       in.fail("tensor '{}' is given twice", printable(name));
@@ -91,7 +92,7 @@ GgufFile GgufFile::open(const std::string& path) {
   uint64_t at = start, end = in.offset();
   for (GgufTensor& tensor : out.tensors_) {
     const std::string where =
-        fmt::format("{}: tensor '{}'", printable(path), printable(tensor.name));
+        fmt::format("{}: tensor '{}'", path, printable(tensor.name));
     if (tensor.offset != at - start)
       throw_error(ErrorKind::format, "{}: offset {} in the data, {} expected", where, tensor.offset,
                   at - start);
@@ -104,7 +105,7 @@ GgufFile GgufFile::open(const std::string& path) {
   }
   // The last tensor's padding may be missing: nothing is read from it.
   if (size > at)
-    throw_error(ErrorKind::format, "{}: {} bytes follow the last tensor", printable(path),
+    throw_error(ErrorKind::format, "{}: {} bytes follow the last tensor", path,
                 size - at);
   return out;
 }
@@ -122,7 +123,7 @@ Tensor GgufFile::read(const GgufTensor& tensor) const {
       return mapped_tensor(file_, tensor.offset, tensor.shape, dtype);
   if (!type.dequantize)
     throw_error(ErrorKind::format, "{}: tensor '{}' is of type {}, which is not supported",
-                printable(path()), printable(tensor.name), type.name);
+                path(), printable(tensor.name), type.name);
   Tensor out = Tensor::uninitialized(tensor.shape, DType::f32);
   dequantize(type, file_->data() + tensor.offset, out.data<float>(), out.numel());
   return out;

@@ -160,7 +160,7 @@ std::vector<std::string> GgufMetadata::keys() const {
 const GgufMetadata::Value& GgufMetadata::find(const std::string& key) const {
   const auto at = values_.find(key);
   if (at == values_.end())
-    throw_error(ErrorKind::format, "{}: key '{}' is missing", printable(path()), printable(key));
+    throw_error(ErrorKind::format, "{}: key '{}' is missing", path(), printable(key));
   return at->second;
 }
 
@@ -171,7 +171,7 @@ std::string GgufMetadata::type_text(const std::string& key) const {
 }
 
 void GgufMetadata::throw_type(const std::string& key, const char* expected) const {
-  throw_error(ErrorKind::format, "{}: key '{}' is of type {}, expected {}", printable(path()),
+  throw_error(ErrorKind::format, "{}: key '{}' is of type {}, expected {}", path(),
               printable(key), type_text(key), expected);
 }
 
@@ -196,7 +196,7 @@ int64_t GgufMetadata::int_at(const std::string& key, GgufType type, uint64_t off
   const uint64_t value = load<uint64_t>(*file_, offset);
   if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
     throw_error(ErrorKind::format, "{}: key '{}' is {}, at most 2^63 - 1 expected",
-                printable(path()), printable(key), value);
+                path(), printable(key), value);
   return static_cast<int64_t>(value);
 }
 

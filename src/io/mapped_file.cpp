@@ -12,7 +12,7 @@ namespace halftone {
 namespace {
 
 [[noreturn]] void throw_errno(const std::string& path, const char* what) {
-  throw_error(ErrorKind::format, "{}: {}: {}", printable(path), what, std::strerror(errno));
+  throw_error(ErrorKind::format, "{}: {}: {}", path, what, std::strerror(errno));
 }
 
 const char* kind_of_file(mode_t mode) {
@@ -35,7 +35,7 @@ RegularFile::RegularFile(const std::string& path) : path_(path) {
   if (failed || !S_ISREG(status.st_mode)) {
     ::close(descriptor_);
     if (failed) throw_errno(path, "cannot be examined");
-    throw_error(ErrorKind::format, "{}: is {}, a regular file is expected", printable(path),
+    throw_error(ErrorKind::format, "{}: is {}, a regular file is expected", path,
                 kind_of_file(status.st_mode));
   }
   size_ = static_cast<uint64_t>(status.st_size);
@@ -52,7 +52,7 @@ void RegularFile::expect_unchanged() const {
       status.st_mtim.tv_sec != modified_seconds_ ||
       status.st_mtim.tv_nsec != modified_nanoseconds_)
     throw_error(ErrorKind::format, "{}: was changed by another program while it was read",
-                printable(path_));
+                path_);
 }
 
 MappedFile::MappedFile(const std::string& path) : file_(path) {

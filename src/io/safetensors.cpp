@@ -42,7 +42,7 @@ DType read_dtype(const Entry& entry, const std::string& where) {
 Tensor read_entry(const Entry& entry, const std::shared_ptr<const MappedFile>& file,
                   uint64_t data_start, uint64_t expected_begin) {
   const std::string where =
-      fmt::format("{}: tensor '{}'", printable(file->path()), printable(entry.name));
+      fmt::format("{}: tensor '{}'", file->path(), printable(entry.name));
   const DType dtype = read_dtype(entry, where);
   uint64_t count = 1;
   Shape shape;
@@ -73,14 +73,14 @@ uint64_t read_header_size(const MappedFile& file) {
   uint64_t size;
   if (file.size() < sizeof size)
     throw_error(ErrorKind::format, "{}: {} bytes, a safetensors file has at least 8",
-                printable(file.path()), file.size());
+                file.path(), file.size());
   std::memcpy(&size, file.data(), sizeof size);
   if (size > kMaxHeader)
     throw_error(ErrorKind::format, "{}: a header of {} bytes, at most {} expected",
-                printable(file.path()), size, kMaxHeader);
+                file.path(), size, kMaxHeader);
   if (size > file.size() - sizeof size)
     throw_error(ErrorKind::format, "{}: a header of {} bytes, the file ends {} bytes after its size",
-                printable(file.path()), size, file.size() - sizeof size);
+                file.path(), size, file.size() - sizeof size);
   return size;
 }
 
@@ -107,7 +107,7 @@ Safetensors read_safetensors(const std::string& path) {
   }
   if (at != file->size() - data_start)
     throw_error(ErrorKind::format, "{}: the tensors end at byte {} of the data, the file holds {}",
-                printable(path), at, file->size() - data_start);
+                path, at, file->size() - data_start);
   return out;
 }
 

@@ -153,7 +153,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   }
 
   [[noreturn]] void fail_text(const std::string& text) const {
-    throw_error(ErrorKind::format, "{}: {}", printable(path_), text);
+    throw_error(ErrorKind::format, "{}: {}", path_, text);
   }
 
   const std::string& path_;
@@ -167,7 +167,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
 SafetensorsHeader parse_safetensors_header(std::string_view text, const std::string& path) {
   const auto fail = [&](const std::string& what) {
-    throw_error(ErrorKind::format, "{}: {}", printable(path), what);
+    throw_error(ErrorKind::format, "{}: {}", path, what);
   };
   if (!text.starts_with('{')) fail("the header does not start with '{'");
   // The parser would stop at a zero byte and ignore what follows.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -15,21 +16,22 @@ using Json = nlohmann::json;
 
 // A file of the index's own directory: a name that leads anywhere else is refused.
 void check_shard_name(const std::string& index_path, const std::string& name) {
+  const auto harmless = [](unsigned char c) { return c >= ' ' && c != '/' && c != '\\' && c != 127; };
   const bool plain = !name.empty() && name.size() <= 255 && name.front() != '.' &&
-                     name.find_first_of(std::string("/\\\0", 3)) == name.npos;
+                     std::ranges::all_of(name, harmless);
   if (!plain)
-    throw_error(ErrorKind::format, "{}: shard '{}' is not a plain file name", printable(index_path),
+    throw_error(ErrorKind::format, "{}: shard '{}' is not a plain file name", index_path,
                 printable(name));
 }
 
 std::map<std::string, std::string> read_weight_map(const Json& index, const std::string& path) {
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
-    throw_error(ErrorKind::format, "{}: has no object 'weight_map'", printable(path));
+    throw_error(ErrorKind::format, "{}: has no object 'weight_map'", path);
   std::map<std::string, std::string> map;
   for (const auto& [tensor, shard] : index["weight_map"].items()) {
     if (!shard.is_string())
       throw_error(ErrorKind::format, "{}: weight_map['{}'] is {}, expected a file name",
-                  printable(path), printable(tensor), printable(shard.dump()));
+                  path, printable(tensor), printable(shard.dump()));
     check_shard_name(path, shard.get<std::string>());
     map[tensor] = shard.get<std::string>();
   }
@@ -43,14 +45,14 @@ void check_total_size(const Json& index, const Safetensors& all, const std::stri
   const Json& total = index["metadata"]["total_size"];
   uint64_t sum = 0;
   for (const auto& [name, tensor] : all.tensors)
-    sum = checked_add(sum, tensor.bytes(), printable(path) + ": total_size");
+    sum = checked_add(sum, tensor.bytes(), path + ": total_size");
   // Some writers give the number as a float.
   const bool equal = total.is_number() && (total.is_number_float()
                                                ? total.get<double>() == static_cast<double>(sum)
                                                : total == Json(sum));
   if (!equal)
     throw_error(ErrorKind::format, "{}: metadata.total_size is {}, the tensors hold {} bytes",
-                printable(path), printable(total.dump()), sum);
+                path, printable(total.dump()), sum);
 }
 
 }  // namespace
@@ -70,7 +72,7 @@ Safetensors read_sharded_safetensors(const std::string& index_path) {
       const auto listed = weight_map.find(name);
       if (listed == weight_map.end() || listed->second != shard)
         throw_error(ErrorKind::format, "{}: holds tensor '{}', which the index {}",
-                    printable(directory + shard), printable(name),
+                    directory + shard, printable(name),
                     listed == weight_map.end()
                         ? "does not list"
                         : fmt::format("puts into '{}'", printable(listed->second)));
@@ -82,7 +84,7 @@ Safetensors read_sharded_safetensors(const std::string& index_path) {
   for (const auto& [tensor, shard] : weight_map)
     if (!all.tensors.contains(tensor))
       throw_error(ErrorKind::format, "{}: tensor '{}' is not in '{}', where the index puts it",
-                  printable(index_path), printable(tensor), printable(shard));
+                  index_path, printable(tensor), printable(shard));
   check_total_size(index, all, index_path);
   return all;
 }

@@ -17,7 +17,7 @@ class Keys {
       : metadata_(metadata), prefix_(std::move(architecture) + ".") {}
 
   bool has(const std::string& key) const { return metadata_.has(prefix_ + key); }
-  std::string where() const { return printable(metadata_.path()); }
+  std::string where() const { return metadata_.path(); }
   std::string text(const std::string& key) const { return metadata_.get_string(prefix_ + key); }
 
   int64_t whole(const std::string& key, int64_t low, int64_t high) const {
@@ -61,7 +61,7 @@ std::string read_architecture(const GgufMetadata& metadata) {
   if (name != "llama" && name != "qwen2")
     throw_error(ErrorKind::format,
                 "{}: general.architecture is '{}', which is not supported, expected one of {}",
-                printable(metadata.path()), printable(name), kSupportedArchitectures);
+                metadata.path(), printable(name), kSupportedArchitectures);
   return name;
 }
 
@@ -105,7 +105,7 @@ std::optional<int64_t> read_token(const GgufMetadata& metadata, const std::strin
   const int64_t id = metadata.get_int(key);
   if (id < 0 || id >= vocabulary)
     throw_error(ErrorKind::format, "{}: {} is {}, expected a token from 0 to {}",
-                printable(metadata.path()), key, id, vocabulary - 1);
+                metadata.path(), key, id, vocabulary - 1);
   return id;
 }
 
@@ -115,7 +115,7 @@ RopeScaling read_scaling(const GgufFile& file, ModelConfig config) {
   const GgufTensor* entry = file.find("rope_freqs.weight");
   if (!entry) return {};
   const std::string where =
-      fmt::format("{}: tensor 'rope_freqs.weight'", printable(file.path()));
+      fmt::format("{}: tensor 'rope_freqs.weight'", file.path());
   if (entry->shape != Shape{config.head_dim / 2})
     throw_error(ErrorKind::format, "{} has shape {}, expected [{}]", where,
                 shape_text(entry->shape), config.head_dim / 2);

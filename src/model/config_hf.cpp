@@ -191,7 +191,7 @@ void read_biases(const Fields& in, ModelConfig& config) {
 }  // namespace
 
 ModelConfig parse_config(std::string_view json, const std::string& path) {
-  const std::string where = printable(path);
+  const std::string where = path;
   const Json object = parse_strict_json(json, path);
   if (!object.is_object())
     throw_error(ErrorKind::format, "{}: is {}, expected a JSON object", where,

@@ -27,7 +27,7 @@ void throw_problems(const std::string& path, const Problems& problems) {
   std::string text = fmt::format("{}", fmt::join(problems.begin(), problems.begin() + shown, "; "));
   if (problems.size() > shown) text += fmt::format("; and {} more", problems.size() - shown);
   throw_error(ErrorKind::format, "{}: the tensors do not fit the configuration: {}",
-              printable(path), text);
+              path, text);
 }
 
 void check_shape(const std::string& name, const Shape& found, const Shape& expected,
@@ -72,7 +72,7 @@ Tensor convert(const Tensor& stored, const ExpectedWeight& spec, DType linear_dt
   if (const int64_t n = count_non_finite(out))
     throw_error(ErrorKind::format,
                 "{}: tensor '{}' holds {} numbers that are not finite as {} (of {}, stored as {})",
-                printable(path), spec.name, n, dtype_name(dtype), out.numel(),
+                path, spec.name, n, dtype_name(dtype), out.numel(),
                 dtype_name(stored.dtype()));
   return out;
 }
@@ -114,10 +114,10 @@ Safetensors read_hf_weights(const std::string& directory) {
     throw_error(ErrorKind::format,
                 "{}: holds pickled weights (pytorch_model.bin), which can run code and are not "
                 "read: convert them to model.safetensors first",
-                printable(directory));
+                directory);
   throw_error(ErrorKind::format,
               "{}: holds neither model.safetensors nor model.safetensors.index.json",
-              printable(directory));
+              directory);
 }
 
 // A tied model may hold its head a second time, as long as it is the embedding.
@@ -129,7 +129,7 @@ void drop_tied_head(Safetensors& file, const ModelConfig& config, const std::str
     throw_error(ErrorKind::format,
                 "{}: tie_word_embeddings is true, but tensor 'lm_head.weight' differs from "
                 "'model.embed_tokens.weight'",
-                printable(path));
+                path);
   file.tensors.erase(head);
 }
 
@@ -232,7 +232,7 @@ bool is_gguf(const std::string& path) {
   if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02"))
     throw_error(ErrorKind::format,
                 "{}: pickled weights can run code and are not read: convert them to safetensors",
-                printable(path));
+                path);
   return path.ends_with(".gguf");
 }
 
@@ -244,7 +244,7 @@ bool is_hf_directory(const std::string& path) {
     throw_error(ErrorKind::format,
                 "{}: is no model: expected a GGUF file or a directory with config.json and "
                 "model.safetensors",
-                printable(path));
+                path);
   return false;
 }
 

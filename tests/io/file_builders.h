@@ -33,6 +33,8 @@ class TemporaryDirectory {
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
   std::string write(const std::string& name, std::string_view bytes) const {
+    // A new file each time: some file systems write a truncated one out to the disk at once.
+    std::filesystem::remove(file(name));
     std::ofstream(file(name), std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
     return file(name);
   }

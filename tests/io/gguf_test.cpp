@@ -1,0 +1,326 @@
+#include "halftone/io/gguf.h"
+
+#include "io/file_builders.h"
+
+namespace halftone {
+namespace {
+
+using testing::expect_refused;
+using testing::GgufBuilder;
+using testing::MalformedCase;
+using testing::raw;
+using testing::TemporaryDirectory;
+
+const std::string kData(32, '\1');
+
+GgufBuilder::Tensor f32_tensor(const std::string& name = "t") {
+  return {name, {4, 2}, 0, kData};
+}
+
+GgufBuilder one_tensor() { return GgufBuilder().add_tensor(f32_tensor()); }
+
+// A key of every type, an array of most, and tensors of three types.
+GgufBuilder rich_file() {
+  GgufBuilder b;
+  b.add(b.key("u8", 0, raw<uint8_t>(200))).add(b.key("i8", 1, raw<int8_t>(-3)));
+  b.add(b.key("u16", 2, raw<uint16_t>(60000))).add(b.key("i16", 3, raw<int16_t>(-300)));
+  b.add(b.key("u32", 4, raw<uint32_t>(4000000000))).add(b.key("i32", 5, raw<int32_t>(-70000)));
+  b.add(b.key("f32", 6, raw(0.25f))).add(b.key("bool", 7, "\1"));
+  b.add(b.key("string", 8, b.text("caf\xc3\xa9"))).add(b.key("f64", 12, raw(1e100)));
+  b.add(b.key("u64", 10, raw<uint64_t>(1ull << 63))).add(b.key("i64", 11, raw<int64_t>(-5)));
+  b.add(b.array("tokens", 8, 3, b.text("a") + b.text("") + b.text("\xff")));
+  b.add(b.array("scores", 6, 2, raw(std::vector<float>{-1.5f, 2})));
+  b.add(b.array("types", 5, 2, raw(std::vector<int32_t>{1, -6})));
+  b.add(b.array("flags", 7, 2, std::string("\0\1", 2)));
+  b.add(b.array("nothing", 4, 0, ""));
+  b.add_tensor({"first", {3, 2}, 0, raw(std::vector<float>{1, 2, 3, 4, 5, 6})});
+  b.add_tensor({"second", {32}, 8, raw<uint16_t>(0x3800) + std::string(32, '\4')});
+  b.add_tensor({"third", {16}, 1, raw(std::vector<uint16_t>(16, 0xbc00))});
+  return b;
+}
+
+TEST(Gguf, ReadsEveryTypeOfValue) {
+  const TemporaryDirectory directory;
+  const auto m = GgufMetadata::read(directory.write("a.gguf", rich_file().bytes()));
+  EXPECT_EQ(m.version(), 3u);
+  EXPECT_EQ(m.get_int("u8"), 200);
+  EXPECT_EQ(m.get_int("i8"), -3);
+  EXPECT_EQ(m.get_int("u16"), 60000);
+  EXPECT_EQ(m.get_int("i16"), -300);
+  EXPECT_EQ(m.get_int("u32"), 4000000000);
+  EXPECT_EQ(m.get_int("i32"), -70000);
+  EXPECT_EQ(m.get_int("i64"), -5);
+  EXPECT_EQ(m.get_float("f32"), 0.25);
+  EXPECT_EQ(m.get_float("f64"), 1e100);
+  EXPECT_TRUE(m.get_bool("bool"));
+  EXPECT_EQ(m.get_string("string"), "caf\xc3\xa9");
+  EXPECT_EQ(m.get_strings("tokens"), (std::vector<std::string>{"a", "", "\xff"}));
+  EXPECT_EQ(m.get_floats("scores"), (std::vector<double>{-1.5, 2}));
+  EXPECT_EQ(m.get_ints("types"), (std::vector<int64_t>{1, -6}));
+  EXPECT_TRUE(m.get_ints("nothing").empty());
+  EXPECT_EQ(m.array_size("tokens"), 3u);
+  EXPECT_EQ(m.type_text("tokens"), "string[3]");
+  EXPECT_EQ(m.keys().size(), 17u);
+  EXPECT_EQ(m.get_int("absent", 7), 7);
+  EXPECT_EQ(m.get_float("absent", 0.5), 0.5);
+  EXPECT_TRUE(m.get_bool("absent", true));
+  EXPECT_EQ(m.get_string("absent", "x"), "x");
+}
+
+TEST(Gguf, NamesKeyAndTypesWhenAnotherTypeIsAskedFor) {
+  const TemporaryDirectory directory;
+  const auto m = GgufMetadata::read(directory.write("a.gguf", rich_file().bytes()));
+  expect_refused("a.gguf: key 'absent' is missing", [&] { m.get_int("absent"); });
+  expect_refused("key 'f32' is of type f32, expected an integer", [&] { m.get_int("f32"); });
+  expect_refused("key 'bool' is of type bool, expected an integer", [&] { m.get_int("bool", 1); });
+  expect_refused("key 'u8' is of type u8, expected f32 or f64", [&] { m.get_float("u8"); });
+  expect_refused("key 'u8' is of type u8, expected bool", [&] { m.get_bool("u8"); });
+  expect_refused("key 'u8' is of type u8, expected string", [&] { m.get_string("u8"); });
+  expect_refused("key 'tokens' is of type string[3], expected string",
+                 [&] { m.get_string("tokens"); });
+  expect_refused("key 'scores' is of type f32[2], expected an array of integers",
+                 [&] { m.get_ints("scores"); });
+  expect_refused("key 'types' is of type i32[2], expected an array of f32 or f64",
+                 [&] { m.get_floats("types"); });
+  expect_refused("key 'types' is of type i32[2], expected an array of strings",
+                 [&] { m.get_strings("types"); });
+  expect_refused("key 'string' is of type string, expected an array",
+                 [&] { m.get_strings("string"); });
+  expect_refused("key 'flags' is of type bool[2], expected an array of integers",
+                 [&] { m.get_ints("flags"); });
+  expect_refused("key 'u64' is 9223372036854775808, at most 2^63 - 1 expected",
+                 [&] { m.get_int("u64"); });
+}
+
+TEST(Gguf, ReadsTensorsWithTheSlowestDimensionFirst) {
+  const TemporaryDirectory directory;
+  const GgufFile file = GgufFile::open(directory.write("a.gguf", rich_file().bytes()));
+  ASSERT_EQ(file.tensors().size(), 3u);
+  const Tensor first = file.read(*file.find("first"));
+  EXPECT_EQ(first.shape(), (Shape{2, 3}));
+  EXPECT_EQ(first.data<float>()[3], 4);
+  const Tensor second = file.read(*file.find("second"));
+  EXPECT_EQ(second.dtype(), DType::f32);
+  EXPECT_EQ(second.data<float>()[31], 2);
+  const Tensor third = file.read(*file.find("third"));
+  EXPECT_EQ(third.dtype(), DType::f16);
+  EXPECT_EQ(to_float(third.data<half_t>()[15]), -1);
+  EXPECT_EQ(file.find("fourth"), nullptr);
+}
+
+TEST(Gguf, ReadsVersionTwoOtherAlignmentsAndNoTensors) {
+  const TemporaryDirectory directory;
+  GgufBuilder two = rich_file();
+  two.version = 2;
+  EXPECT_EQ(GgufFile::open(directory.write("a", two.bytes())).metadata().version(), 2u);
+  for (uint32_t alignment : {1u, 8u, 64u, 4096u}) {
+    GgufBuilder b = rich_file();
+    b.alignment = alignment;
+    b.add_u32("general.alignment", alignment);
+    const GgufFile file = GgufFile::open(directory.write("a", b.bytes()));
+    EXPECT_EQ(file.read(*file.find("second")).data<float>()[0], 2) << alignment;
+    EXPECT_EQ(to_float(file.read(*file.find("third")).data<half_t>()[0]), -1) << alignment;
+  }
+  EXPECT_TRUE(GgufFile::open(directory.write("a", GgufBuilder().bytes())).tensors().empty());
+}
+
+TEST(Gguf, TheLastTensorNeedsNoPadding) {
+  const TemporaryDirectory directory;
+  GgufBuilder b = GgufBuilder().add_tensor({"t", {2}, 0, std::string(8, '\0')});
+  b.pad_end = false;
+  EXPECT_EQ(GgufFile::open(directory.write("a", b.bytes())).tensors().size(), 1u);
+}
+
+TEST(Gguf, NamesTheTensorWhoseTypeItCannotRead) {
+  const TemporaryDirectory directory;
+  const GgufFile file = GgufFile::open(directory.write(
+      "a", GgufBuilder().add_tensor({"t", {256}, 10, std::string(84, '\0')}).bytes()));
+  expect_refused("tensor 't' is of type Q2_K, which is not supported",
+                 [&] { file.read(*file.find("t")); });
+}
+
+// A file whose only tensor is given piece by piece.
+std::string entry(const std::string& fields) {
+  GgufBuilder b;
+  b.tensor_count = 1;
+  return b.bytes() + fields + std::string(64, '\0');
+}
+
+std::string with_dims(std::vector<uint64_t> dims, uint32_t type = 0) {
+  return GgufBuilder().add_tensor({"t", std::move(dims), type, kData}).bytes();
+}
+
+std::string with_key(const std::string& key) {
+  GgufBuilder b = one_tensor();
+  b.add(key);
+  return b.bytes();
+}
+
+template <class Change>
+std::string changed(Change change) {
+  GgufBuilder b = one_tensor();
+  change(b);
+  return b.bytes();
+}
+
+std::vector<MalformedCase> malformed_headers() {
+  using B = GgufBuilder;
+  return {
+      {"empty", "", "the magic needs 1 bytes, the file has 0 left"},
+      {"other magic", changed([](B& b) { b.magic = "GGML"; }), "starts with 'GGML', 'GGUF' expected"},
+      {"lower-case magic", changed([](B& b) { b.magic = "gguf"; }), "'GGUF' expected"},
+      {"version 0", changed([](B& b) { b.version = 0; }), "version 0 is not supported"},
+      {"version 1", changed([](B& b) { b.version = 1; }), "version 1 is not supported"},
+      {"version 4", changed([](B& b) { b.version = 4; }), "version 4 is not supported"},
+      {"big-endian", changed([](B& b) { b.version = 0x03000000; }), "in big-endian order"},
+      {"2^64 - 1 tensors", changed([](B& b) { b.tensor_count = UINT64_MAX; }), "tensors cannot be in"},
+      {"2^59 tensors", changed([](B& b) { b.tensor_count = 1ull << 59; }), "tensors cannot be in"},
+      {"2^64 - 1 keys", changed([](B& b) { b.key_count = UINT64_MAX; }), "keys cannot be in"},
+      {"2^32 keys", changed([](B& b) { b.key_count = 1ull << 32; }), "keys cannot be in"},
+      {"one key too many", changed([](B& b) { b.key_count = 1; }), "bytes, at most 64 expected"},
+      {"one key too few", changed([](B& b) { b.add_u32("k", 1).key_count = 0; }),
+       "tensor 'k': the size overflows"},
+      {"one tensor too many", changed([](B& b) { b.tensor_count = 2; }), "name is empty"},
+      {"one tensor too few", changed([](B& b) { b.tensor_count = 0; }), "bytes follow the last"},
+  };
+}
+
+std::vector<MalformedCase> malformed_keys() {
+  using B = GgufBuilder;
+  const std::string big(1000, 'x');
+  return {
+      {"key of 2^64 - 1 bytes", with_key(raw<uint64_t>(UINT64_MAX)), "a key has 18446744073709551615"},
+      {"key of 65536 bytes", with_key(B::key(std::string(65536, 'k'), 4, raw(1u))), "at most 65535"},
+      {"key past the end", with_key(raw<uint64_t>(60000) + "k"), "a key needs 60000 bytes"},
+      {"empty key", with_key(B::key("", 4, raw(1u))), "is empty or holds a zero byte"},
+      {"key with zero byte", with_key(B::key(std::string("k\0", 2), 4, raw(1u))), "holds a zero byte"},
+      {"key twice", with_key(B::key("k", 4, raw(1u)) + B::key("k", 6, raw(1.f))) .replace(16, 1, "\2"),
+       "key 'k' is given twice"},
+      {"type 13", with_key(B::key("k", 13, raw(1u))), "key 'k': value type 13 is unknown"},
+      {"type 2^32 - 1", with_key(B::key("k", UINT32_MAX, "")), "value type 4294967295 is unknown"},
+      {"bool of 2", with_key(B::key("k", 7, "\2")), "key 'k': a bool is 2, 0 or 1 expected"},
+      {"string of 2^64 - 1 bytes", with_key(B::key("k", 8, raw<uint64_t>(UINT64_MAX))),
+       "a string value has 18446744073709551615 bytes"},
+      {"string past the end", with_key(B::key("k", 8, raw<uint64_t>(1 << 29) + big)),
+       "a string value needs 536870912 bytes"},
+      {"array in an array", with_key(B::array("k", 9, 1, raw(4u) + raw<uint64_t>(1) + raw(1u))),
+       "key 'k': an array of arrays is not supported"},
+      {"array of unknown type", with_key(B::array("k", 99, 1, "")), "value type 99 is unknown"},
+      {"array of 2^64 - 1", with_key(B::array("k", 6, UINT64_MAX, big)), "cannot be in"},
+      {"array whose size wraps", with_key(B::array("k", 10, 1ull << 61, big)), "cannot be in"},
+      {"array past the end", with_key(B::array("k", 4, 5000, big)), "5000 values of type u32"},
+      {"2^60 strings", with_key(B::array("k", 8, 1ull << 60, big)), "strings cannot be in"},
+      {"2^64 - 1 bools", with_key(B::array("k", 7, UINT64_MAX, big)), "an array of bools needs"},
+      {"string in array past the end",
+       with_key(B::array("k", 8, 2, B::text("a") + raw<uint64_t>(99999) + big)), "needs 99999 bytes"},
+      {"bool of 7 in array", with_key(B::array("k", 7, 2, "\1\7")), "a bool is 7"},
+      {"alignment 0", with_key(B::key("general.alignment", 4, raw(0u))), "general.alignment is 0"},
+      {"alignment 24", with_key(B::key("general.alignment", 4, raw(24u))), "general.alignment is 24"},
+      {"alignment 2^31", with_key(B::key("general.alignment", 4, raw(1u << 31))),
+       "is 2147483648, expected a u32 power of two up to 65536"},
+      {"alignment of type u64", with_key(B::key("general.alignment", 10, raw<uint64_t>(32))),
+       "general.alignment is of type u64"},
+      {"alignment of type string", with_key(B::key("general.alignment", 8, B::text("32"))),
+       "general.alignment is of type string"},
+      {"alignment is an array", with_key(B::array("general.alignment", 4, 1, raw(32u))),
+       "general.alignment is of type u32[1]"},
+  };
+}
+
+std::vector<MalformedCase> malformed_tensors() {
+  using B = GgufBuilder;
+  const std::string name = B::text("t"), dim = raw<uint64_t>(8), f32 = raw(0u), zero = raw<uint64_t>(0);
+  const uint64_t max = UINT64_MAX;
+  return {
+      {"name of 2^64 - 1 bytes", entry(raw(max)), "a tensor's name has 18446744073709551615 bytes"},
+      {"name of 65 bytes", changed([](B& b) { b.tensors[0].name = std::string(65, 'n'); }),
+       "has 65 bytes, at most 64"},
+      {"empty name", changed([](B& b) { b.tensors[0].name = ""; }), "the name is empty"},
+      {"name with a zero byte", changed([](B& b) { b.tensors[0].name = std::string("t\0", 2); }),
+       "tensor 't\\x00': the name is empty or holds a zero byte"},
+      {"name twice", changed([](B& b) { b.add_tensor(f32_tensor()); }), "tensor 't' is given twice"},
+      {"no dimensions", entry(name + raw(0u) + f32 + zero), "tensor 't': 0 dimensions, 1 to 4"},
+      {"5 dimensions", with_dims({1, 1, 1, 1, 8}), "5 dimensions, 1 to 4 expected"},
+      {"2^32 - 1 dimensions", entry(name + raw(UINT32_MAX) + dim), "4294967295 dimensions"},
+      {"dimension 0", with_dims({8, 0}), "dimension 1 is 0"},
+      {"dimension 2^63", with_dims({1ull << 63}), "dimension 0 is 9223372036854775808"},
+      {"dimension -1", with_dims({max}), "dimension 0 is 18446744073709551615"},
+      {"product of 2^64", with_dims({1ull << 32, 1ull << 32}), "tensor 't': the size overflows"},
+      {"product wraps to 8", with_dims({(1ull << 62) + 2, 4}), "the size overflows"},
+      {"four times 2^16", with_dims({65536, 65536, 65536, 65536}), "the size overflows"},
+      {"bytes of 2^63", with_dims({1ull << 61}), "the size overflows"},
+      {"bytes of 2^62", with_dims({1ull << 60}), "the size overflows"},
+      {"quantised, padding wraps", with_dims({((1ull << 63) - 32), 1}, 2), "the size overflows"},
+      {"type 43", with_dims({8}, 43), "tensor 't': type 43 is unknown"},
+      {"type 2^32 - 1", with_dims({8}, UINT32_MAX), "type 4294967295 is unknown"},
+      {"removed type", with_dims({8}, 4), "type Q4_2 (removed from the format) is not supported"},
+      {"type of unknown layout", with_dims({64}, 40), "type NVFP4 is not supported"},
+      {"row no multiple of 32", with_dims({40, 2}, 2), "rows of 40 numbers are no multiple of Q4_0's"},
+      {"row no multiple of 256", with_dims({128}, 12), "no multiple of Q4_K's block of 256"},
+      {"first offset", changed([](B& b) { b.tensors[0].offset = 32; }), "offset 32 in the data, 0"},
+      {"offset 2^64 - 1", changed([&](B& b) { b.tensors[0].offset = max; }), "0 expected"},
+      {"offset of the first again",
+       changed([](B& b) { b.add_tensor(f32_tensor("u")).tensors[1].offset = 0; }),
+       "tensor 'u': offset 0 in the data, 32 expected"},
+      {"hole", changed([](B& b) { b.add_tensor(f32_tensor("u")).tensors[1].offset = 64; }),
+       "tensor 'u': offset 64 in the data, 32 expected"},
+      {"offset without padding",
+       changed([](B& b) { b.tensors[0] = {"t", {1}, 0, "1234"}; b.add_tensor(f32_tensor("u"));
+                          b.tensors[1].offset = 4; }),
+       "offset 4 in the data, 32 expected"},
+      {"data past the end", with_dims({8, 2}), "F32 [2, 8] ends at byte 160, the file has 128"},
+      {"data far past the end", with_dims({1ull << 40}), "the file has"},
+      {"bytes behind", changed([](B& b) { b.tail = std::string(7, 'x'); }), "7 bytes follow the last"},
+  };
+}
+
+TEST(Gguf, RefusesEveryMalformedHeader) {
+  testing::expect_all_refused(malformed_headers(),
+                              [](const std::string& path) { GgufFile::open(path); });
+}
+
+TEST(Gguf, RefusesEveryMalformedKey) {
+  testing::expect_all_refused(malformed_keys(),
+                              [](const std::string& path) { GgufFile::open(path); });
+}
+
+TEST(Gguf, RefusesEveryMalformedTensor) {
+  testing::expect_all_refused(malformed_tensors(),
+                              [](const std::string& path) { GgufFile::open(path); });
+}
+
+TEST(Gguf, RefusesAFileCutAnywhere) {
+  testing::expect_truncations_refused(rich_file().bytes(),
+                                      [](const std::string& path) { GgufFile::open(path); });
+}
+
+TEST(Gguf, ReadsOrRefusesRandomChanges) {
+  const auto read_all = [](const std::string& path) {
+    const GgufFile file = GgufFile::open(path);
+    for (const std::string& key : file.metadata().keys()) {
+      testing::format_error([&] { file.metadata().get_int(key); });
+      testing::format_error([&] { file.metadata().get_string(key); });
+      testing::format_error([&] { file.metadata().get_strings(key); });
+      testing::format_error([&] { file.metadata().get_ints(key); });
+      testing::format_error([&] { file.metadata().get_floats(key); });
+    }
+    for (const GgufTensor& tensor : file.tensors()) (void)file.read(tensor).to(DType::f32).clone();
+  };
+  const int refused = testing::read_mutations(rich_file().bytes(), 4000, 2, read_all);
+  EXPECT_GT(refused, 2000);
+  EXPECT_LT(refused, 4000);
+}
+
+TEST(Gguf, ManyTensorsAreReadInLinearTime) {
+  const TemporaryDirectory directory;
+  GgufBuilder b;
+  b.alignment = 1;
+  b.add_u32("general.alignment", 1);
+  for (int i = 0; i < 100000; ++i) b.add_tensor({"t" + std::to_string(i), {1}, 24, "x"});
+  const GgufFile file = GgufFile::open(directory.write("a", b.bytes()));
+  EXPECT_EQ(file.tensors().size(), 100000u);
+  EXPECT_EQ(file.find("t99999")->shape, (Shape{1}));
+}
+
+}  // namespace
+}  // namespace halftone
