@@ -99,7 +99,7 @@ int run_recipe(const Recipe& recipe, const RunOptions& options) {
   if (!options.resume && !directory.checkpoints().empty())
     throw_error(ErrorKind::recipe, "{}: holds checkpoints of an earlier run; go on with `halftone resume {}`, or choose another --run-dir",
                 directory.path(), directory.path());
-  write_text_durably(directory.recipe_file(), write_recipe(recipe));
+  if (!options.resume) write_text_durably(directory.recipe_file(), write_recipe(recipe));
   set_threads(static_cast<int>(recipe.run.threads));
   catch_interrupts();
 
@@ -125,6 +125,7 @@ int run_recipe(const Recipe& recipe, const RunOptions& options) {
     const TrainingText text = training_text(recipe, options, *tokenizer, has_teacher ? &teacher : nullptr);
     const TrainingIdentity identity{identity_text(recipe), teacher.sha256, tokenizer->hash(), text.sha256};
     const TrainingResult training = train(recipe, options, directory, student, has_teacher ? &teacher.decoder : nullptr, text.sequences, identity);
+    write_text_durably(directory.recipe_file(), write_recipe(recipe));  // a refused resume has changed nothing
     result.tokens_seen = training.tokens;
     result.seconds.train = training.seconds;
     result.tokens_per_second = training.tokens_per_second;

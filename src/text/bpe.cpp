@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kCachedWords = 200000;
 constexpr size_t kCachedLength = 64;
+constexpr int32_t kNoToken = -1;
 
 struct Merge {
   int32_t rank;
@@ -42,7 +43,7 @@ class Bpe : public Tokenizer {
   WordSplitter splitter_;
   std::unordered_map<std::string, int32_t> id_of_;
   std::unordered_map<uint64_t, Merge> merges_;     // (left id, right id) -> rank and merged id
-  std::vector<int32_t> byte_ids_;
+  std::vector<int32_t> byte_ids_;                  // kNoToken: the byte is dropped, as Hugging Face does
   std::vector<std::string> bytes_of_;              // by id, as decoded
   std::vector<BpeSpecial> added_;                  // longest first
   std::unordered_set<int32_t> special_;
@@ -69,7 +70,7 @@ std::string letters_to_bytes(const std::string& token, const std::unordered_map<
   return out;
 }
 
-Bpe::Bpe(BpeDefinition definition) : definition_(std::move(definition)), splitter_(definition_.patterns) {
+Bpe::Bpe(BpeDefinition definition) : definition_(std::move(definition)), splitter_(definition_.patterns, definition_.source) {
   const std::string& source = definition_.source;
   std::unordered_map<std::string, char> byte_of;
   for (int b = 0; b < 256; ++b) byte_of[byte_letters()[b]] = static_cast<char>(b);
@@ -85,8 +86,7 @@ Bpe::Bpe(BpeDefinition definition) : definition_(std::move(definition)), splitte
   std::stable_sort(added_.begin(), added_.end(), [](const auto& a, const auto& b) { return a.text.size() > b.text.size(); });
   for (int b = 0; b < 256; ++b) {
     const auto it = id_of_.find(byte_letters()[b]);
-    if (it == id_of_.end()) throw_error(ErrorKind::format, "{}: the vocabulary has no token for byte 0x{:02x}, all 256 expected", source, b);
-    byte_ids_.push_back(it->second);
+    byte_ids_.push_back(it == id_of_.end() ? kNoToken : it->second);
   }
   int32_t rank = 0;
   for (const auto& [left, right] : definition_.merges) {
@@ -110,9 +110,14 @@ std::vector<int32_t> Bpe::merge_word(std::string_view word) const {
     int32_t left_id, right_id, merged;
     bool operator>(const Pair& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
   };
-  const int n = static_cast<int>(word.size());
-  std::vector<Symbol> symbols(n);
-  for (int i = 0; i < n; ++i) symbols[i] = {byte_ids_[static_cast<unsigned char>(word[i])], i - 1, i + 1 < n ? i + 1 : -1};
+  std::vector<Symbol> symbols;
+  for (unsigned char byte : word)
+    if (byte_ids_[byte] != kNoToken) {
+      const int at = static_cast<int>(symbols.size());
+      symbols.push_back({byte_ids_[byte], at - 1, at + 1});
+    }
+  const int n = static_cast<int>(symbols.size());
+  if (n) symbols[n - 1].next = -1;
   std::priority_queue<Pair, std::vector<Pair>, std::greater<>> heap;
   const auto offer = [&](int left) {
     if (left < 0 || symbols[left].next < 0) return;
@@ -126,7 +131,7 @@ std::vector<int32_t> Bpe::merge_word(std::string_view word) const {
     Symbol& left = symbols[pair.left];
     if (left.id != pair.left_id || left.next < 0 || symbols[left.next].id != pair.right_id) continue;
     Symbol& right = symbols[left.next];
-    right.id = -1;
+    right.id = kNoToken;
     left.id = pair.merged;
     left.next = right.next;
     if (left.next >= 0) symbols[left.next].previous = pair.left;

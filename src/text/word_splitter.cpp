@@ -12,7 +12,7 @@ struct WordSplitter::Pattern {
   ~Pattern() { pcre2_code_free(code); }
 };
 
-WordSplitter::WordSplitter(const std::vector<std::string>& patterns) {
+WordSplitter::WordSplitter(const std::vector<std::string>& patterns, const std::string& source) {
   for (const std::string& text : patterns) {
     int error = 0;
     PCRE2_SIZE offset = 0;
@@ -22,7 +22,7 @@ WordSplitter::WordSplitter(const std::vector<std::string>& patterns) {
     if (!pattern->code) {
       PCRE2_UCHAR message[160];
       pcre2_get_error_message(error, message, sizeof message);
-      throw std::invalid_argument(fmt::format("pattern '{}': {} at byte {}", printable(text), reinterpret_cast<char*>(message), offset));
+      throw_error(ErrorKind::format, "{}: pattern '{}': {} at byte {}", source, printable(text), reinterpret_cast<char*>(message), offset);
     }
     pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);  // where it cannot, the interpreter runs
     patterns_.push_back(std::move(pattern));

@@ -11,8 +11,8 @@ namespace halftone {
 
 class WordSplitter {
  public:
-  // Throws std::invalid_argument for a pattern that does not compile.
-  explicit WordSplitter(const std::vector<std::string>& patterns);
+  // Throws Error(format), naming `source`, for a pattern that does not compile.
+  WordSplitter(const std::vector<std::string>& patterns, const std::string& source);
   ~WordSplitter();
 
   // Calls word(w) for consecutive pieces of `text` that together are the text: the matches of the

@@ -1,6 +1,8 @@
 // Byte-level BPE (Sennrich et al., 2016; Radford et al., 2019): bytes are written in an alphabet of
 // 256 letters, text is cut into words by regular expressions, and in each word the pair of the
-// lowest rank is merged until none is left. O(n log n) in the length of a word.
+// lowest rank is merged until none is left. O(n log n) in the length of a word. A byte whose letter
+// is not in the vocabulary (SmolLM2 has none for some control bytes) is dropped, as Hugging Face's
+// tokenizers do; with all 256, decode(encode(x)) == x.
 #pragma once
 
 #include <map>

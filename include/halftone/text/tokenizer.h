@@ -19,7 +19,7 @@ struct EncodeOptions {
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // Ids of any bytes. decode(encode(x)) == x for byte-level tokenizers.
+  // Ids of any bytes. decode(encode(x)) == x for a byte-level tokenizer with a token for every byte.
   virtual std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
   virtual int64_t vocab_size() const = 0;               // largest id + 1

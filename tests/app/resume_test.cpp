@@ -1,0 +1,86 @@
+// A run of N steps is k steps, an interruption and a resume, bit for bit.
+#include "app/program_testing.h"
+#include "halftone/base/rng.h"
+
+namespace halftone {
+namespace {
+
+constexpr const char* kSteps = "max_steps = 40\nsave_steps = 1\n";
+
+class ResumeTest : public ProgramTest {
+ protected:
+  void SetUp() override {
+    ProgramTest::SetUp();
+    make_teacher();
+  }
+
+  // Milliseconds that an uninterrupted run takes.
+  int run_whole(const std::string& name) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(program({"run", write_recipe_file(name, kSteps), "--quiet"}).code, 0);
+    return static_cast<int>(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+};
+
+TEST_F(ResumeTest, KilledThreeTimesItEndsWithTheSameBits) {
+  const int whole = run_whole("whole");
+  Rng rng(static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()), RngStream::test);
+  const std::string recipe = write_recipe_file("killed", kSteps);
+  std::vector<std::string> arguments{"run", recipe, "--quiet"};
+  for (int kill = 0; kill < 3; ++kill) {
+    program(arguments, SIGKILL, static_cast<int>(rng.below(static_cast<uint64_t>(std::max(whole / 2, 1)))) + 1);
+    if (std::filesystem::exists(folder_ + "/killed/recipe.toml")) arguments = {"resume", folder_ + "/killed", "--quiet"};
+  }
+  const Output last = program(arguments);
+  ASSERT_EQ(last.code, 0) << last.err;
+  EXPECT_EQ(digest("killed"), digest("whole"));
+}
+
+TEST_F(ResumeTest, ATerminatedRunSavesAndExitsWithSeven) {
+  const int whole = run_whole("whole");
+  const std::string recipe = write_recipe_file("stopped", "max_steps = 40\n");
+  const Output stopped = program({"run", recipe, "--quiet"}, SIGTERM, whole / 2);
+  if (stopped.code == 0) GTEST_SKIP() << "the run was over before the signal";
+  if (stopped.code == -SIGTERM) GTEST_SKIP() << "the signal came before the run caught signals";
+  EXPECT_EQ(stopped.code, 7) << stopped.err;
+  EXPECT_NE(stopped.err.find("halftone resume"), std::string::npos);
+  ASSERT_EQ(program({"resume", folder_ + "/stopped", "--quiet"}).code, 0);
+  EXPECT_EQ(digest("stopped"), digest("whole"));
+}
+
+TEST_F(ResumeTest, HowOftenItSavesDoesNotMatter) {
+  run_whole("whole");
+  for (const char* save : {"save_steps = 7\n", ""}) {
+    ASSERT_EQ(program({"run", write_recipe_file("other", "max_steps = 40\n", save), "--quiet"}).code, 0);
+    EXPECT_EQ(digest("other"), digest("whole")) << save;
+    std::filesystem::remove_all(folder_ + "/other");
+  }
+}
+
+TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeItTaken) {
+  run_whole("whole");
+  const std::string recipe = write_recipe_file("damaged", "max_steps = 10\nsave_steps = 5\n");
+  ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
+  const std::string before = digest("damaged"), newest = folder_ + "/damaged/step-00000010.h5";
+  std::string bytes = read_whole(newest);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(newest, std::ios::binary) << bytes;
+  const Output resumed = program({"resume", folder_ + "/damaged", "--quiet"});
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("step-00000010.h5"), std::string::npos) << resumed.err;
+  EXPECT_EQ(digest("damaged"), before);
+}
+
+TEST_F(ResumeTest, AResumeThatCannotBeExactIsRefused) {
+  const std::string recipe = write_recipe_file("other", "max_steps = 4\nsave_steps = 2\n");
+  ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
+  const Output changed = program({"resume", folder_ + "/other", "--set", "train.learning_rate=2e-3"});
+  EXPECT_EQ(changed.code, 8) << changed.err;
+  const Output threads = program({"resume", folder_ + "/other", "--set", "run.threads=1"});
+  EXPECT_EQ(threads.code, 8) << threads.err;
+  EXPECT_NE(threads.err.find("threads"), std::string::npos);
+  EXPECT_EQ(program({"resume", folder_ + "/other", "--quiet", "--allow-inexact", "--set", "run.threads=1"}).code, 0);
+}
+
+}  // namespace
+}  // namespace halftone

@@ -1,0 +1,119 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "halftone/base/error.h"
+#include "halftone/text/batches.h"
+#include "halftone/text/documents.h"
+#include "halftone/text/token_file.h"
+#include "halftone/text/token_stream.h"
+
+namespace halftone {
+namespace {
+
+class DataTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = ::testing::TempDir() + "data-" + std::to_string(getpid());
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string write(const std::string& name, const std::string& content) const {
+    std::ofstream(folder_ + "/" + name, std::ios::binary) << content;
+    return folder_ + "/" + name;
+  }
+  std::string gzip(const std::string& name, const std::string& content) const {
+    gzFile file = gzopen((folder_ + "/" + name).c_str(), "wb");
+    gzwrite(file, content.data(), static_cast<unsigned>(content.size()));
+    gzclose(file);
+    return folder_ + "/" + name;
+  }
+  std::string folder_;
+  std::unique_ptr<Tokenizer> tokenizer_ = load_tokenizer(HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher/tokenizer.json");
+};
+
+TEST(Documents, AreSeparatedByLinesOfTheEndToken) {
+  const auto documents = split_documents("one\nstill one\n<|endoftext|>\n<|endoftext|>\r\ntwo <|endoftext|> inside\n<|endoftext|>\nthree");
+  ASSERT_EQ(documents.size(), 3u);
+  EXPECT_EQ(documents[0], "one\nstill one");
+  EXPECT_EQ(documents[1], "two <|endoftext|> inside");
+  EXPECT_EQ(documents[2], "three");
+  EXPECT_TRUE(split_documents("").empty());
+}
+
+TEST(Wikitext, RowsAreJoinedAsTheDataSetHasThem) {
+  EXPECT_EQ(join_wikitext(" \n = A = \n \n Text . \n"), "\n\n = A = \n\n\n\n\n Text . \n");
+  EXPECT_EQ(join_wikitext("a\nb"), "a\n\n\nb");
+}
+
+TEST_F(DataTest, GzipIsUnpackedAndItsDamageNoticed) {
+  const std::string text(100000, 'x');
+  const std::string path = gzip("a.txt.gz", text);
+  EXPECT_EQ(read_text(path), text);
+  std::ifstream file(path, std::ios::binary);
+  const std::string packed((std::istreambuf_iterator<char>(file)), {});
+  for (size_t length : {size_t{0}, size_t{5}, size_t{12}, packed.size() / 2, packed.size() - 1})
+    EXPECT_THROW(read_text(write("cut.txt.gz", packed.substr(0, length))), Error) << length;
+  EXPECT_THROW(read_text(write("not.txt.gz", "plain text")), Error);
+}
+
+TEST_F(DataTest, EveryDocumentIsClosedByTheEndToken) {
+  const auto tokens = read_token_stream({write("a.txt", "one\n<|endoftext|>\ntwo\n"), gzip("b.txt.gz", "three")}, *tokenizer_);
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), *tokenizer_->eos()), 3);
+  EXPECT_EQ(tokens.back(), *tokenizer_->eos());
+}
+
+TEST_F(DataTest, TextShorterThanOneSequenceIsRefused) {
+  EXPECT_THROW(TokenSequences({1, 2, 3}, 4), Error);
+  EXPECT_EQ(TokenSequences({1, 2, 3, 4, 5}, 2).count(), 2);
+}
+
+TEST_F(DataTest, TokenFilesComeBackAndDamageIsNoticed) {
+  const std::string path = folder_ + "/a.tok";
+  const std::vector<int32_t> tokens{5, 1, 2047, 0};
+  write_token_file(path, tokens, *tokenizer_);
+  EXPECT_EQ(read_token_file(path, *tokenizer_), tokens);
+  EXPECT_EQ(read_token_stream({path}, *tokenizer_), tokens);
+  std::ifstream file(path, std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(file)), {});
+  for (size_t length = 0; length < whole.size(); ++length) EXPECT_THROW(read_token_file(write("cut.tok", whole.substr(0, length)), *tokenizer_), Error) << length;
+  EXPECT_THROW(read_token_file(write("long.tok", whole + "x"), *tokenizer_), Error);
+  std::string other = whole;
+  other[20] ^= 1;  // the tokenizer's hash
+  EXPECT_THROW(read_token_file(write("other.tok", other), *tokenizer_), Error);
+  write_token_file(path, {2048}, *tokenizer_);
+  EXPECT_THROW(read_token_file(path, *tokenizer_), Error);
+}
+
+TEST(Batches, GiveEverySequenceOnceAnEpochAndResumeAnywhere) {
+  std::vector<int32_t> tokens(7 * 3);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i / 3);
+  const TokenSequences sequences(tokens, 3);
+  Batches batches(sequences, 2, 9);
+  std::vector<std::vector<int32_t>> seen;
+  std::vector<Cursor> cursors;
+  for (int i = 0; i < 14; ++i) {
+    cursors.push_back(batches.cursor());
+    seen.push_back(batches.next());
+  }
+  std::multiset<int32_t> first_epoch;
+  for (int i = 0; i < 7; ++i) {
+    first_epoch.insert(seen[i / 2][i % 2 * 3]);
+    EXPECT_EQ(seen[i][0], seen[i][2]);  // a sequence stays together
+  }
+  EXPECT_EQ(std::set<int32_t>(first_epoch.begin(), first_epoch.end()).size(), 7u);
+  for (int i = 0; i < 14; ++i) {
+    Batches other(sequences, 2, 9);
+    other.seek(cursors[i]);
+    EXPECT_EQ(other.next(), seen[i]) << i;
+  }
+  Batches another_seed(sequences, 7, 10), same_seed(sequences, 7, 9);
+  EXPECT_NE(another_seed.next(), same_seed.next());
+}
+
+}  // namespace
+}  // namespace halftone

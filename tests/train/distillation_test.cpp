@@ -1,0 +1,119 @@
+// The student, its losses and its steps against PyTorch.
+#include "halftone/train/distillation.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "halftone/compress/onebit_start.h"
+#include "halftone/io/safetensors.h"
+#include "halftone/model/build.h"
+#include "halftone/model/import.h"
+#include "halftone/ops/linear.h"
+#include "halftone/train/adamw.h"
+
+namespace halftone {
+namespace {
+
+const std::string kFolder = HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/";
+
+struct Fixture {
+  nlohmann::json expected;
+  Safetensors file;
+  ImportedModel imported = import_model(kFolder + "teacher", DType::f32);
+  Decoder teacher = build_decoder(imported.config, imported.weights);
+  std::vector<int32_t> ids;
+  OneBitOptions options;
+
+  explicit Fixture(const std::string& variant) : file(read_safetensors(kFolder + variant + ".safetensors")) {
+    std::ifstream(kFolder + variant + ".json") >> expected;
+    const Tensor& stored = file.tensors.at("ids");
+    ids.assign(stored.data<int32_t>(), stored.data<int32_t>() + stored.numel());
+    options = {.post_layer_norm = expected["post_layer_norm"], .ste = expected["ste"] == "tanh" ? Ste::tanh : Ste::identity};
+  }
+  Decoder student() const {
+    Weights start;
+    for (const auto& [name, tensor] : file.tensors)
+      if (name.starts_with("start.")) start[name.substr(6)] = tensor.clone();
+    return build_decoder(imported.config, start, options);
+  }
+  StudentSettings settings() const {
+    StudentSettings s{.post_layer_norm = options.post_layer_norm};
+    s.latent_init = expected["latent_init"] == "sign" ? LatentInit::sign : LatentInit::magnitude;
+    return s;
+  }
+};
+
+// Largest difference relative to the largest entry expected.
+double relative_difference(const Tensor& got, const Tensor& expected) {
+  EXPECT_EQ(got.shape(), expected.shape());
+  double worst = 0, largest = 0;
+  for (int64_t i = 0; i < got.numel(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(got.data<float>()[i]) - expected.data<float>()[i]));
+    largest = std::max(largest, std::abs(static_cast<double>(expected.data<float>()[i])));
+  }
+  return worst / largest;
+}
+
+class Distillation : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Distillation, StartsFromTheTeacherAsPyTorchDoes) {
+  const Fixture f(GetParam());
+  Decoder student = build_decoder(f.imported.config, trainable_copy(f.imported.weights));
+  start_onebit(student, f.settings());
+  for (const auto& [name, tensor] : weights_of(student)) EXPECT_LT(relative_difference(tensor, f.file.tensors.at("start." + name)), 2e-6) << name;
+}
+
+TEST_P(Distillation, LossTermsLogitsAndEveryGradientAgreeWithPyTorch) {
+  Fixture f(GetParam());
+  Decoder student = f.student();
+  Tape tape;
+  const BatchLoss batch = batch_loss(tape, student, &f.teacher, f.ids, 2, LossSettings{});
+  const double loss = f.expected["loss"], kl = f.expected["kl"], hidden = f.expected["hidden"];
+  EXPECT_NEAR(batch.terms.total, loss, 1e-5 * loss);
+  EXPECT_NEAR(batch.terms.kl, kl, 1e-5 * kl);
+  EXPECT_NEAR(batch.terms.hidden, hidden, 1e-5 * hidden);
+  tape.backward(batch.loss);
+  int compared = 0;
+  student.visit([&](Param& param) {
+    EXPECT_LT(relative_difference(param.grad.tensor, f.file.tensors.at("grad." + param.name)), 1e-4) << param.name;
+    ++compared;
+  });
+  EXPECT_EQ(compared, 2 + 2 * (2 + 7 * 3));
+
+  Tape reading(Tape::Mode::no_grad);
+  const Var logits = linear(student.hidden(reading, f.ids, 2), student.head_weight(reading));
+  EXPECT_LT(relative_difference(logits.value(), f.file.tensors.at("logits")), 1e-5);
+}
+
+TEST_P(Distillation, TenStepsFollowPyTorch) {
+  Fixture f(GetParam());
+  Decoder student = f.student();
+  std::vector<Param*> params;
+  std::vector<Moments> moments;
+  student.visit([&](Param& p) {
+    params.push_back(&p);
+    moments.push_back({Tensor::zeros(p.value.shape(), DType::f32), Tensor::zeros(p.value.shape(), DType::f32)});
+  });
+  for (int step = 0; step < 10; ++step) {
+    for (Param* p : params) p->grad.clear();
+    Tape tape;
+    const BatchLoss batch = batch_loss(tape, student, &f.teacher, f.ids, 2, LossSettings{});
+    const double expected = f.expected["steps"][step];
+    EXPECT_NEAR(batch.terms.total, expected, 1e-4 * expected) << "step " << step;
+    tape.backward(batch.loss);
+    const double clip = std::min(1.0, 1.0 / (std::sqrt(squared_gradient_norm(params)) + 1e-6));
+    for (size_t i = 0; i < params.size(); ++i) adamw_step(*params[i], moments[i], step + 1, 1e-3, clip, {});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Distillation, ::testing::Values("released_layer", "no_layer_norm", "sign_identity"));
+
+TEST(NextTokens, StopAtTheEndOfEverySequence) {
+  EXPECT_EQ(next_tokens({1, 2, 3, 4, 5, 6}, 2), (std::vector<int32_t>{2, 3, -1, 5, 6, -1}));
+}
+
+}  // namespace
+}  // namespace halftone
