@@ -198,7 +198,7 @@ int too_deep_at_line(std::string_view text, int most) {
           ++line;
           if (!block) break;  // not closed: the parser stops here
         }
-        if (c == '"' && text[i] == '\\') ++i;
+        if (c == '"' && text[i] == '\\' && text.substr(i + 1, 1) != "\n") ++i;
         else if (block ? text.substr(i, 3) == fence : text[i] == c) break;
       }
       if (!block || i >= text.size()) continue;

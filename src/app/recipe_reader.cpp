@@ -154,7 +154,8 @@ class Reader : public FieldVisitor {
     if (const auto* real = node->as_floating_point()) found = real->get();
     else if (const auto* integer = node->as_integer()) found = static_cast<double>(integer->get());
     else return wrong(key, *node, "a number expected");
-    if (!(found >= range.low && found <= range.high))  // NaN too
+    // NaN too, and the zero below zero: it would be another recipe that means the same.
+    if (!(found >= range.low && found <= range.high) || (found == 0 && std::signbit(found)))
       return wrong(key, *node, fmt::format("{:g} .. {:g} expected", range.low, range.high));
     value = found;
   }
