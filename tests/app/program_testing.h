@@ -11,6 +11,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,8 +40,8 @@ class ProgramTest : public ::testing::Test {
     std::string out, err;
   };
 
-  // The program to its end; or, after `milliseconds`, a signal on the way.
-  Output program(const std::vector<std::string>& arguments, int signal = 0, int milliseconds = 0) const {
+  // The program to its end; with a signal on the way, once `when` says so.
+  Output program(const std::vector<std::string>& arguments, int signal = 0, const std::function<bool()>& when = {}) const {
     std::vector<char*> argv{const_cast<char*>(HALFTONE_PROGRAM)};
     for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
@@ -52,12 +53,15 @@ class ProgramTest : public ::testing::Test {
     pid_t pid = 0;
     EXPECT_EQ(posix_spawn(&pid, HALFTONE_PROGRAM, &files, nullptr, argv.data(), environ), 0);
     posix_spawn_file_actions_destroy(&files);
-    if (signal) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-      kill(pid, signal);
-    }
     int status = 0;
-    waitpid(pid, &status, 0);
+    if (signal) {
+      bool ended = false;
+      while (!when() && !(ended = waitpid(pid, &status, WNOHANG) == pid)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (!ended) kill(pid, signal);
+      if (!ended) waitpid(pid, &status, 0);
+    } else {
+      waitpid(pid, &status, 0);
+    }
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_whole(out), read_whole(err)};
   }
 
