@@ -1,21 +1,21 @@
 #include "halftone/text/bpe.h"
 
-#include <algorithm>
-#include <mutex>
 #include <queue>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "added_tokens.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
+#include "normal_form.h"
+#include "word_cache.h"
 #include "word_splitter.h"
 
 namespace halftone {
 namespace {
 
-constexpr size_t kCachedWords = 200000;
-constexpr size_t kCachedLength = 64;
 constexpr int32_t kNoToken = -1;
+constexpr size_t kMostWordBytes = size_t{1} << 30;
 
 struct Merge {
   int32_t rank;
@@ -35,20 +35,20 @@ class Bpe : public Tokenizer {
   std::string hash() const override;
 
  private:
-  void encode_ordinary(std::string_view text, std::vector<int32_t>& out) const;
-  void encode_word(std::string_view word, std::vector<int32_t>& out) const;
+  void read_merges();
+  void encode_normalized(std::string_view text, bool parse_special, std::vector<int32_t>& out) const;
+  std::vector<int32_t> word_ids(std::string_view word) const;
   std::vector<int32_t> merge_word(std::string_view word) const;
 
   BpeDefinition definition_;
   WordSplitter splitter_;
+  AddedTokens added_, added_normalized_;  // looked for before and after the normalizer
   std::unordered_map<std::string, int32_t> id_of_;
-  std::unordered_map<uint64_t, Merge> merges_;     // (left id, right id) -> rank and merged id
-  std::vector<int32_t> byte_ids_;                  // kNoToken: the byte is dropped, as Hugging Face does
-  std::vector<std::string> bytes_of_;              // by id, as decoded
-  std::vector<BpeSpecial> added_;                  // longest first
+  std::unordered_map<uint64_t, Merge> merges_;  // (left id, right id) -> rank and merged id
+  std::vector<int32_t> byte_ids_;               // kNoToken: the byte is dropped
+  std::vector<std::string> bytes_of_;           // by id, as decoded
   std::unordered_set<int32_t> special_;
-  mutable std::mutex cache_mutex_;
-  mutable std::unordered_map<std::string, std::vector<int32_t>> cache_;
+  mutable WordCache cache_;
 };
 
 uint64_t pair_key(int32_t left, int32_t right) {
@@ -56,11 +56,13 @@ uint64_t pair_key(int32_t left, int32_t right) {
 }
 
 // A token in the byte alphabet as bytes; letters outside it stand for themselves.
-std::string letters_to_bytes(const std::string& token, const std::unordered_map<std::string, char>& byte_of) {
+std::string letters_to_bytes(const std::string& token,
+                             const std::unordered_map<std::string, char>& byte_of) {
   std::string out;
   for (size_t i = 0; i < token.size();) {
     size_t length = 1;
-    while (i + length < token.size() && (static_cast<unsigned char>(token[i + length]) & 0xc0) == 0x80) ++length;
+    while (i + length < token.size() && (static_cast<unsigned char>(token[i + length]) & 0xc0) == 0x80)
+      ++length;
     const std::string letter = token.substr(i, length);
     const auto it = byte_of.find(letter);
     if (it == byte_of.end()) out += letter;
@@ -70,30 +72,51 @@ std::string letters_to_bytes(const std::string& token, const std::unordered_map<
   return out;
 }
 
-Bpe::Bpe(BpeDefinition definition) : definition_(std::move(definition)), splitter_(definition_.patterns, definition_.source) {
-  const std::string& source = definition_.source;
+std::vector<AddedToken> added_where(const BpeDefinition& definition, bool normalized) {
+  std::vector<AddedToken> out;
+  for (const AddedToken& token : definition.added)
+    if (token.normalized == normalized) out.push_back(token);
+  if (normalized && definition.nfc)
+    for (AddedToken& token : out) token.text = to_nfc(token.text, definition.source);
+  return out;
+}
+
+Bpe::Bpe(BpeDefinition definition)
+    : definition_(std::move(definition)),
+      splitter_(definition_.steps, definition_.source),
+      added_(added_where(definition_, false)),
+      added_normalized_(added_where(definition_, true)) {
   std::unordered_map<std::string, char> byte_of;
   for (int b = 0; b < 256; ++b) byte_of[byte_letters()[b]] = static_cast<char>(b);
   for (size_t i = 0; i < definition_.tokens.size(); ++i) {
     id_of_.emplace(definition_.tokens[i], static_cast<int32_t>(i));
     bytes_of_.push_back(letters_to_bytes(definition_.tokens[i], byte_of));
   }
-  for (const BpeSpecial& token : definition_.added) {
+  for (const AddedToken& token : definition_.added) {
     bytes_of_[token.id] = token.text;
     if (token.special) special_.insert(token.id);
-    if (!token.text.empty()) added_.push_back(token);
   }
-  std::stable_sort(added_.begin(), added_.end(), [](const auto& a, const auto& b) { return a.text.size() > b.text.size(); });
   for (int b = 0; b < 256; ++b) {
     const auto it = id_of_.find(byte_letters()[b]);
     byte_ids_.push_back(it == id_of_.end() ? kNoToken : it->second);
   }
+  read_merges();
+}
+
+void Bpe::read_merges() {
   int32_t rank = 0;
-  for (const auto& [left, right] : definition_.merges) {
-    const auto l = id_of_.find(left), r = id_of_.find(right), m = id_of_.find(left + right);
-    if (l == id_of_.end() || r == id_of_.end() || m == id_of_.end())
-      throw_error(ErrorKind::format, "{}: merges[{}] '{} {}': a token that is not in the vocabulary", source, rank, printable(left), printable(right));
-    merges_.emplace(pair_key(l->second, r->second), Merge{rank, m->second});
+  const auto id = [&](const std::string& token, const auto& pair) {
+    const auto it = id_of_.find(token);
+    if (it == id_of_.end())
+      throw_error(ErrorKind::format,
+                  "{}: merges[{}]: found '{} {}', but '{}' is no token of the vocabulary",
+                  definition_.source, rank, printable(pair.first), printable(pair.second),
+                  printable(token));
+    return it->second;
+  };
+  for (const auto& pair : definition_.merges) {
+    const int32_t left = id(pair.first, pair), right = id(pair.second, pair);
+    merges_[pair_key(left, right)] = Merge{rank, id(pair.first + pair.second, pair)};
     ++rank;
   }
 }
@@ -108,8 +131,13 @@ std::vector<int32_t> Bpe::merge_word(std::string_view word) const {
     int32_t rank;
     int left;
     int32_t left_id, right_id, merged;
-    bool operator>(const Pair& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
+    bool operator>(const Pair& other) const {
+      return rank != other.rank ? rank > other.rank : left > other.left;
+    }
   };
+  if (word.size() > kMostWordBytes)
+    throw_error(ErrorKind::format, "text: a word of {} bytes, at most {} expected", word.size(),
+                kMostWordBytes);
   std::vector<Symbol> symbols;
   for (unsigned char byte : word)
     if (byte_ids_[byte] != kNoToken) {
@@ -122,7 +150,8 @@ std::vector<int32_t> Bpe::merge_word(std::string_view word) const {
   const auto offer = [&](int left) {
     if (left < 0 || symbols[left].next < 0) return;
     const int32_t a = symbols[left].id, b = symbols[symbols[left].next].id;
-    if (const auto it = merges_.find(pair_key(a, b)); it != merges_.end()) heap.push({it->second.rank, left, a, b, it->second.id});
+    if (const auto it = merges_.find(pair_key(a, b)); it != merges_.end())
+      heap.push({it->second.rank, left, a, b, it->second.id});
   };
   for (int i = 0; i + 1 < n; ++i) offer(i);
   while (!heap.empty()) {
@@ -143,56 +172,37 @@ std::vector<int32_t> Bpe::merge_word(std::string_view word) const {
   return ids;
 }
 
-void Bpe::encode_word(std::string_view word, std::vector<int32_t>& out) const {
-  std::string key(word);
-  if (word.size() <= kCachedLength) {
-    const std::lock_guard lock(cache_mutex_);
-    if (const auto it = cache_.find(key); it != cache_.end()) {
-      out.insert(out.end(), it->second.begin(), it->second.end());
-      return;
-    }
-  }
-  std::vector<int32_t> ids;
+std::vector<int32_t> Bpe::word_ids(std::string_view word) const {
   if (definition_.ignore_merges) {
     std::string letters;
     for (unsigned char c : word) letters += byte_letters()[c];
-    if (const auto it = id_of_.find(letters); it != id_of_.end()) ids.push_back(it->second);
+    if (const auto it = id_of_.find(letters); it != id_of_.end()) return {it->second};
   }
-  if (ids.empty()) ids = merge_word(word);
-  out.insert(out.end(), ids.begin(), ids.end());
-  if (word.size() > kCachedLength) return;
-  const std::lock_guard lock(cache_mutex_);
-  if (cache_.size() >= kCachedWords) cache_.clear();
-  cache_.emplace(std::move(key), std::move(ids));
+  return merge_word(word);
 }
 
-void Bpe::encode_ordinary(std::string_view text, std::vector<int32_t>& out) const {
-  if (text.empty()) return;
-  std::string prefixed;
-  if (definition_.add_prefix_space && text.front() != ' ') text = prefixed = " " + std::string(text);
-  splitter_.split(text, [&](std::string_view word) { encode_word(word, out); });
+void Bpe::encode_normalized(std::string_view text, bool parse_special,
+                            std::vector<int32_t>& out) const {
+  added_normalized_.split(
+      text, parse_special,
+      [&](std::string_view piece) {
+        splitter_.split(piece, [&](std::string_view word) {
+          cache_.append(word, out, [&](std::string_view w) { return word_ids(w); });
+        });
+      },
+      [&](int32_t id) { out.push_back(id); });
 }
 
 std::vector<int32_t> Bpe::encode(std::string_view text, const EncodeOptions& options) const {
   std::vector<int32_t> out;
   if (options.add_special_tokens && definition_.bos) out.push_back(*definition_.bos);
-  size_t begin = 0;
-  std::string firsts;  // bytes that an added token may start with
-  if (options.parse_special)
-    for (const BpeSpecial& token : added_)
-      if (firsts.find(token.text[0]) == std::string::npos) firsts += token.text[0];
-  for (size_t at = firsts.empty() ? std::string_view::npos : text.find_first_of(firsts); at != std::string_view::npos;) {
-    const auto hit = std::find_if(added_.begin(), added_.end(), [&](const BpeSpecial& t) { return text.substr(at, t.text.size()) == t.text; });
-    if (hit == added_.end()) {
-      at = text.find_first_of(firsts, at + 1);
-      continue;
-    }
-    encode_ordinary(text.substr(begin, at - begin), out);
-    out.push_back(hit->id);
-    begin = at + hit->text.size();
-    at = text.find_first_of(firsts, begin);
-  }
-  encode_ordinary(text.substr(begin), out);
+  added_.split(
+      text, options.parse_special,
+      [&](std::string_view piece) {
+        if (!definition_.nfc) encode_normalized(piece, options.parse_special, out);
+        else encode_normalized(to_nfc(piece, definition_.source), options.parse_special, out);
+      },
+      [&](int32_t id) { out.push_back(id); });
   return out;
 }
 
@@ -211,14 +221,19 @@ std::string Bpe::hash() const {
     digest.update(fmt::format("{}:", s.size()));
     digest.update(s);
   };
-  for (const std::string& token : definition_.tokens) add(token);
-  for (const auto& [left, right] : definition_.merges) {
+  const BpeDefinition& d = definition_;
+  add(fmt::format("byte-level BPE, {} tokens", d.tokens.size()));
+  for (const std::string& token : d.tokens) add(token);
+  add(fmt::format("{} merges", d.merges.size()));
+  for (const auto& [left, right] : d.merges) {
     add(left);
     add(right);
   }
-  for (const BpeSpecial& token : definition_.added) add(fmt::format("{} {} {}", token.id, token.special, token.text));
-  for (const std::string& pattern : definition_.patterns) add(pattern);
-  add(fmt::format("{} {} {} {}", definition_.add_prefix_space, definition_.ignore_merges, definition_.bos.value_or(-1), definition_.eos.value_or(-1)));
+  for (const AddedToken& t : d.added)
+    add(fmt::format("{} {}{}{}{}{} {}", t.id, int{t.special}, int{t.lstrip}, int{t.rstrip},
+                    int{t.single_word}, int{t.normalized}, t.text));
+  for (const SplitStep& step : d.steps) add(fmt::format("{} {}", int{step.prefix_space}, step.pattern));
+  add(fmt::format("{} {} {} {}", d.nfc, d.ignore_merges, d.bos.value_or(-1), d.eos.value_or(-1)));
   return digest.hex();
 }
 
@@ -229,8 +244,8 @@ const std::vector<std::string>& byte_letters() {
     std::vector<std::string> out;
     int next = 256;
     for (int b = 0; b < 256; ++b) {
-      const bool printable_byte = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);
-      const int code = printable_byte ? b : next++;
+      const bool itself = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);
+      const int code = itself ? b : next++;
       if (code < 0x80) out.push_back(std::string(1, static_cast<char>(code)));
       else out.push_back({static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))});
     }

@@ -4,25 +4,53 @@
 
 #include "halftone/base/error.h"
 #include "halftone/text/bpe.h"
+#include "loaders.h"
 
 namespace halftone {
+namespace {
 
-std::vector<std::string> pretokenizer_patterns(const std::string& name, const std::string& source) {
-  const std::string gpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-  const std::string tail = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+std::unique_ptr<Tokenizer> load_json(const std::string& path) {
+  const std::filesystem::path beside = std::filesystem::path(path).parent_path();
+  const std::string folder = beside.empty() ? "." : beside.string();
+  BpeDefinition definition = read_tokenizer_json(path);
+  definition.eos = choose_eos(read_folder_settings(folder), definition.tokens, path);
+  return make_bpe(std::move(definition));
+}
+
+std::unique_ptr<Tokenizer> load_model(const std::string& path) {
+  const std::filesystem::path beside = std::filesystem::path(path).parent_path();
+  return load_sentencepiece_model(path, read_folder_settings(beside.empty() ? "." : beside.string()));
+}
+
+}  // namespace
+
+std::vector<SplitStep> pretokenizer_steps(const std::string& name, const std::string& source) {
+  const std::string gpt2 =
+      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
   const std::string head = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
-  if (name == "gpt2" || name == "gpt-2") return {gpt2};
-  if (name == "smollm") return {R"(\p{N})", gpt2};
-  if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") return {head + R"(\p{N}{1,3})" + tail};
-  if (name == "qwen2") return {head + R"(\p{N})" + tail};
-  throw_error(ErrorKind::format, "{}: pre-tokenizer '{}' is not known; known are gpt2, smollm, llama-bpe and qwen2", source, printable(name));
+  const std::string tail = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  if (name == "gpt2" || name == "gpt-2") return {{gpt2}};
+  if (name == "smollm") return {{R"(\p{N})"}, {gpt2}};
+  if (name == "llama-bpe" || name == "llama3" || name == "llama-v3")
+    return {{head + R"(\p{N}{1,3})" + tail}};
+  if (name == "qwen2") return {{head + R"(\p{N})" + tail}};
+  throw_error(ErrorKind::format,
+              "{}: pre-tokenizer '{}' is not known; known are gpt2, smollm, llama-bpe and qwen2",
+              source, printable(name));
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
-  if (path.ends_with(".gguf")) return make_bpe(read_gguf_bpe(path));
-  if (!std::filesystem::is_directory(path)) return make_bpe(read_tokenizer_json(path));
-  if (std::filesystem::exists(path + "/tokenizer.json")) return make_bpe(read_tokenizer_json(path + "/tokenizer.json"));
-  throw_error(ErrorKind::format, "{}: has no tokenizer.json", path);
+  if (path.ends_with(".gguf")) return load_gguf_tokenizer(path);
+  if (path.ends_with(".model")) return load_model(path);
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return load_json(path);
+  const std::filesystem::path folder(path);
+  const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model";
+  const bool has_model = std::filesystem::exists(model, ignored);
+  if (std::filesystem::exists(json, ignored) && !(has_model && is_sentencepiece_json(json)))
+    return load_json(json);
+  if (has_model) return load_model(model);
+  throw_error(ErrorKind::format, "{}: found neither tokenizer.json nor tokenizer.model", path);
 }
 
 }  // namespace halftone

@@ -110,7 +110,7 @@ TEST(Bpe, MalformedFilesAreRefusedByField) {
       {"id is a fraction", [](Json& j) { j["model"]["vocab"]["a"] = 1.5; }, "token id"},
       {"huge id", [](Json& j) { j["model"]["vocab"]["a"] = 9000000000; }, "token id"},
       {"id twice", [](Json& j) { j["model"]["vocab"]["a"] = j["model"]["vocab"]["b"]; }, "an id of its own"},
-      {"gap", [](Json& j) { j["model"]["vocab"]["beyond"] = 5000; }, "no token has id"},
+      {"gap", [](Json& j) { j["model"]["vocab"]["beyond"] = 5000; }, "found 5000, expected a token id in 0 .. 2048"},
       {"no merges", [](Json& j) { j["model"].erase("merges"); }, "model.merges is missing"},
       {"merge without a space", [](Json& j) { j["model"]["merges"][3] = "ab"; }, "model.merges[3]"},
       {"merge of three", [](Json& j) { j["model"]["merges"][3] = Json::array({"a", "b", "c"}); }, "model.merges[3]"},
