@@ -15,7 +15,8 @@ constexpr std::string_view kSeparator = "<|endoftext|>";
 
 std::string unpack_gzip(const std::string& packed, const std::string& path) {
   z_stream stream{};
-  if (inflateInit2(&stream, 15 + 16) != Z_OK) throw_error(ErrorKind::memory, "{}: no memory to unpack it", path);
+  if (inflateInit2(&stream, 15 + 16) != Z_OK)
+    throw_error(ErrorKind::memory, "{}: no memory to unpack it", path);
   const std::unique_ptr<z_stream, int (*)(z_stream*)> ending(&stream, inflateEnd);
   std::string out, buffer(1 << 20, '\0');
   size_t at = 0;
@@ -23,7 +24,9 @@ std::string unpack_gzip(const std::string& packed, const std::string& path) {
   while (state != Z_STREAM_END) {
     if (stream.avail_in == 0) {
       const size_t n = std::min<size_t>(packed.size() - at, 1 << 30);
-      if (n == 0) throw_error(ErrorKind::format, "{}: the gzip data end too early, after {} bytes of text", path, out.size());
+      if (n == 0)
+        throw_error(ErrorKind::format, "{}: the gzip data end too early, after {} bytes of text", path,
+                    out.size());
       stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data() + at));
       stream.avail_in = static_cast<uInt>(n);
       at += n;
@@ -32,9 +35,11 @@ std::string unpack_gzip(const std::string& packed, const std::string& path) {
     stream.avail_out = static_cast<uInt>(buffer.size());
     state = inflate(&stream, Z_NO_FLUSH);
     if (state != Z_OK && state != Z_STREAM_END)
-      throw_error(ErrorKind::format, "{}: damaged gzip data: {}", path, stream.msg ? stream.msg : "unknown cause");
+      throw_error(ErrorKind::format, "{}: damaged gzip data: {}", path,
+                  stream.msg ? stream.msg : "unknown cause");
     out.append(buffer, 0, buffer.size() - stream.avail_out);
-    if (out.size() > kMostBytes) throw_error(ErrorKind::format, "{}: more than {} bytes of text", path, kMostBytes);
+    if (out.size() > kMostBytes)
+      throw_error(ErrorKind::format, "{}: more than {} bytes of text", path, kMostBytes);
     if (state == Z_STREAM_END && (stream.avail_in > 0 || at < packed.size())) {  // a further member
       inflateReset(&stream);
       state = Z_OK;
@@ -55,7 +60,8 @@ std::vector<std::string_view> split_documents(std::string_view text) {
   size_t begin = 0;
   const auto close = [&](size_t end) {
     std::string_view document = text.substr(begin, end - begin);
-    if (!document.empty() && document.back() == '\n') document.remove_suffix(1);
+    if (document.ends_with("\r\n")) document.remove_suffix(1);
+    if (document.ends_with('\n') || document.ends_with('\r')) document.remove_suffix(1);
     if (!document.empty()) documents.push_back(document);
   };
   for (size_t line = 0; line < text.size();) {

@@ -10,38 +10,84 @@
 namespace halftone {
 namespace {
 
-constexpr std::string_view kMagic = "HTTOKEN1";
-constexpr size_t kHashLength = 64;
-constexpr size_t kHeader = kMagic.size() + kHashLength + sizeof(uint64_t);
+constexpr std::string_view kMagic = "HTTOKENS";
+constexpr uint32_t kVersion = 1;
+constexpr size_t kVersionAt = 8, kWidthAt = 12, kHashAt = 16, kCountAt = 80, kHeader = 88;
+constexpr size_t kHashLength = kCountAt - kHashAt;
+
+template <class T>
+void append(std::string& bytes, T value) {
+  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+template <class T>
+T value_at(const uint8_t* data) {
+  T value;
+  std::memcpy(&value, data, sizeof value);
+  return value;
+}
+
+// Bytes of the whole file, by its header; the header itself is checked.
+uint64_t declared_bytes(const MappedFile& file, const Tokenizer& tokenizer) {
+  const std::string& path = file.path();
+  const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
+  if (!bytes.starts_with(kMagic))
+    throw_error(ErrorKind::format, "{}: found '{}' at its start, '{}' of a token file expected", path,
+                printable(bytes.substr(0, kMagic.size())), kMagic);
+  if (file.size() < kHeader)
+    throw_error(ErrorKind::format, "{}: {} bytes, a header of {} expected", path, file.size(), kHeader);
+  const uint32_t version = value_at<uint32_t>(file.data() + kVersionAt);
+  if (version != kVersion)
+    throw_error(ErrorKind::format, "{}: version: found {}, expected {}", path, version, kVersion);
+  const uint32_t width = value_at<uint32_t>(file.data() + kWidthAt);
+  if (width != 2 && width != 4)
+    throw_error(ErrorKind::format, "{}: bytes of an id: found {}, expected 2 or 4", path, width);
+  const std::string_view hash = bytes.substr(kHashAt, kHashLength);
+  if (hash != tokenizer.hash())
+    throw_error(ErrorKind::format, "{}: made by another tokenizer: found hash {}, expected {}", path,
+                printable(hash), tokenizer.hash());
+  const std::string what = path + ": number of ids";
+  const uint64_t count = value_at<uint64_t>(file.data() + kCountAt);
+  return checked_add(kHeader, checked_mul(count, width, what), what);
+}
 
 }  // namespace
 
-void write_token_file(const std::string& path, const std::vector<int32_t>& tokens, const Tokenizer& tokenizer) {
+void write_token_file(const std::string& path, const std::vector<int32_t>& tokens,
+                      const Tokenizer& tokenizer) {
+  const bool narrow = tokenizer.vocab_size() <= 65536;
   std::string bytes(kMagic);
+  bytes.reserve(kHeader + tokens.size() * (narrow ? 2 : 4));
+  append(bytes, kVersion);
+  append(bytes, uint32_t{narrow ? 2u : 4u});
   bytes += tokenizer.hash();
-  const uint64_t count = tokens.size();
-  bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
-  bytes.append(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof tokens[0]);
+  append(bytes, static_cast<uint64_t>(tokens.size()));
+  for (const int32_t id : tokens) {
+    require(id >= 0 && id < tokenizer.vocab_size(), "write_token_file: token {}, vocabulary {}", id,
+            tokenizer.vocab_size());
+    if (narrow) append(bytes, static_cast<uint16_t>(id));
+    else append(bytes, static_cast<uint32_t>(id));
+  }
   write_text_durably(path, bytes);
 }
 
 std::vector<int32_t> read_token_file(const std::string& path, const Tokenizer& tokenizer) {
   const auto file = MappedFile::open(path);
-  const char* data = reinterpret_cast<const char*>(file->data());
-  if (file->size() < kHeader || std::string_view(data, kMagic.size()) != kMagic)
-    throw_error(ErrorKind::format, "{}: not a token file: '{}' expected at its start", path, kMagic);
-  const std::string_view hash(data + kMagic.size(), kHashLength);
-  if (hash != tokenizer.hash())
-    throw_error(ErrorKind::format, "{}: made by another tokenizer: hash {}, expected {}", path, printable(hash), tokenizer.hash());
-  uint64_t count = 0;
-  std::memcpy(&count, data + kMagic.size() + kHashLength, sizeof count);
-  const uint64_t expected = checked_add(kHeader, checked_mul(count, sizeof(int32_t), path + ": count"), path + ": count");
-  if (file->size() != expected) throw_error(ErrorKind::format, "{}: {} bytes, expected {} for {} tokens", path, file->size(), expected, count);
+  const uint64_t expected = declared_bytes(*file, tokenizer);
+  const uint64_t count = value_at<uint64_t>(file->data() + kCountAt);
+  if (file->size() != expected)
+    throw_error(ErrorKind::format, "{}: {} bytes, expected {} for {} ids", path, file->size(), expected,
+                count);
+  const size_t width = value_at<uint32_t>(file->data() + kWidthAt);
   std::vector<int32_t> tokens(count);
-  std::memcpy(tokens.data(), data + kHeader, count * sizeof(int32_t));
-  for (size_t i = 0; i < tokens.size(); ++i)
-    if (tokens[i] < 0 || tokens[i] >= tokenizer.vocab_size())
-      throw_error(ErrorKind::format, "{}: token {} is {}, expected 0 .. {}", path, i, tokens[i], tokenizer.vocab_size() - 1);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const uint8_t* at = file->data() + kHeader + i * width;
+    const uint32_t id = width == 2 ? value_at<uint16_t>(at) : value_at<uint32_t>(at);
+    if (id >= static_cast<uint64_t>(tokenizer.vocab_size()))
+      throw_error(ErrorKind::format, "{}: id {} is {}, expected 0 .. {}", path, i, id,
+                  tokenizer.vocab_size() - 1);
+    tokens[i] = static_cast<int32_t>(id);
+  }
   return tokens;
 }
 

@@ -7,10 +7,13 @@
 
 namespace halftone {
 
-TokenSequences::TokenSequences(std::vector<int32_t> tokens, int64_t length) : tokens_(std::move(tokens)), length_(length) {
+TokenSequences::TokenSequences(std::vector<int32_t> tokens, int64_t length)
+    : tokens_(std::move(tokens)), length_(length) {
   require(length > 0, "TokenSequences: length {}", length);
   if (count() == 0)
-    throw_error(ErrorKind::format, "data: {} tokens of text, at least one sequence of max_seq_length = {} expected", tokens_.size(), length);
+    throw_error(ErrorKind::format,
+                "data: found {} tokens of text, at least one sequence of max_seq_length = {} expected",
+                tokens_.size(), length);
 }
 
 std::string TokenSequences::sha256() const {
@@ -20,7 +23,8 @@ std::string TokenSequences::sha256() const {
   return digest.hex();
 }
 
-std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths, const Tokenizer& tokenizer) {
+std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
+                                       const Tokenizer& tokenizer) {
   std::vector<int32_t> tokens;
   for (const std::string& path : paths) {
     if (path.ends_with(".tok")) {
@@ -36,6 +40,11 @@ std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths, co
     }
   }
   return tokens;
+}
+
+TokenSequences load_sequences(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
+                              int64_t length) {
+  return TokenSequences(read_token_stream(paths, tokenizer), length);
 }
 
 }  // namespace halftone

@@ -85,8 +85,16 @@ TEST_F(DataTest, TokenFilesComeBackAndDamageIsNoticed) {
   std::string other = whole;
   other[20] ^= 1;  // the tokenizer's hash
   EXPECT_THROW(read_token_file(write("other.tok", other), *tokenizer_), Error);
-  write_token_file(path, {2048}, *tokenizer_);
-  EXPECT_THROW(read_token_file(path, *tokenizer_), Error);
+  std::string beyond = whole;
+  beyond[whole.size() - 7] = 8;  // the first id becomes 2048 or more
+  EXPECT_THROW(read_token_file(write("beyond.tok", beyond), *tokenizer_), Error);
+  for (const size_t at : {size_t{8}, size_t{12}, size_t{80}, size_t{87}}) {  // version, width, count
+    std::string spoiled = whole;
+    spoiled[at] ^= 1;
+    EXPECT_THROW(read_token_file(write("spoiled.tok", spoiled), *tokenizer_), Error) << at;
+  }
+  EXPECT_THROW(write_token_file(path, {2048}, *tokenizer_), std::invalid_argument);
+  EXPECT_EQ(read_token_file(path, *tokenizer_), tokens);
 }
 
 TEST(Batches, GiveEverySequenceOnceAnEpochAndResumeAnywhere) {

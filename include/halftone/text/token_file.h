@@ -1,6 +1,9 @@
 // .tok files: token ids, and the tokenizer that they belong to.
 //
-// Layout, little-endian: 8 bytes "HTTOKEN1", 64 characters tokenizer hash, u64 count, count x i32.
+// Layout, little-endian:
+//    0  "HTTOKENS"    8  version, u32 = 1    12  bytes of an id, u32 = 2 or 4
+//   16  the tokenizer's hash, 64 characters  80  number of ids, u64
+//   88  the ids, u16 or u32
 #pragma once
 
 #include <cstdint>
@@ -11,7 +14,10 @@
 
 namespace halftone {
 
-void write_token_file(const std::string& path, const std::vector<int32_t>& tokens, const Tokenizer& tokenizer);
+// Durably (io/atomic_file.h). Ids take 2 bytes where the vocabulary fits. Throws Error(io);
+// std::invalid_argument for an id outside the vocabulary.
+void write_token_file(const std::string& path, const std::vector<int32_t>& tokens,
+                      const Tokenizer& tokenizer);
 
 // Throws Error(format) naming the file: not such a file, another length than it says, another
 // tokenizer's, or an id outside the vocabulary.

@@ -18,7 +18,9 @@ class TokenSequences {
 
   int64_t count() const { return static_cast<int64_t>(tokens_.size()) / length_; }
   int64_t length() const { return length_; }
-  std::span<const int32_t> sequence(int64_t i) const { return std::span(tokens_).subspan(i * length_, length_); }
+  std::span<const int32_t> sequence(int64_t i) const {
+    return std::span(tokens_).subspan(i * length_, length_);
+  }
   std::string sha256() const;  // of the tokens and the length
 
  private:
@@ -27,7 +29,12 @@ class TokenSequences {
 };
 
 // Tokens of all documents of the files (.txt, .txt.gz), each document followed by the tokenizer's
-// end token; a .tok file's tokens as they are.
-std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths, const Tokenizer& tokenizer);
+// end token, where it has one; a .tok file's tokens as they are.
+std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
+                                       const Tokenizer& tokenizer);
+
+// The same as sequences of `length`.
+TokenSequences load_sequences(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
+                              int64_t length);
 
 }  // namespace halftone
