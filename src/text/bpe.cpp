@@ -76,8 +76,6 @@ std::vector<AddedToken> added_where(const BpeDefinition& definition, bool normal
   std::vector<AddedToken> out;
   for (const AddedToken& token : definition.added)
     if (token.normalized == normalized) out.push_back(token);
-  if (normalized && definition.nfc)
-    for (AddedToken& token : out) token.text = to_nfc(token.text, definition.source);
   return out;
 }
 

@@ -58,7 +58,8 @@ void read_merges(const JsonField& model, BpeDefinition& out) {
   for (const JsonField& merge : model.at("merges").items()) {
     if (merge.value.is_array() && merge.value.size() == 2) {
       const std::vector<JsonField> pair = merge.items();
-      out.merges.emplace_back(pair[0].text(), pair[1].text());
+      std::string left = pair[0].text(), right = pair[1].text();
+      out.merges.emplace_back(std::move(left), std::move(right));
       continue;
     }
     if (!merge.value.is_string()) merge.wrong("two tokens");

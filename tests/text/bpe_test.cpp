@@ -1,0 +1,191 @@
+#include "halftone/text/bpe.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "text_testing.h"
+
+namespace halftone {
+namespace {
+
+using namespace halftone::testing;
+using Json = nlohmann::json;
+
+const std::string kGpt2 = kTokenizers + "gpt2.json";
+
+double seconds_of(const std::function<void()>& action) {
+  const auto start = std::chrono::steady_clock::now();
+  action();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST(Bpe, EveryStringOfBytesComesBack) {
+  Rng rng(1, RngStream::test);
+  for (const char* file : {"smollm.json", "smollm.gguf", "llama-bpe.json"}) {
+    const auto tokenizer = load_tokenizer(kTokenizers + file);
+    const EncodeOptions bare{.add_special_tokens = false};
+    for (int trial = 0; trial < 1000; ++trial) {
+      const std::string bytes = random_bytes(rng, 80, trial % 2);
+      ASSERT_EQ(tokenizer->decode(tokenizer->encode(bytes, bare)), bytes) << file;
+    }
+    for (const std::string broken :
+         {"\xc0\xaf", "\xed\xa0\x80", "\xf0\x9f\x98", "\xff\xfe", "a\x80z", "\xe2\x28\xa1 x", "\xf4\x90\x80\x80"})
+      EXPECT_EQ(tokenizer->decode(tokenizer->encode(broken, bare)), broken) << file;
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(std::string(3, '\0'), bare)), std::string(3, '\0'));
+  }
+}
+
+TEST(Bpe, BytesThatAreNoTextDoNotChangeTheWordsAroundThem) {
+  const auto tokenizer = load_tokenizer(kGpt2);
+  std::vector<int32_t> expected = tokenizer->encode("Once upon ");
+  const auto byte = tokenizer->encode("\xff"), rest = tokenizer->encode(" a time");
+  expected.insert(expected.end(), byte.begin(), byte.end());
+  expected.insert(expected.end(), rest.begin(), rest.end());
+  EXPECT_EQ(byte.size(), 1u);
+  EXPECT_EQ(tokenizer->encode("Once upon \xff a time"), expected);
+}
+
+TEST(Bpe, AMillionEqualCharactersTakeNoTime) {
+  for (const char* file : {"gpt2.json", "llama-bpe.json"}) {
+    const auto tokenizer = load_tokenizer(kTokenizers + file);
+    for (const char* unit : {"a", " ", "\n", ".", "5", "\xf0\x9f\x98\x80", "\xff", "<"}) {
+      std::string text;
+      while (text.size() < 1000000) text += unit;
+      std::vector<int32_t> ids;
+      EXPECT_LT(seconds_of([&] { ids = tokenizer->encode(text, {.add_special_tokens = false}); }), 10);
+      EXPECT_EQ(tokenizer->decode(ids), text);
+    }
+  }
+}
+
+TEST(Bpe, APatternThatExplodesIsRefused) {
+  Json file = read_json(kGpt2);
+  file["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers": [
+      {"type": "Split", "pattern": {"Regex": "(?:a+)+$"}, "behavior": "Isolated"}, {"type": "ByteLevel"}]})");
+  const auto tokenizer = load_bytes("tokenizer.json", file.dump());
+  expect_refused("match limit", [&] { tokenizer->encode(std::string(40, 'a') + "b"); });
+}
+
+TEST(Bpe, APatternCanBeAPlainString) {
+  Json file = read_json(kGpt2);
+  file["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers": [
+      {"type": "Split", "pattern": {"String": "h"}, "behavior": "Isolated"},
+      {"type": "ByteLevel", "use_regex": false, "add_prefix_space": false}]})");
+  const auto tokenizer = load_bytes("tokenizer.json", file.dump());
+  const auto ids = tokenizer->encode("the");
+  ASSERT_EQ(ids.size(), 3u);
+  EXPECT_EQ(tokenizer->decode(std::span(ids).subspan(1, 1)), "h");
+}
+
+struct Malformed {
+  const char* name;
+  void (*spoil)(Json&);
+  const char* phrase;
+};
+
+const std::vector<Malformed> kMalformed{
+    {"a list", [](Json& j) { j = Json::array(); }, "expected an object"},
+    {"no model", [](Json& j) { j.erase("model"); }, "model is missing"},
+    {"model is a list", [](Json& j) { j["model"] = Json::array(); }, "model: found []"},
+    {"unigram", [](Json& j) { j["model"]["type"] = "Unigram"; }, "found \"Unigram\", expected BPE"},
+    {"type is a number", [](Json& j) { j["model"]["type"] = 5; }, "model.type: found 5"},
+    {"no type", [](Json& j) { j["model"].erase("type"); }, "model.type is missing"},
+    {"no vocab", [](Json& j) { j["model"].erase("vocab"); }, "model.vocab is missing"},
+    {"empty vocab", [](Json& j) { j["model"]["vocab"] = Json::object(); }, "model.vocab"},
+    {"vocab is a list", [](Json& j) { j["model"]["vocab"] = {1, 2}; }, "an object of token to id"},
+    {"negative id", [](Json& j) { j["model"]["vocab"]["a"] = -1; }, "['a']: found -1, expected a token id"},
+    {"id is a string", [](Json& j) { j["model"]["vocab"]["a"] = "1"; }, "['a']: found \"1\""},
+    {"id is a fraction", [](Json& j) { j["model"]["vocab"]["a"] = 1.5; }, "['a']: found 1.5"},
+    {"id is null", [](Json& j) { j["model"]["vocab"]["a"] = nullptr; }, "['a']: found null"},
+    {"huge id", [](Json& j) { j["model"]["vocab"]["a"] = 9000000000; }, "['a']: found 9000000000"},
+    {"id of 64 bits", [](Json& j) { j["model"]["vocab"]["a"] = UINT64_MAX; }, "['a']: found 18446744073709551615"},
+    {"id twice", [](Json& j) { j["model"]["vocab"]["a"] = j["model"]["vocab"]["b"]; }, "an id of its own"},
+    {"gap", [](Json& j) { j["model"]["vocab"]["beyond"] = 5000; }, "found 5000, expected a token id in 0 .."},
+    {"no merges", [](Json& j) { j["model"].erase("merges"); }, "model.merges is missing"},
+    {"merges is an object", [](Json& j) { j["model"]["merges"] = Json::object(); }, "model.merges: found {}"},
+    {"merge is a number", [](Json& j) { j["model"]["merges"][3] = 7; }, "model.merges[3]: found 7"},
+    {"merge without a space", [](Json& j) { j["model"]["merges"][3] = "ab"; }, "model.merges[3]: found \"ab\""},
+    {"merge of an empty token", [](Json& j) { j["model"]["merges"][3] = "a "; }, "model.merges[3]: found \"a \""},
+    {"merge of three", [](Json& j) { j["model"]["merges"][3] = {"a", "b", "c"}; }, "model.merges[3]: found"},
+    {"merge of numbers", [](Json& j) { j["model"]["merges"][3] = {1, 2}; }, "model.merges[3][0]: found 1"},
+    {"merge of unknown tokens", [](Json& j) { j["model"]["merges"][3] = "zzqq a"; }, "'zzqq' is no token"},
+    {"merge into an unknown token", [](Json& j) { j["model"]["merges"][3] = "< !"; }, "'<!' is no token"},
+    {"suffix of words", [](Json& j) { j["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
+    {"dropout", [](Json& j) { j["model"]["dropout"] = 0.1; }, "model.dropout: found 0.1"},
+    {"bytes as tokens", [](Json& j) { j["model"]["byte_fallback"] = true; }, "model.byte_fallback"},
+    {"flag is text", [](Json& j) { j["model"]["ignore_merges"] = "yes"; }, "model.ignore_merges: found \"yes\""},
+    {"no pre_tokenizer", [](Json& j) { j.erase("pre_tokenizer"); }, "pre_tokenizer is missing"},
+    {"pre_tokenizer is null", [](Json& j) { j["pre_tokenizer"] = nullptr; }, "pre_tokenizer: found null"},
+    {"unknown pre_tokenizer", [](Json& j) { j["pre_tokenizer"]["type"] = "Metaspace"; }, "pre_tokenizer.type"},
+    {"no bytes", [](Json& j) { j["pre_tokenizer"] = {{"type", "Digits"}}; }, "a ByteLevel step at its end"},
+    {"bytes before digits",
+     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers":
+         [{"type": "ByteLevel"}, {"type": "Digits"}]})"); },
+     "pretokenizers[1]: found"},
+    {"bad regular expression",
+     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers":
+         [{"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Isolated"}, {"type": "ByteLevel"}]})"); },
+     "pattern '(('"},
+    {"empty pattern",
+     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Split", "pattern": {"Regex": ""},
+         "behavior": "Isolated"})"); },
+     "not empty"},
+    {"split behaviour",
+     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Split", "pattern": {"Regex": "a"},
+         "behavior": "Removed"})"); },
+     "found \"Removed\", expected Isolated"},
+    {"normalizer", [](Json& j) { j["normalizer"] = {{"type", "Lowercase"}}; }, "normalizer.type"},
+    {"added tokens are an object", [](Json& j) { j["added_tokens"] = {{"a", 1}}; }, "added_tokens: found"},
+    {"added token without id", [](Json& j) { j["added_tokens"][0].erase("id"); }, "added_tokens[0].id is missing"},
+    {"added token without text", [](Json& j) { j["added_tokens"][0]["content"] = ""; }, "added_tokens[0].content"},
+    {"added token over another", [](Json& j) { j["added_tokens"][0]["id"] = 7; }, "added_tokens[0].id: found 7"},
+    {"added token far away", [](Json& j) { j["added_tokens"][0]["id"] = 1 << 30; }, "added_tokens[0].id"},
+    {"unknown post_processor", [](Json& j) { j["post_processor"] = {{"type", "Bert"}}; }, "post_processor.type"},
+    {"template of no token",
+     [](Json& j) { j["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
+         "single": [{"SpecialToken": {"id": "<x>", "type_id": 0}}, {"Sequence": {"id": "A"}}]})"); },
+     "post_processor: found"},
+    {"template with an end",
+     [](Json& j) { j["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
+         "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "<|endoftext|>"}}]})"); },
+     "in front of the text"},
+};
+
+TEST(Bpe, MalformedFilesAreRefusedByField) {
+  const TemporaryDirectory directory;
+  for (const Malformed& c : kMalformed) {
+    SCOPED_TRACE(c.name);
+    Json file = read_json(kGpt2);
+    c.spoil(file);
+    const std::string path = directory.write("tokenizer.json", file.dump());
+    expect_refused(c.phrase, [&] { load_tokenizer(path); });
+    expect_refused(path, [&] { load_tokenizer(path); });
+  }
+}
+
+TEST(Bpe, AVocabularyWithAKeyTwiceIsRefused) {
+  const std::string whole = read_bytes(kGpt2);
+  const size_t at = whole.find("\"vocab\":{") + 9;
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("tokenizer.json", whole.substr(0, at) + "\"a\":5," + whole.substr(at));
+  expect_refused(path, [&] { load_tokenizer(path); });
+}
+
+TEST(Bpe, ATruncatedFileIsRefusedWhereverItEnds) {
+  const std::string whole = read_bytes(kGpt2);
+  const TemporaryDirectory directory;
+  for (size_t length = 0; length < whole.size(); length += length < 100 ? 1 : 97)
+    EXPECT_NE(format_error([&] { load_tokenizer(directory.write("tokenizer.json", whole.substr(0, length))); }), "")
+        << length;
+}
+
+TEST(Bpe, AChangedFileIsReadOrRefused) {
+  const int refused = read_mutations(read_bytes(kGpt2), 300, 1, [](const std::string& path) {
+    load_tokenizer(path)->encode("Once upon a time, 12 caf\xc3\xa9");
+  });
+  EXPECT_GT(refused, 10);
+}
+
+}  // namespace
+}  // namespace halftone
