@@ -28,9 +28,8 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) {
     same_start.push_back(std::move(token));
   }
   for (auto& same_start : by_first_byte_)
-    std::stable_sort(same_start.begin(), same_start.end(), [](const auto& a, const auto& b) {
-      return a.text.size() > b.text.size();
-    });
+    std::stable_sort(same_start.begin(), same_start.end(),
+                     [](const auto& a, const auto& b) { return a.text.size() > b.text.size(); });
 }
 
 const AddedToken* AddedTokens::find(std::string_view text, size_t at, bool parse_special) const {

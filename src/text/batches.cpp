@@ -12,8 +12,8 @@ Batches::Batches(const TokenSequences& sequences, int64_t batch_size, uint64_t s
 }
 
 void Batches::shuffle() {
-  const uint64_t stream = (static_cast<uint64_t>(RngStream::data_order) << 40) +
-                          static_cast<uint64_t>(cursor_.epoch);
+  const uint64_t stream =
+      (static_cast<uint64_t>(RngStream::data_order) << 40) + static_cast<uint64_t>(cursor_.epoch);
   order_ = permutation(static_cast<uint64_t>(sequences_.count()), seed_, stream);
 }
 
@@ -33,7 +33,8 @@ std::vector<int32_t> Batches::next() {
 
 void Batches::seek(const Cursor& cursor) {
   require(cursor.epoch >= 0 && cursor.position >= 0 && cursor.position <= sequences_.count(),
-          "Batches: epoch {}, position {} of {}", cursor.epoch, cursor.position, sequences_.count());
+          "Batches: epoch {}, position {} of {}", cursor.epoch, cursor.position,
+          sequences_.count());
   cursor_ = cursor;
   shuffle();
 }

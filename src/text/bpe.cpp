@@ -36,7 +36,8 @@ class Bpe : public Tokenizer {
 
  private:
   void read_merges();
-  void encode_normalized(std::string_view text, bool parse_special, std::vector<int32_t>& out) const;
+  void encode_normalized(std::string_view text, bool parse_special,
+                         std::vector<int32_t>& out) const;
   std::vector<int32_t> word_ids(std::string_view word) const;
   std::vector<int32_t> merge_word(std::string_view word) const;
 
@@ -61,12 +62,15 @@ std::string letters_to_bytes(const std::string& token,
   std::string out;
   for (size_t i = 0; i < token.size();) {
     size_t length = 1;
-    while (i + length < token.size() && (static_cast<unsigned char>(token[i + length]) & 0xc0) == 0x80)
+    while (i + length < token.size() &&
+           (static_cast<unsigned char>(token[i + length]) & 0xc0) == 0x80)
       ++length;
     const std::string letter = token.substr(i, length);
     const auto it = byte_of.find(letter);
-    if (it == byte_of.end()) out += letter;
-    else out += it->second;
+    if (it == byte_of.end())
+      out += letter;
+    else
+      out += it->second;
     i += length;
   }
   return out;
@@ -156,7 +160,8 @@ std::vector<int32_t> Bpe::merge_word(std::string_view word) const {
     const Pair pair = heap.top();
     heap.pop();
     Symbol& left = symbols[pair.left];
-    if (left.id != pair.left_id || left.next < 0 || symbols[left.next].id != pair.right_id) continue;
+    if (left.id != pair.left_id || left.next < 0 || symbols[left.next].id != pair.right_id)
+      continue;
     Symbol& right = symbols[left.next];
     right.id = kNoToken;
     left.id = pair.merged;
@@ -197,8 +202,10 @@ std::vector<int32_t> Bpe::encode(std::string_view text, const EncodeOptions& opt
   added_.split(
       text, options.parse_special,
       [&](std::string_view piece) {
-        if (!definition_.nfc) encode_normalized(piece, options.parse_special, out);
-        else encode_normalized(to_nfc(piece, definition_.source), options.parse_special, out);
+        if (!definition_.nfc)
+          encode_normalized(piece, options.parse_special, out);
+        else
+          encode_normalized(to_nfc(piece, definition_.source), options.parse_special, out);
       },
       [&](int32_t id) { out.push_back(id); });
   return out;
@@ -230,7 +237,8 @@ std::string Bpe::hash() const {
   for (const AddedToken& t : d.added)
     add(fmt::format("{} {}{}{}{}{} {}", t.id, int{t.special}, int{t.lstrip}, int{t.rstrip},
                     int{t.single_word}, int{t.normalized}, t.text));
-  for (const SplitStep& step : d.steps) add(fmt::format("{} {}", int{step.prefix_space}, step.pattern));
+  for (const SplitStep& step : d.steps)
+    add(fmt::format("{} {}", int{step.prefix_space}, step.pattern));
   add(fmt::format("{} {} {} {}", d.nfc, d.ignore_merges, d.bos.value_or(-1), d.eos.value_or(-1)));
   return digest.hex();
 }
@@ -242,10 +250,14 @@ const std::vector<std::string>& byte_letters() {
     std::vector<std::string> out;
     int next = 256;
     for (int b = 0; b < 256; ++b) {
-      const bool itself = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);
+      const bool itself =
+          (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);
       const int code = itself ? b : next++;
-      if (code < 0x80) out.push_back(std::string(1, static_cast<char>(code)));
-      else out.push_back({static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))});
+      if (code < 0x80)
+        out.push_back(std::string(1, static_cast<char>(code)));
+      else
+        out.push_back(
+            {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))});
     }
     return out;
   }();

@@ -25,8 +25,8 @@ std::string unpack_gzip(const std::string& packed, const std::string& path) {
     if (stream.avail_in == 0) {
       const size_t n = std::min<size_t>(packed.size() - at, 1 << 30);
       if (n == 0)
-        throw_error(ErrorKind::format, "{}: the gzip data end too early, after {} bytes of text", path,
-                    out.size());
+        throw_error(ErrorKind::format, "{}: the gzip data end too early, after {} bytes of text",
+                    path, out.size());
       stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data() + at));
       stream.avail_in = static_cast<uInt>(n);
       at += n;

@@ -59,8 +59,10 @@ FolderSettings read_folder_settings(const std::string& folder) {
     const JsonField root{json, path, ""};
     if (root.has("eos_token_id")) {
       const JsonField eos = root.at("eos_token_id");
-      if (!eos.value.is_array()) out.eos_id = eos.id(kMostId);
-      else if (!eos.value.empty()) out.eos_id = eos.items()[0].id(kMostId);
+      if (!eos.value.is_array())
+        out.eos_id = eos.id(kMostId);
+      else if (!eos.value.empty())
+        out.eos_id = eos.items()[0].id(kMostId);
     }
   }
   return out;
@@ -76,9 +78,10 @@ std::optional<int32_t> choose_eos(const FolderSettings& settings,
   if (settings.eos_text) {
     const auto id = id_of(*settings.eos_text);
     if (!id)
-      throw_error(ErrorKind::format,
-                  "{}: tokenizer_config.json beside it has the eos_token '{}', which is no token here",
-                  file, printable(*settings.eos_text));
+      throw_error(
+          ErrorKind::format,
+          "{}: tokenizer_config.json beside it has the eos_token '{}', which is no token here",
+          file, printable(*settings.eos_text));
     return id;
   }
   if (settings.eos_id) {

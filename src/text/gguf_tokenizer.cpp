@@ -16,8 +16,8 @@ std::optional<int32_t> token_id(const GgufMetadata& metadata, const std::string&
   if (!metadata.has(key)) return std::nullopt;
   const int64_t id = metadata.get_int(key);
   if (id < 0 || id >= static_cast<int64_t>(vocabulary))
-    throw_error(ErrorKind::format, "{}: {}: found {}, expected a token id below {}", metadata.path(),
-                key, id, vocabulary);
+    throw_error(ErrorKind::format, "{}: {}: found {}, expected a token id below {}",
+                metadata.path(), key, id, vocabulary);
   return static_cast<int32_t>(id);
 }
 
@@ -25,16 +25,17 @@ std::optional<int32_t> bos_token(const GgufMetadata& metadata, bool wanted, size
   if (!metadata.get_bool(kPrefix + "add_bos_token", wanted)) return std::nullopt;
   const auto bos = token_id(metadata, "bos_token_id", vocabulary);
   if (!bos)
-    throw_error(ErrorKind::format, "{}: {}bos_token_id is missing; each text begins with that token",
-                metadata.path(), kPrefix);
+    throw_error(ErrorKind::format,
+                "{}: {}bos_token_id is missing; each text begins with that token", metadata.path(),
+                kPrefix);
   return bos;
 }
 
 std::vector<std::string> read_tokens(const GgufMetadata& metadata) {
   std::vector<std::string> tokens = metadata.get_strings(kPrefix + "tokens");
   if (tokens.empty() || tokens.size() > (size_t{1} << 24))
-    throw_error(ErrorKind::format, "{}: {}tokens: found {} tokens, 1 .. {} expected", metadata.path(),
-                kPrefix, tokens.size(), 1 << 24);
+    throw_error(ErrorKind::format, "{}: {}tokens: found {} tokens, 1 .. {} expected",
+                metadata.path(), kPrefix, tokens.size(), 1 << 24);
   return tokens;
 }
 
@@ -50,8 +51,8 @@ std::vector<SpmType> read_types(const GgufMetadata& metadata, size_t vocabulary)
     types.push_back(static_cast<SpmType>(type));
   }
   if (types.size() != vocabulary)
-    throw_error(ErrorKind::format, "{}: {} has {} entries, {} tokens expected", metadata.path(), key,
-                types.size(), vocabulary);
+    throw_error(ErrorKind::format, "{}: {} has {} entries, {} tokens expected", metadata.path(),
+                key, types.size(), vocabulary);
   return types;
 }
 

@@ -26,7 +26,8 @@ struct JsonField {
     if (!value.is_object()) wrong("an object");
     const auto it = value.find(key);
     if (it == value.end())
-      throw_error(ErrorKind::format, "{}: {} is missing", file, name.empty() ? key : name + "." + key);
+      throw_error(ErrorKind::format, "{}: {} is missing", file,
+                  name.empty() ? key : name + "." + key);
     return {*it, file, name.empty() ? key : name + "." + key};
   }
   // Whether there is a value other than null.
@@ -41,11 +42,14 @@ struct JsonField {
     if (!value.is_boolean()) wrong("true or false");
     return value.get<bool>();
   }
-  bool flag(const std::string& key, bool fallback) const { return has(key) ? at(key).flag() : fallback; }
+  bool flag(const std::string& key, bool fallback) const {
+    return has(key) ? at(key).flag() : fallback;
+  }
   int64_t id(int64_t most) const { return whole(0, most, "a token id"); }
   int64_t whole(int64_t low, int64_t high, const char* what = "a whole number") const {
-    const bool fits = value.is_number_unsigned() ? value.get<uint64_t>() <= static_cast<uint64_t>(high)
-                                                 : value.is_number_integer() && value.get<int64_t>() >= low;
+    const bool fits = value.is_number_unsigned()
+                          ? value.get<uint64_t>() <= static_cast<uint64_t>(high)
+                          : value.is_number_integer() && value.get<int64_t>() >= low;
     if (!fits || value.get<int64_t>() < low || value.get<int64_t>() > high)
       wrong(fmt::format("{} in {} .. {}", what, low, high));
     return value.get<int64_t>();

@@ -30,7 +30,8 @@ FolderSettings read_folder_settings(const std::string& folder);
 std::optional<int32_t> choose_eos(const FolderSettings& settings,
                                   const std::vector<std::string>& tokens, const std::string& file);
 
-// tokenizer.json whose model is of the sentencepiece kind: tokenizer.model beside it is read instead.
+// tokenizer.json whose model is of the sentencepiece kind: tokenizer.model beside it is read
+// instead.
 bool is_sentencepiece_json(const std::string& path);
 
 // tokenizer.model, through the sentencepiece library.

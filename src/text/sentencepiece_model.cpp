@@ -65,8 +65,10 @@ SentencePieceModel::SentencePieceModel(const std::string& path, const FolderSett
   }
   added_ = std::make_unique<AddedTokens>(std::move(tokens));
   if (settings.add_bos.value_or(true) && processor_.bos_id() >= 0) bos_ = processor_.bos_id();
-  if (settings.eos_text || settings.eos_id) eos_ = choose_eos(settings, bytes_of_, path);
-  else if (processor_.eos_id() >= 0) eos_ = processor_.eos_id();
+  if (settings.eos_text || settings.eos_id)
+    eos_ = choose_eos(settings, bytes_of_, path);
+  else if (processor_.eos_id() >= 0)
+    eos_ = processor_.eos_id();
   hash_ = sha256_hex(fmt::format("{} {} {}", digested, bos_.value_or(-1), eos_.value_or(-1)));
 }
 
@@ -90,12 +92,15 @@ void SentencePieceModel::read_added(const FolderSettings& settings,
                                     std::map<int32_t, AddedToken>& added) {
   for (const AddedToken& token : settings.added) {
     if (token.id > vocab_size())
-      throw_error(ErrorKind::format, "{}: found an added token '{}' with id {}, at most {} expected",
-                  path_, printable(token.text), token.id, vocab_size());
-    if (token.id == vocab_size()) bytes_of_.push_back(token.text);
+      throw_error(ErrorKind::format,
+                  "{}: found an added token '{}' with id {}, at most {} expected", path_,
+                  printable(token.text), token.id, vocab_size());
+    if (token.id == vocab_size())
+      bytes_of_.push_back(token.text);
     else if (processor_.IdToPiece(token.id) != token.text)
-      throw_error(ErrorKind::format, "{}: found an added token '{}' with id {}, which is '{}'", path_,
-                  printable(token.text), token.id, printable(processor_.IdToPiece(token.id)));
+      throw_error(ErrorKind::format, "{}: found an added token '{}' with id {}, which is '{}'",
+                  path_, printable(token.text), token.id,
+                  printable(processor_.IdToPiece(token.id)));
     if (token.special) special_.insert(token.id);
     added[token.id] = token;
   }
@@ -113,7 +118,8 @@ std::vector<int32_t> SentencePieceModel::encode(std::string_view text,
                   printable(status.error_message()));
     out.insert(out.end(), ids.begin(), ids.end());
   };
-  added_->split(text, options.parse_special, encode_ordinary, [&](int32_t id) { out.push_back(id); });
+  added_->split(text, options.parse_special, encode_ordinary,
+                [&](int32_t id) { out.push_back(id); });
   return out;
 }
 

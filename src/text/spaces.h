@@ -11,8 +11,10 @@ inline constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
 inline std::string spaces_to_marks(std::string_view text, bool mark_in_front) {
   std::string out(mark_in_front ? kSpaceMark : "");
   for (const char c : text) {
-    if (c == ' ') out += kSpaceMark;
-    else out += c;
+    if (c == ' ')
+      out += kSpaceMark;
+    else
+      out += c;
   }
   return out;
 }

@@ -59,8 +59,8 @@ class Spm : public Tokenizer {
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> id_of_;  // can be merged
   std::array<int32_t, 256> byte_ids_;
   int32_t unknown_ = kNoToken;
-  size_t longest_ = 0;         // bytes of a token
-  bool spaces_begin_ = true;   // no token has a space behind anything else: words can be cut there
+  size_t longest_ = 0;        // bytes of a token
+  bool spaces_begin_ = true;  // no token has a space behind anything else: words can be cut there
   std::vector<std::string> bytes_of_;  // by id, as decoded
   mutable WordCache cache_;
 };
@@ -71,7 +71,8 @@ class Spm : public Tokenizer {
               printable(d.tokens[id]), found, expected);
 }
 
-Spm::Spm(SpmDefinition definition) : definition_(std::move(definition)), added_(added_of(definition_)) {
+Spm::Spm(SpmDefinition definition)
+    : definition_(std::move(definition)), added_(added_of(definition_)) {
   const SpmDefinition& d = definition_;
   if (d.tokens.empty() || d.scores.size() != d.tokens.size() || d.types.size() != d.tokens.size())
     throw_error(ErrorKind::format,
@@ -96,7 +97,8 @@ void Spm::read_token(int32_t id) {
     case SpmType::unused: {
       if (token.empty()) wrong(d, id, "an empty text", "at least one character");
       if (!id_of_.emplace(token, id).second)
-        wrong(d, id, fmt::format("the text of token {}", id_of_.find(token)->second), "one of its own");
+        wrong(d, id, fmt::format("the text of token {}", id_of_.find(token)->second),
+              "one of its own");
       longest_ = std::max(longest_, token.size());
       size_t at = 0;
       while (token.compare(at, kSpaceMark.size(), kSpaceMark) == 0) at += kSpaceMark.size();
@@ -114,15 +116,18 @@ void Spm::read_token(int32_t id) {
       bytes_of_.back() = std::string(1, static_cast<char>(byte));
       break;
     }
-    case SpmType::unknown: unknown_ = unknown_ == kNoToken ? id : unknown_; break;
+    case SpmType::unknown:
+      unknown_ = unknown_ == kNoToken ? id : unknown_;
+      break;
     case SpmType::control:
-    case SpmType::user_defined: break;
+    case SpmType::user_defined:
+      break;
     default:
       wrong(d, id, fmt::format("type {}", static_cast<int64_t>(d.types[id])), "a type in 1 .. 6");
   }
 }
 
-// What is left of a symbol that is no token: its bytes, or the unknown token, once for a run of such.
+// A symbol that is no token: its bytes, or the unknown token, once for a run of them.
 void Spm::append_unmerged(std::string_view symbol, std::vector<int32_t>& out) const {
   const bool bytes_known = std::all_of(symbol.begin(), symbol.end(), [&](char c) {
     return byte_ids_[static_cast<unsigned char>(c)] != kNoToken;
@@ -158,7 +163,8 @@ std::vector<int32_t> Spm::merge_word(std::string_view word) const {
     const uint32_t size = static_cast<uint32_t>(std::max<size_t>(utf8_length(word, at), 1));
     const auto it = id_of_.find(word.substr(at, size));
     const int i = static_cast<int>(symbols.size());
-    symbols.push_back({static_cast<uint32_t>(at), size, i - 1, i + 1, it == id_of_.end() ? kNoToken : it->second});
+    symbols.push_back({static_cast<uint32_t>(at), size, i - 1, i + 1,
+                       it == id_of_.end() ? kNoToken : it->second});
   }
   const int n = static_cast<int>(symbols.size());
   if (n) symbols[n - 1].next = -1;
@@ -188,8 +194,10 @@ std::vector<int32_t> Spm::merge_word(std::string_view word) const {
   }
   std::vector<int32_t> ids;
   for (int i = n ? 0 : -1; i >= 0; i = symbols[i].next) {
-    if (symbols[i].id == kNoToken) append_unmerged(word.substr(symbols[i].begin, symbols[i].size), ids);
-    else ids.push_back(symbols[i].id);
+    if (symbols[i].id == kNoToken)
+      append_unmerged(word.substr(symbols[i].begin, symbols[i].size), ids);
+    else
+      ids.push_back(symbols[i].id);
   }
   return ids;
 }
@@ -236,8 +244,8 @@ bool Spm::special(int32_t id) const {
 std::string Spm::hash() const {
   Sha256 digest;
   const SpmDefinition& d = definition_;
-  digest.update(fmt::format("BPE by scores, {} tokens {} {} {}", d.tokens.size(), d.add_space_prefix,
-                            d.bos.value_or(-1), d.eos.value_or(-1)));
+  digest.update(fmt::format("BPE by scores, {} tokens {} {} {}", d.tokens.size(),
+                            d.add_space_prefix, d.bos.value_or(-1), d.eos.value_or(-1)));
   for (size_t i = 0; i < d.tokens.size(); ++i)
     digest.update(fmt::format("{} {} {}:{}", d.scores[i], static_cast<int64_t>(d.types[i]),
                               d.tokens[i].size(), d.tokens[i]));

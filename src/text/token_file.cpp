@@ -32,10 +32,11 @@ uint64_t declared_bytes(const MappedFile& file, const Tokenizer& tokenizer) {
   const std::string& path = file.path();
   const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
   if (!bytes.starts_with(kMagic))
-    throw_error(ErrorKind::format, "{}: found '{}' at its start, '{}' of a token file expected", path,
-                printable(bytes.substr(0, kMagic.size())), kMagic);
+    throw_error(ErrorKind::format, "{}: found '{}' at its start, '{}' of a token file expected",
+                path, printable(bytes.substr(0, kMagic.size())), kMagic);
   if (file.size() < kHeader)
-    throw_error(ErrorKind::format, "{}: {} bytes, a header of {} expected", path, file.size(), kHeader);
+    throw_error(ErrorKind::format, "{}: {} bytes, a header of {} expected", path, file.size(),
+                kHeader);
   const uint32_t version = value_at<uint32_t>(file.data() + kVersionAt);
   if (version != kVersion)
     throw_error(ErrorKind::format, "{}: version: found {}, expected {}", path, version, kVersion);
@@ -44,8 +45,8 @@ uint64_t declared_bytes(const MappedFile& file, const Tokenizer& tokenizer) {
     throw_error(ErrorKind::format, "{}: bytes of an id: found {}, expected 2 or 4", path, width);
   const std::string_view hash = bytes.substr(kHashAt, kHashLength);
   if (hash != tokenizer.hash())
-    throw_error(ErrorKind::format, "{}: made by another tokenizer: found hash {}, expected {}", path,
-                printable(hash), tokenizer.hash());
+    throw_error(ErrorKind::format, "{}: made by another tokenizer: found hash {}, expected {}",
+                path, printable(hash), tokenizer.hash());
   const std::string what = path + ": number of ids";
   const uint64_t count = value_at<uint64_t>(file.data() + kCountAt);
   return checked_add(kHeader, checked_mul(count, width, what), what);
@@ -65,8 +66,10 @@ void write_token_file(const std::string& path, const std::vector<int32_t>& token
   for (const int32_t id : tokens) {
     require(id >= 0 && id < tokenizer.vocab_size(), "write_token_file: token {}, vocabulary {}", id,
             tokenizer.vocab_size());
-    if (narrow) append(bytes, static_cast<uint16_t>(id));
-    else append(bytes, static_cast<uint32_t>(id));
+    if (narrow)
+      append(bytes, static_cast<uint16_t>(id));
+    else
+      append(bytes, static_cast<uint32_t>(id));
   }
   write_text_durably(path, bytes);
 }
@@ -76,8 +79,8 @@ std::vector<int32_t> read_token_file(const std::string& path, const Tokenizer& t
   const uint64_t expected = declared_bytes(*file, tokenizer);
   const uint64_t count = value_at<uint64_t>(file->data() + kCountAt);
   if (file->size() != expected)
-    throw_error(ErrorKind::format, "{}: {} bytes, expected {} for {} ids", path, file->size(), expected,
-                count);
+    throw_error(ErrorKind::format, "{}: {} bytes, expected {} for {} ids", path, file->size(),
+                expected, count);
   const size_t width = value_at<uint32_t>(file->data() + kWidthAt);
   std::vector<int32_t> tokens(count);
   for (size_t i = 0; i < tokens.size(); ++i) {

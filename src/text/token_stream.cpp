@@ -11,9 +11,10 @@ TokenSequences::TokenSequences(std::vector<int32_t> tokens, int64_t length)
     : tokens_(std::move(tokens)), length_(length) {
   require(length > 0, "TokenSequences: length {}", length);
   if (count() == 0)
-    throw_error(ErrorKind::format,
-                "data: found {} tokens of text, at least one sequence of max_seq_length = {} expected",
-                tokens_.size(), length);
+    throw_error(
+        ErrorKind::format,
+        "data: found {} tokens of text, at least one sequence of max_seq_length = {} expected",
+        tokens_.size(), length);
 }
 
 std::string TokenSequences::sha256() const {

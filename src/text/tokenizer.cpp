@@ -19,7 +19,8 @@ std::unique_ptr<Tokenizer> load_json(const std::string& path) {
 
 std::unique_ptr<Tokenizer> load_model(const std::string& path) {
   const std::filesystem::path beside = std::filesystem::path(path).parent_path();
-  return load_sentencepiece_model(path, read_folder_settings(beside.empty() ? "." : beside.string()));
+  return load_sentencepiece_model(path,
+                                  read_folder_settings(beside.empty() ? "." : beside.string()));
 }
 
 }  // namespace

@@ -48,8 +48,8 @@ void read_vocabulary(const JsonField& root, BpeDefinition& out) {
   }
   for (size_t id = 0; id < tokens.size(); ++id) {
     if (!tokens[id])
-      throw_error(ErrorKind::format, "{}: no token has id {}, all of 0 .. {} expected", root.file, id,
-                  tokens.size() - 1);
+      throw_error(ErrorKind::format, "{}: no token has id {}, all of 0 .. {} expected", root.file,
+                  id, tokens.size() - 1);
     out.tokens.push_back(std::move(*tokens[id]));
   }
 }
@@ -65,7 +65,8 @@ void read_merges(const JsonField& model, BpeDefinition& out) {
     if (!merge.value.is_string()) merge.wrong("two tokens");
     const std::string pair = merge.text();
     const size_t space = pair.find(' ');
-    if (space == pair.npos || space == 0 || space + 1 == pair.size() || pair.find(' ', space + 1) != pair.npos)
+    if (space == pair.npos || space == 0 || space + 1 == pair.size() ||
+        pair.find(' ', space + 1) != pair.npos)
       merge.wrong("two tokens with a space between");
     out.merges.emplace_back(pair.substr(0, space), pair.substr(space + 1));
   }
@@ -77,7 +78,8 @@ void check_model(const JsonField& model) {
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (model.has(key) && !model.at(key).text().empty()) model.at(key).wrong("null");
   if (model.has("dropout") && model.at("dropout").value != 0) model.at("dropout").wrong("null");
-  if (model.flag("byte_fallback", false)) model.at("byte_fallback").wrong("false: bytes have letters");
+  if (model.flag("byte_fallback", false))
+    model.at("byte_fallback").wrong("false: bytes have letters");
 }
 
 std::string quoted(const std::string& literal) {
@@ -101,7 +103,8 @@ bool read_pretokenizer(const JsonField& field, BpeDefinition& out) {
   } else if (type == "ByteLevel") {
     SplitStep step;
     step.prefix_space = field.flag("add_prefix_space", true);
-    if (field.flag("use_regex", true)) step.pattern = pretokenizer_steps("gpt2", field.file)[0].pattern;
+    if (field.flag("use_regex", true))
+      step.pattern = pretokenizer_steps("gpt2", field.file)[0].pattern;
     if (step != SplitStep{}) out.steps.push_back(step);
     byte_level = true;
   } else if (type == "Digits") {
@@ -110,8 +113,8 @@ bool read_pretokenizer(const JsonField& field, BpeDefinition& out) {
     if (field.at("behavior").text() != "Isolated") field.at("behavior").wrong("Isolated");
     if (field.flag("invert", false)) field.at("invert").wrong("false");
     const JsonField pattern = field.at("pattern");
-    out.steps.push_back({pattern.has("String") ? quoted(pattern.at("String").text())
-                                               : pattern.at("Regex").text()});
+    out.steps.push_back(
+        {pattern.has("String") ? quoted(pattern.at("String").text()) : pattern.at("Regex").text()});
     if (out.steps.back().pattern.empty()) pattern.wrong("a pattern that is not empty");
   } else {
     field.at("type").wrong("ByteLevel, Digits, Split or Sequence");
@@ -143,9 +146,12 @@ std::optional<std::string> front_token(const JsonField& processor) {
   std::optional<std::string> front;
   bool text_seen = false;
   for (const JsonField& piece : processor.at("single").items()) {
-    if (piece.has("Sequence")) text_seen = true;
-    else if (text_seen || front) piece.wrong("at most one special token, in front of the text");
-    else front = piece.at("SpecialToken").at("id").text();
+    if (piece.has("Sequence"))
+      text_seen = true;
+    else if (text_seen || front)
+      piece.wrong("at most one special token, in front of the text");
+    else
+      front = piece.at("SpecialToken").at("id").text();
   }
   return front;
 }

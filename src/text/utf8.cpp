@@ -8,10 +8,14 @@ namespace {
 uint32_t code_point(std::string_view character) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(character[i]); };
   switch (character.size()) {
-    case 1: return byte(0);
-    case 2: return (byte(0) & 0x1fu) << 6 | (byte(1) & 0x3fu);
-    case 3: return (byte(0) & 0x0fu) << 12 | (byte(1) & 0x3fu) << 6 | (byte(2) & 0x3fu);
-    default: return 0;  // no white space has four bytes
+    case 1:
+      return byte(0);
+    case 2:
+      return (byte(0) & 0x1fu) << 6 | (byte(1) & 0x3fu);
+    case 3:
+      return (byte(0) & 0x0fu) << 12 | (byte(1) & 0x3fu) << 6 | (byte(2) & 0x3fu);
+    default:
+      return 0;  // no white space has four bytes
   }
 }
 
@@ -34,7 +38,8 @@ size_t utf8_length(std::string_view text, size_t at) {
     if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second >= 0xa0)) return 0;
     return tail(1) && tail(2) ? 3 : 0;
   }
-  if (first > 0xf4 || (first == 0xf0 && second < 0x90) || (first == 0xf4 && second >= 0x90)) return 0;
+  if (first > 0xf4 || (first == 0xf0 && second < 0x90) || (first == 0xf4 && second >= 0x90))
+    return 0;
   return tail(1) && tail(2) && tail(3) ? 4 : 0;
 }
 

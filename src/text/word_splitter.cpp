@@ -36,9 +36,12 @@ std::string write_out_spaces(const std::string& pattern) {
     }
     const char escaped = pattern[++i];
     const std::string spaces = R"(\p{Z}\x09-\x0d\x{85})";
-    if (escaped == 's') out += in_class ? spaces : "[" + spaces + "]";
-    else if (escaped == 'S' && !in_class) out += "[^" + spaces + "]";
-    else (out += '\\') += escaped;
+    if (escaped == 's')
+      out += in_class ? spaces : "[" + spaces + "]";
+    else if (escaped == 'S' && !in_class)
+      out += "[^" + spaces + "]";
+    else
+      (out += '\\') += escaped;
   }
   return out;
 }
@@ -62,7 +65,8 @@ class WordSplitter::Matcher {
         stack_(pcre2_jit_stack_create(32 << 10, kJitStackBytes, nullptr), pcre2_jit_stack_free) {
     if ((code_ && !match_) || !context_ || !stack_) throw std::bad_alloc();
     const size_t limit = kLeastLimit + kLimitPerByte * text_bytes;
-    pcre2_set_match_limit(context_.get(), static_cast<uint32_t>(std::min<size_t>(limit, UINT32_MAX)));
+    pcre2_set_match_limit(context_.get(),
+                          static_cast<uint32_t>(std::min<size_t>(limit, UINT32_MAX)));
     pcre2_jit_stack_assign(context_.get(), nullptr, stack_.get());
   }
 
@@ -101,12 +105,12 @@ WordSplitter::WordSplitter(const std::vector<SplitStep>& steps, const std::strin
       const std::string pattern = write_out_spaces(given.pattern);
       int error = 0;
       PCRE2_SIZE offset = 0;
-      step->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                 PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
-                                 nullptr);
+      step->code =
+          pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                        PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
       if (!step->code)
-        throw_error(ErrorKind::format, "{}: pattern '{}': {}, a regular expression expected", source,
-                    printable(given.pattern), message_of(error));
+        throw_error(ErrorKind::format, "{}: pattern '{}': {}, a regular expression expected",
+                    source, printable(given.pattern), message_of(error));
       pcre2_jit_compile(step->code, PCRE2_JIT_COMPLETE);  // where it cannot, the interpreter runs
     }
     steps_.push_back(std::move(step));
@@ -131,8 +135,7 @@ void WordSplitter::split_by(size_t index, std::string_view text, const Word& wor
   if (text.empty()) return;
   if (index == steps_.size()) return word(text);
   std::string prefixed;
-  if (steps_[index]->prefix_space && text.front() != ' ')
-    text = prefixed = " " + std::string(text);
+  if (steps_[index]->prefix_space && text.front() != ' ') text = prefixed = " " + std::string(text);
   if (!steps_[index]->code) return split_by(index + 1, text, word, matchers);
   size_t done = 0, at = 0, begin = 0, end = 0;
   while (at < text.size() && matchers[index].find(text, at, source_, begin, end)) {

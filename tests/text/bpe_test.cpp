@@ -29,10 +29,11 @@ TEST(Bpe, EveryStringOfBytesComesBack) {
       const std::string bytes = random_bytes(rng, 80, trial % 2);
       ASSERT_EQ(tokenizer->decode(tokenizer->encode(bytes, bare)), bytes) << file;
     }
-    for (const std::string broken :
-         {"\xc0\xaf", "\xed\xa0\x80", "\xf0\x9f\x98", "\xff\xfe", "a\x80z", "\xe2\x28\xa1 x", "\xf4\x90\x80\x80"})
+    for (const std::string broken : {"\xc0\xaf", "\xed\xa0\x80", "\xf0\x9f\x98", "\xff\xfe",
+                                     "a\x80z", "\xe2\x28\xa1 x", "\xf4\x90\x80\x80"})
       EXPECT_EQ(tokenizer->decode(tokenizer->encode(broken, bare)), broken) << file;
-    EXPECT_EQ(tokenizer->decode(tokenizer->encode(std::string(3, '\0'), bare)), std::string(3, '\0'));
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(std::string(3, '\0'), bare)),
+              std::string(3, '\0'));
   }
 }
 
@@ -53,7 +54,8 @@ TEST(Bpe, AMillionEqualCharactersTakeNoTime) {
       std::string text;
       while (text.size() < 1000000) text += unit;
       std::vector<int32_t> ids;
-      EXPECT_LT(seconds_of([&] { ids = tokenizer->encode(text, {.add_special_tokens = false}); }), 10);
+      EXPECT_LT(seconds_of([&] { ids = tokenizer->encode(text, {.add_special_tokens = false}); }),
+                10);
       EXPECT_EQ(tokenizer->decode(ids), text);
     }
   }
@@ -93,62 +95,119 @@ const std::vector<Malformed> kMalformed{
     {"no type", [](Json& j) { j["model"].erase("type"); }, "model.type is missing"},
     {"no vocab", [](Json& j) { j["model"].erase("vocab"); }, "model.vocab is missing"},
     {"empty vocab", [](Json& j) { j["model"]["vocab"] = Json::object(); }, "model.vocab"},
-    {"vocab is a list", [](Json& j) { j["model"]["vocab"] = {1, 2}; }, "an object of token to id"},
-    {"negative id", [](Json& j) { j["model"]["vocab"]["a"] = -1; }, "['a']: found -1, expected a token id"},
+    {"vocab is a list",
+     [](Json& j) {
+       j["model"]["vocab"] = {1, 2};
+     },
+     "an object of token to id"},
+    {"negative id", [](Json& j) { j["model"]["vocab"]["a"] = -1; },
+     "['a']: found -1, expected a token id"},
     {"id is a string", [](Json& j) { j["model"]["vocab"]["a"] = "1"; }, "['a']: found \"1\""},
     {"id is a fraction", [](Json& j) { j["model"]["vocab"]["a"] = 1.5; }, "['a']: found 1.5"},
     {"id is null", [](Json& j) { j["model"]["vocab"]["a"] = nullptr; }, "['a']: found null"},
     {"huge id", [](Json& j) { j["model"]["vocab"]["a"] = 9000000000; }, "['a']: found 9000000000"},
-    {"id of 64 bits", [](Json& j) { j["model"]["vocab"]["a"] = UINT64_MAX; }, "['a']: found 18446744073709551615"},
-    {"id twice", [](Json& j) { j["model"]["vocab"]["a"] = j["model"]["vocab"]["b"]; }, "an id of its own"},
-    {"gap", [](Json& j) { j["model"]["vocab"]["beyond"] = 5000; }, "found 5000, expected a token id in 0 .."},
+    {"id of 64 bits", [](Json& j) { j["model"]["vocab"]["a"] = UINT64_MAX; },
+     "['a']: found 18446744073709551615"},
+    {"id twice", [](Json& j) { j["model"]["vocab"]["a"] = j["model"]["vocab"]["b"]; },
+     "an id of its own"},
+    {"gap", [](Json& j) { j["model"]["vocab"]["beyond"] = 5000; },
+     "found 5000, expected a token id in 0 .."},
     {"no merges", [](Json& j) { j["model"].erase("merges"); }, "model.merges is missing"},
-    {"merges is an object", [](Json& j) { j["model"]["merges"] = Json::object(); }, "model.merges: found {}"},
+    {"merges is an object", [](Json& j) { j["model"]["merges"] = Json::object(); },
+     "model.merges: found {}"},
     {"merge is a number", [](Json& j) { j["model"]["merges"][3] = 7; }, "model.merges[3]: found 7"},
-    {"merge without a space", [](Json& j) { j["model"]["merges"][3] = "ab"; }, "model.merges[3]: found \"ab\""},
-    {"merge of an empty token", [](Json& j) { j["model"]["merges"][3] = "a "; }, "model.merges[3]: found \"a \""},
-    {"merge of three", [](Json& j) { j["model"]["merges"][3] = {"a", "b", "c"}; }, "model.merges[3]: found"},
-    {"merge of numbers", [](Json& j) { j["model"]["merges"][3] = {1, 2}; }, "model.merges[3][0]: found 1"},
-    {"merge of unknown tokens", [](Json& j) { j["model"]["merges"][3] = "zzqq a"; }, "'zzqq' is no token"},
-    {"merge into an unknown token", [](Json& j) { j["model"]["merges"][3] = "< !"; }, "'<!' is no token"},
-    {"suffix of words", [](Json& j) { j["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
+    {"merge without a space", [](Json& j) { j["model"]["merges"][3] = "ab"; },
+     "model.merges[3]: found \"ab\""},
+    {"merge of an empty token", [](Json& j) { j["model"]["merges"][3] = "a "; },
+     "model.merges[3]: found \"a \""},
+    {"merge of three",
+     [](Json& j) {
+       j["model"]["merges"][3] = {"a", "b", "c"};
+     },
+     "model.merges[3]: found"},
+    {"merge of numbers",
+     [](Json& j) {
+       j["model"]["merges"][3] = {1, 2};
+     },
+     "model.merges[3][0]: found 1"},
+    {"merge of unknown tokens", [](Json& j) { j["model"]["merges"][3] = "zzqq a"; },
+     "'zzqq' is no token"},
+    {"merge into an unknown token", [](Json& j) { j["model"]["merges"][3] = "< !"; },
+     "'<!' is no token"},
+    {"suffix of words", [](Json& j) { j["model"]["end_of_word_suffix"] = "</w>"; },
+     "end_of_word_suffix"},
     {"dropout", [](Json& j) { j["model"]["dropout"] = 0.1; }, "model.dropout: found 0.1"},
     {"bytes as tokens", [](Json& j) { j["model"]["byte_fallback"] = true; }, "model.byte_fallback"},
-    {"flag is text", [](Json& j) { j["model"]["ignore_merges"] = "yes"; }, "model.ignore_merges: found \"yes\""},
+    {"flag is text", [](Json& j) { j["model"]["ignore_merges"] = "yes"; },
+     "model.ignore_merges: found \"yes\""},
     {"no pre_tokenizer", [](Json& j) { j.erase("pre_tokenizer"); }, "pre_tokenizer is missing"},
-    {"pre_tokenizer is null", [](Json& j) { j["pre_tokenizer"] = nullptr; }, "pre_tokenizer: found null"},
-    {"unknown pre_tokenizer", [](Json& j) { j["pre_tokenizer"]["type"] = "Metaspace"; }, "pre_tokenizer.type"},
-    {"no bytes", [](Json& j) { j["pre_tokenizer"] = {{"type", "Digits"}}; }, "a ByteLevel step at its end"},
+    {"pre_tokenizer is null", [](Json& j) { j["pre_tokenizer"] = nullptr; },
+     "pre_tokenizer: found null"},
+    {"unknown pre_tokenizer", [](Json& j) { j["pre_tokenizer"]["type"] = "Metaspace"; },
+     "pre_tokenizer.type"},
+    {"no bytes",
+     [](Json& j) {
+       j["pre_tokenizer"] = {{"type", "Digits"}};
+     },
+     "a ByteLevel step at its end"},
     {"bytes before digits",
-     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers":
-         [{"type": "ByteLevel"}, {"type": "Digits"}]})"); },
+     [](Json& j) {
+       j["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers":
+         [{"type": "ByteLevel"}, {"type": "Digits"}]})");
+     },
      "pretokenizers[1]: found"},
     {"bad regular expression",
-     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers":
-         [{"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Isolated"}, {"type": "ByteLevel"}]})"); },
+     [](Json& j) {
+       j["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers":
+         [{"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Isolated"}, {"type": "ByteLevel"}]})");
+     },
      "pattern '(('"},
     {"empty pattern",
-     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Split", "pattern": {"Regex": ""},
-         "behavior": "Isolated"})"); },
+     [](Json& j) {
+       j["pre_tokenizer"] = Json::parse(R"({"type": "Split", "pattern": {"Regex": ""},
+         "behavior": "Isolated"})");
+     },
      "not empty"},
     {"split behaviour",
-     [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type": "Split", "pattern": {"Regex": "a"},
-         "behavior": "Removed"})"); },
+     [](Json& j) {
+       j["pre_tokenizer"] = Json::parse(R"({"type": "Split", "pattern": {"Regex": "a"},
+         "behavior": "Removed"})");
+     },
      "found \"Removed\", expected Isolated"},
-    {"normalizer", [](Json& j) { j["normalizer"] = {{"type", "Lowercase"}}; }, "normalizer.type"},
-    {"added tokens are an object", [](Json& j) { j["added_tokens"] = {{"a", 1}}; }, "added_tokens: found"},
-    {"added token without id", [](Json& j) { j["added_tokens"][0].erase("id"); }, "added_tokens[0].id is missing"},
-    {"added token without text", [](Json& j) { j["added_tokens"][0]["content"] = ""; }, "added_tokens[0].content"},
-    {"added token over another", [](Json& j) { j["added_tokens"][0]["id"] = 7; }, "added_tokens[0].id: found 7"},
-    {"added token far away", [](Json& j) { j["added_tokens"][0]["id"] = 1 << 30; }, "added_tokens[0].id"},
-    {"unknown post_processor", [](Json& j) { j["post_processor"] = {{"type", "Bert"}}; }, "post_processor.type"},
+    {"normalizer",
+     [](Json& j) {
+       j["normalizer"] = {{"type", "Lowercase"}};
+     },
+     "normalizer.type"},
+    {"added tokens are an object",
+     [](Json& j) {
+       j["added_tokens"] = {{"a", 1}};
+     },
+     "added_tokens: found"},
+    {"added token without id", [](Json& j) { j["added_tokens"][0].erase("id"); },
+     "added_tokens[0].id is missing"},
+    {"added token without text", [](Json& j) { j["added_tokens"][0]["content"] = ""; },
+     "added_tokens[0].content"},
+    {"added token over another", [](Json& j) { j["added_tokens"][0]["id"] = 7; },
+     "added_tokens[0].id: found 7"},
+    {"added token far away", [](Json& j) { j["added_tokens"][0]["id"] = 1 << 30; },
+     "added_tokens[0].id"},
+    {"unknown post_processor",
+     [](Json& j) {
+       j["post_processor"] = {{"type", "Bert"}};
+     },
+     "post_processor.type"},
     {"template of no token",
-     [](Json& j) { j["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
-         "single": [{"SpecialToken": {"id": "<x>", "type_id": 0}}, {"Sequence": {"id": "A"}}]})"); },
+     [](Json& j) {
+       j["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
+         "single": [{"SpecialToken": {"id": "<x>", "type_id": 0}}, {"Sequence": {"id": "A"}}]})");
+     },
      "post_processor: found"},
     {"template with an end",
-     [](Json& j) { j["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
-         "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "<|endoftext|>"}}]})"); },
+     [](Json& j) {
+       j["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
+         "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "<|endoftext|>"}}]})");
+     },
      "in front of the text"},
 };
 
@@ -168,7 +227,8 @@ TEST(Bpe, AVocabularyWithAKeyTwiceIsRefused) {
   const std::string whole = read_bytes(kGpt2);
   const size_t at = whole.find("\"vocab\":{") + 9;
   const TemporaryDirectory directory;
-  const std::string path = directory.write("tokenizer.json", whole.substr(0, at) + "\"a\":5," + whole.substr(at));
+  const std::string path =
+      directory.write("tokenizer.json", whole.substr(0, at) + "\"a\":5," + whole.substr(at));
   expect_refused(path, [&] { load_tokenizer(path); });
 }
 
@@ -176,7 +236,10 @@ TEST(Bpe, ATruncatedFileIsRefusedWhereverItEnds) {
   const std::string whole = read_bytes(kGpt2);
   const TemporaryDirectory directory;
   for (size_t length = 0; length < whole.size(); length += length < 100 ? 1 : 97)
-    EXPECT_NE(format_error([&] { load_tokenizer(directory.write("tokenizer.json", whole.substr(0, length))); }), "")
+    EXPECT_NE(format_error([&] {
+                load_tokenizer(directory.write("tokenizer.json", whole.substr(0, length)));
+              }),
+              "")
         << length;
 }
 

@@ -33,11 +33,14 @@ class DataTest : public ::testing::Test {
     return folder_ + "/" + name;
   }
   std::string folder_;
-  std::unique_ptr<Tokenizer> tokenizer_ = load_tokenizer(HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher/tokenizer.json");
+  std::unique_ptr<Tokenizer> tokenizer_ =
+      load_tokenizer(HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher/tokenizer.json");
 };
 
 TEST(Documents, AreSeparatedByLinesOfTheEndToken) {
-  const auto documents = split_documents("one\nstill one\n<|endoftext|>\n<|endoftext|>\r\ntwo <|endoftext|> inside\n<|endoftext|>\nthree");
+  const auto documents = split_documents(
+      "one\nstill one\n<|endoftext|>\n<|endoftext|>\r\ntwo <|endoftext|> "
+      "inside\n<|endoftext|>\nthree");
   ASSERT_EQ(documents.size(), 3u);
   EXPECT_EQ(documents[0], "one\nstill one");
   EXPECT_EQ(documents[1], "two <|endoftext|> inside");
@@ -62,7 +65,8 @@ TEST_F(DataTest, GzipIsUnpackedAndItsDamageNoticed) {
 }
 
 TEST_F(DataTest, EveryDocumentIsClosedByTheEndToken) {
-  const auto tokens = read_token_stream({write("a.txt", "one\n<|endoftext|>\ntwo\n"), gzip("b.txt.gz", "three")}, *tokenizer_);
+  const auto tokens = read_token_stream(
+      {write("a.txt", "one\n<|endoftext|>\ntwo\n"), gzip("b.txt.gz", "three")}, *tokenizer_);
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), *tokenizer_->eos()), 3);
   EXPECT_EQ(tokens.back(), *tokenizer_->eos());
 }
@@ -80,7 +84,9 @@ TEST_F(DataTest, TokenFilesComeBackAndDamageIsNoticed) {
   EXPECT_EQ(read_token_stream({path}, *tokenizer_), tokens);
   std::ifstream file(path, std::ios::binary);
   const std::string whole((std::istreambuf_iterator<char>(file)), {});
-  for (size_t length = 0; length < whole.size(); ++length) EXPECT_THROW(read_token_file(write("cut.tok", whole.substr(0, length)), *tokenizer_), Error) << length;
+  for (size_t length = 0; length < whole.size(); ++length)
+    EXPECT_THROW(read_token_file(write("cut.tok", whole.substr(0, length)), *tokenizer_), Error)
+        << length;
   EXPECT_THROW(read_token_file(write("long.tok", whole + "x"), *tokenizer_), Error);
   std::string other = whole;
   other[20] ^= 1;  // the tokenizer's hash
@@ -88,7 +94,8 @@ TEST_F(DataTest, TokenFilesComeBackAndDamageIsNoticed) {
   std::string beyond = whole;
   beyond[whole.size() - 7] = 8;  // the first id becomes 2048 or more
   EXPECT_THROW(read_token_file(write("beyond.tok", beyond), *tokenizer_), Error);
-  for (const size_t at : {size_t{8}, size_t{12}, size_t{80}, size_t{87}}) {  // version, width, count
+  for (const size_t at :
+       {size_t{8}, size_t{12}, size_t{80}, size_t{87}}) {  // version, width, count
     std::string spoiled = whole;
     spoiled[at] ^= 1;
     EXPECT_THROW(read_token_file(write("spoiled.tok", spoiled), *tokenizer_), Error) << at;

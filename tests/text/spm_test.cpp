@@ -14,7 +14,17 @@ using namespace halftone::testing;
 SpmDefinition tiny() {
   SpmDefinition d;
   d.source = "tiny";
-  d.tokens = {"<unk>", "<s>", "</s>", "\xe2\x96\x81", "a", "b", "ab", "\xe2\x96\x81" "a", "bb", "abb"};
+  d.tokens = {"<unk>",
+              "<s>",
+              "</s>",
+              "\xe2\x96\x81",
+              "a",
+              "b",
+              "ab",
+              "\xe2\x96\x81"
+              "a",
+              "bb",
+              "abb"};
   d.scores = {0, 0, 0, -10, -11, -12, -1, -3, -2, -4};
   d.types.assign(d.tokens.size(), SpmType::normal);
   d.types[0] = SpmType::unknown;
@@ -28,9 +38,9 @@ std::vector<int32_t> ids_of(const SpmDefinition& definition, const std::string& 
 
 TEST(Spm, TheHighestScoreIsJoinedFirstAndTheLeftmostOfEqualOnes) {
   using Ids = std::vector<int32_t>;
-  EXPECT_EQ(ids_of(tiny(), "ab"), (Ids{3, 6}));     // "ab" before " a"
-  EXPECT_EQ(ids_of(tiny(), "abb"), (Ids{3, 9}));    // ab, then abb
-  EXPECT_EQ(ids_of(tiny(), "bbb"), (Ids{3, 8, 5})); // the left bb
+  EXPECT_EQ(ids_of(tiny(), "ab"), (Ids{3, 6}));      // "ab" before " a"
+  EXPECT_EQ(ids_of(tiny(), "abb"), (Ids{3, 9}));     // ab, then abb
+  EXPECT_EQ(ids_of(tiny(), "bbb"), (Ids{3, 8, 5}));  // the left bb
   EXPECT_EQ(ids_of(tiny(), "a a"), (Ids{7, 7}));
   EXPECT_EQ(ids_of(tiny(), "axyz</s>b"), (Ids{7, 0, 2, 3, 5}));  // one unknown for a run
   SpmDefinition bare = tiny();
@@ -41,7 +51,10 @@ TEST(Spm, TheHighestScoreIsJoinedFirstAndTheLeftmostOfEqualOnes) {
 
 TEST(Spm, TokensWithASpaceInsideAreFoundAcrossWords) {
   SpmDefinition d = tiny();
-  d.tokens.push_back("\xe2\x96\x81" "a\xe2\x96\x81" "a");
+  d.tokens.push_back(
+      "\xe2\x96\x81"
+      "a\xe2\x96\x81"
+      "a");
   d.scores.push_back(-20);
   d.types.push_back(SpmType::normal);
   EXPECT_EQ(ids_of(d, "a a b"), (std::vector<int32_t>{10, 3, 5}));
@@ -65,7 +78,8 @@ TEST(Spm, EveryStringOfBytesComesBackBehindItsSpace) {
   Rng rng(4, RngStream::test);
   for (int trial = 0; trial < 1000; ++trial) {
     const std::string bytes = "x" + random_bytes(rng, 80, trial % 2);
-    ASSERT_EQ(tokenizer->decode(tokenizer->encode(bytes, {.add_special_tokens = false})), " " + bytes);
+    ASSERT_EQ(tokenizer->decode(tokenizer->encode(bytes, {.add_special_tokens = false})),
+              " " + bytes);
   }
 }
 
@@ -75,7 +89,8 @@ TEST(Spm, AMillionEqualLettersTakeNoTime) {
     const std::string text(1000000, 'a');
     const auto start = std::chrono::steady_clock::now();
     const auto ids = tokenizer->encode(text, {.add_special_tokens = false});
-    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 10) << file;
+    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 10)
+        << file;
     EXPECT_EQ(tokenizer->decode(ids), " " + text) << file;
   }
 }
@@ -94,7 +109,8 @@ TEST(Spm, MalformedDefinitionsAreRefused) {
   refused("the text of token 4", [](SpmDefinition& d) { d.tokens[5] = "a"; });
   refused("an empty text", [](SpmDefinition& d) { d.tokens[5] = ""; });
   refused("type byte", [](SpmDefinition& d) { d.types[5] = SpmType::byte; });
-  refused("type byte", [](SpmDefinition& d) { d.types[5] = SpmType::byte, d.tokens[5] = "<0x1g>"; });
+  refused("type byte",
+          [](SpmDefinition& d) { d.types[5] = SpmType::byte, d.tokens[5] = "<0x1g>"; });
   refused("the byte a second time", [](SpmDefinition& d) {
     d.types[4] = d.types[5] = SpmType::byte;
     d.tokens[4] = d.tokens[5] = "<0x41>";
@@ -118,14 +134,16 @@ GgufBuilder llama_metadata() {
 GgufBuilder gpt2_metadata() {
   GgufBuilder b;
   b.add_string("tokenizer.ggml.model", "gpt2").add_string("tokenizer.ggml.pre", "gpt-2");
-  const std::string tokens = GgufBuilder::text("a") + GgufBuilder::text("b") + GgufBuilder::text("ab");
+  const std::string tokens =
+      GgufBuilder::text("a") + GgufBuilder::text("b") + GgufBuilder::text("ab");
   b.add(GgufBuilder::array("tokenizer.ggml.tokens", 8, 3, tokens));
   b.add(GgufBuilder::array("tokenizer.ggml.merges", 8, 1, GgufBuilder::text("a b")));
   return b.add_u32("tokenizer.ggml.eos_token_id", 2);
 }
 
 TEST(GgufTokenizer, WellFormedMetadataIsRead) {
-  EXPECT_EQ(load_bytes("a.gguf", llama_metadata().bytes())->encode("b"), (std::vector<int32_t>{1, 3, 5}));
+  EXPECT_EQ(load_bytes("a.gguf", llama_metadata().bytes())->encode("b"),
+            (std::vector<int32_t>{1, 3, 5}));
   const auto bpe = load_bytes("a.gguf", gpt2_metadata().bytes());
   EXPECT_EQ(bpe->encode("ab"), std::vector<int32_t>{2});
   EXPECT_EQ(bpe->eos(), 2);
@@ -136,7 +154,8 @@ TEST(GgufTokenizer, WellFormedMetadataIsRead) {
 }
 
 TEST(GgufTokenizer, MalformedMetadataIsRefusedByKey) {
-  const auto refused = [](const char* phrase, GgufBuilder b, size_t entry, const std::string& with) {
+  const auto refused = [](const char* phrase, GgufBuilder b, size_t entry,
+                          const std::string& with) {
     SCOPED_TRACE(phrase);
     b.entries[entry] = with;
     expect_refused(phrase, [&] { load_bytes("a.gguf", b.bytes()); });
@@ -146,11 +165,15 @@ TEST(GgufTokenizer, MalformedMetadataIsRefusedByKey) {
   for (size_t i = 0; i < 4; ++i) refused("tokenizer.ggml.", llama_metadata(), i, none);
   for (size_t i = 0; i < 4; ++i) refused("tokenizer.ggml.", gpt2_metadata(), i, none);
   refused("found 'bert'", gpt2_metadata(), 0, B::key("tokenizer.ggml.model", 8, B::text("bert")));
-  refused("pre-tokenizer 'dbrx'", gpt2_metadata(), 1, B::key("tokenizer.ggml.pre", 8, B::text("dbrx")));
+  refused("pre-tokenizer 'dbrx'", gpt2_metadata(), 1,
+          B::key("tokenizer.ggml.pre", 8, B::text("dbrx")));
   refused("0 tokens", gpt2_metadata(), 2, B::array("tokenizer.ggml.tokens", 8, 0, ""));
-  refused("merges[0]: found 'ab'", gpt2_metadata(), 3, B::array("tokenizer.ggml.merges", 8, 1, B::text("ab")));
-  refused("merges[0]: found ''", gpt2_metadata(), 3, B::array("tokenizer.ggml.merges", 8, 1, B::text("")));
-  refused("'c' is no token", gpt2_metadata(), 3, B::array("tokenizer.ggml.merges", 8, 1, B::text("a c")));
+  refused("merges[0]: found 'ab'", gpt2_metadata(), 3,
+          B::array("tokenizer.ggml.merges", 8, 1, B::text("ab")));
+  refused("merges[0]: found ''", gpt2_metadata(), 3,
+          B::array("tokenizer.ggml.merges", 8, 1, B::text("")));
+  refused("'c' is no token", gpt2_metadata(), 3,
+          B::array("tokenizer.ggml.merges", 8, 1, B::text("a c")));
   refused("found 3, expected a token id below 3", gpt2_metadata(), 4,
           B::key("tokenizer.ggml.eos_token_id", 4, raw(uint32_t{3})));
   refused("9 scores", llama_metadata(), 2,
@@ -160,17 +183,19 @@ TEST(GgufTokenizer, MalformedMetadataIsRefusedByKey) {
   refused("token_type[0]: found 7", llama_metadata(), 3,
           B::array("tokenizer.ggml.token_type", 5, 1, raw(int32_t{7})));
   refused("bos_token_id is missing", llama_metadata(), 4, none);
-  refused("token_type", llama_metadata(), 3, B::array("tokenizer.ggml.token_type", 8, 1, B::text("x")));
+  refused("token_type", llama_metadata(), 3,
+          B::array("tokenizer.ggml.token_type", 8, 1, B::text("x")));
 }
 
 TEST(GgufTokenizer, AChangedFileIsReadOrRefused) {
   for (const char* file : {"spm.gguf", "smollm.gguf"})
-    EXPECT_GT(read_mutations(read_bytes(kTokenizers + file), 300, 2,
-                             [](const std::string& path) {
-                               std::filesystem::rename(path, path + ".gguf");
-                               load_tokenizer(path + ".gguf")->encode("Once upon a time, 12 caf\xc3\xa9");
-                             }),
-              10)
+    EXPECT_GT(
+        read_mutations(read_bytes(kTokenizers + file), 300, 2,
+                       [](const std::string& path) {
+                         std::filesystem::rename(path, path + ".gguf");
+                         load_tokenizer(path + ".gguf")->encode("Once upon a time, 12 caf\xc3\xa9");
+                       }),
+        10)
         << file;
 }
 
@@ -181,20 +206,25 @@ TEST(SentencePieceModel, DamagedFilesAreReadOrRefused) {
   expect_refused("not a sentencepiece model", [&] { load_tokenizer(junk); });
   expect_refused("empty", [&] { load_bytes("a.model", ""); });
   for (size_t length = 1; length < whole.size(); length += 13)
-    format_error([&] { load_bytes("a.model", whole.substr(0, length))->encode("Once upon a time, 12"); });
-  EXPECT_GT(read_mutations(whole, 1000, 5,
-                           [](const std::string& path) {
-                             std::filesystem::rename(path, path + ".model");
-                             load_tokenizer(path + ".model")->encode("Once upon a time, 12 caf\xc3\xa9");
-                           }),
-            10);
+    format_error(
+        [&] { load_bytes("a.model", whole.substr(0, length))->encode("Once upon a time, 12"); });
+  EXPECT_GT(
+      read_mutations(whole, 1000, 5,
+                     [](const std::string& path) {
+                       std::filesystem::rename(path, path + ".model");
+                       load_tokenizer(path + ".model")->encode("Once upon a time, 12 caf\xc3\xa9");
+                     }),
+      10);
 }
 
 TEST(SentencePieceModel, TokensThatAFolderAddsFollowThePieces) {
   const TemporaryDirectory folder;
   folder.write("tokenizer.model", read_bytes(kTokenizers + "spm.model"));
-  const auto settings = [&](const std::string& content) { folder.write("tokenizer_config.json", content); };
-  settings(R"({"added_tokens_decoder": {"400": {"content": "<pad>", "special": true}}, "eos_token": "<pad>",
+  const auto settings = [&](const std::string& content) {
+    folder.write("tokenizer_config.json", content);
+  };
+  settings(
+      R"({"added_tokens_decoder": {"400": {"content": "<pad>", "special": true}}, "eos_token": "<pad>",
                "add_bos_token": false})");
   const auto tokenizer = load_tokenizer(folder.path());
   EXPECT_EQ(tokenizer->vocab_size(), 401);

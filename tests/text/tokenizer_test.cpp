@@ -18,7 +18,8 @@ constexpr bool kHasNfc = false;
 #endif
 
 bool is_ascii(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<signed char>(c) >= 0; });
 }
 
 struct Fixture {
@@ -53,7 +54,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Fixture{"spm.gguf", "spm"}),
     [](const auto& info) {
       std::string name = info.param.file;
-      std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+      std::replace_if(
+          name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
       return name;
     });
 
@@ -102,9 +104,11 @@ TEST(Tokenizer, AFolderWithWrongSettingsIsRefused) {
   refused("tokenizer_config.json", "[]", "expected an object");
   refused("tokenizer_config.json", R"({"eos_token": 5})", "eos_token: found 5, expected a string");
   refused("tokenizer_config.json", R"({"eos_token": {}})", "eos_token.content is missing");
-  refused("tokenizer_config.json", R"({"eos_token": "<nothing>"})", "'<nothing>', which is no token");
+  refused("tokenizer_config.json", R"({"eos_token": "<nothing>"})",
+          "'<nothing>', which is no token");
   refused("tokenizer_config.json", R"({"add_bos_token": 1})", "add_bos_token: found 1");
-  refused("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})", "token id");
+  refused("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})",
+          "token id");
   refused("tokenizer_config.json", R"({"added_tokens_decoder": []})", "an object of id to token");
   refused("config.json", R"({"eos_token_id": 100000})", "eos_token_id 100000");
   refused("config.json", R"({"eos_token_id": -1})", "eos_token_id: found -1");
@@ -116,10 +120,12 @@ TEST(Tokenizer, AFolderWithWrongSettingsIsRefused) {
 
 TEST(Tokenizer, AFolderGivesItsSentencepieceModelWhereTheJsonIsOfThatKind) {
   const TemporaryDirectory folder;
-  expect_refused("neither tokenizer.json nor tokenizer.model", [&] { load_tokenizer(folder.path()); });
+  expect_refused("neither tokenizer.json nor tokenizer.model",
+                 [&] { load_tokenizer(folder.path()); });
   folder.write("tokenizer.model", read_bytes(kTokenizers + "spm.model"));
   const std::string hash = load_tokenizer(folder.path())->hash();
-  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "byte_fallback": true, "vocab": {}}})");
+  folder.write("tokenizer.json",
+               R"({"model": {"type": "BPE", "byte_fallback": true, "vocab": {}}})");
   EXPECT_EQ(load_tokenizer(folder.path())->hash(), hash);
   folder.write("tokenizer.json", read_bytes(kTokenizers + "gpt2.json"));
   EXPECT_NE(load_tokenizer(folder.path())->hash(), hash);
@@ -166,7 +172,8 @@ TEST(Tokenizer, DecodingIsPieceByPiece) {
 }
 
 TEST(Tokenizer, MissingFilesAreNamed) {
-  for (const char* path : {"/nowhere/tokenizer.json", "/nowhere/tokenizer.model", "/nowhere/x.gguf"})
+  for (const char* path :
+       {"/nowhere/tokenizer.json", "/nowhere/tokenizer.model", "/nowhere/x.gguf"})
     expect_refused(path, [&] { load_tokenizer(path); });
 }
 

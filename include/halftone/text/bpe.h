@@ -2,9 +2,9 @@
 // 256 letters, text is cut into words by regular expressions, and in each word the pair of the
 // lowest rank is merged until none is left. O(n log n) in the length of a word.
 //
-// A byte whose letter is not in the vocabulary (SmolLM2 has none for some control bytes) is dropped,
-// as Hugging Face's tokenizers do. With all 256, decode(encode(x)) == x for any bytes x, but where
-// the definition itself changes the text: nfc, prefix_space, lstrip, rstrip.
+// A byte whose letter is not in the vocabulary (SmolLM2 has none for some control bytes) is
+// dropped, as Hugging Face's tokenizers do. With all 256, decode(encode(x)) == x for any bytes x,
+// but where the definition itself changes the text: nfc, prefix_space, lstrip, rstrip.
 #pragma once
 
 #include <map>

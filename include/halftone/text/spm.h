@@ -1,7 +1,7 @@
-// BPE by scores, as in sentencepiece models (Kudo and Richardson, 2018) of the Llama 1 and 2 family:
-// spaces are written as U+2581, and of all neighbours that form a token the pair with the highest
-// score is joined, the leftmost first. Characters without a token become byte tokens, or the
-// unknown token where the vocabulary has no bytes. O(n log n).
+// BPE by scores, as in sentencepiece models (Kudo and Richardson, 2018) of the Llama 1 and 2
+// family: spaces are written as U+2581, and of all neighbours that form a token the pair with the
+// highest score is joined, the leftmost first. Characters without a token become byte tokens, or
+// the unknown token where the vocabulary has no bytes. O(n log n).
 //
 // decode(encode(x)) is x with the space of `add_space_prefix` in front, for x of UTF-8 without
 // U+2581 and a vocabulary with byte tokens. Bytes that are not UTF-8 become byte tokens, too.

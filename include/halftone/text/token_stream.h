@@ -12,8 +12,8 @@ namespace halftone {
 
 class TokenSequences {
  public:
-  // Cuts `tokens` into sequences of `length`, the remainder dropped. Throws Error(format) when there
-  // is not one sequence.
+  // Cuts `tokens` into sequences of `length`, the remainder dropped. Throws Error(format) when
+  // there is not one sequence.
   TokenSequences(std::vector<int32_t> tokens, int64_t length);
 
   int64_t count() const { return static_cast<int64_t>(tokens_.size()) / length_; }

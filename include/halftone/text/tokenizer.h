@@ -12,24 +12,34 @@
 namespace halftone {
 
 struct EncodeOptions {
-  bool parse_special = true;        // "<|endoftext|>" in the text is that token
-  bool add_special_tokens = true;   // what the model's tokenizer puts around a text (Llama: BOS)
+  bool parse_special = true;  // "<|endoftext|>" in the text is that token
+  bool add_special_tokens =
+      true;  // what the model's tokenizer puts in front of a text (Llama: BOS)
 };
 
+// Objects do not change once they are made, and may be used from many threads at once.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // Ids of any bytes. decode(encode(x)) == x for a byte-level tokenizer with a token for every byte.
-  virtual std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+  // Ids of any bytes. With add_special_tokens = false, decode(encode(x)) == x for a byte-level
+  // tokenizer with a token for every byte (bpe.h); sentencepiece puts a space in front (spm.h).
+  virtual std::vector<int32_t> encode(std::string_view text,
+                                      const EncodeOptions& options = {}) const = 0;
+  // The bytes of each token, one after another: decode(a + b) == decode(a) + decode(b). A character
+  // may be spread over tokens. Throws std::invalid_argument for an id outside the vocabulary.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
-  virtual int64_t vocab_size() const = 0;               // largest id + 1
-  virtual bool special(int32_t id) const = 0;
-  virtual std::optional<int32_t> bos() const = 0;       // put in front of every text
-  virtual std::optional<int32_t> eos() const = 0;       // ends a document
-  virtual std::string hash() const = 0;                 // sha256 of all that decides ids
+  virtual int64_t vocab_size() const = 0;          // largest id + 1
+  virtual bool special(int32_t id) const = 0;      // a control token
+  virtual std::optional<int32_t> bos() const = 0;  // put in front of every text
+  virtual std::optional<int32_t> eos() const = 0;  // ends a document
+  virtual std::string hash() const = 0;            // sha256 of all that decides ids
 };
 
-// From a Hugging Face directory (its tokenizer.json), a tokenizer.json or a .gguf.
+// From a tokenizer.json of byte-level BPE, a tokenizer.model, a .gguf (models gpt2 and llama), or a
+// Hugging Face folder: its tokenizer.json, else its tokenizer.model, which is also taken where the
+// tokenizer.json is of the sentencepiece kind. The end token is that of the first of
+// tokenizer_config.json and config.json in the same folder that names one, else the file's own or
+// "<|endoftext|>", "<|end_of_text|>" or "</s>".
 // Throws Error(format) naming the file, the field, what was found and what is expected.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
 
