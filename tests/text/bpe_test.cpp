@@ -40,11 +40,49 @@ TEST(Bpe, EveryStringOfBytesComesBack) {
 TEST(Bpe, BytesThatAreNoTextDoNotChangeTheWordsAroundThem) {
   const auto tokenizer = load_tokenizer(kGpt2);
   std::vector<int32_t> expected = tokenizer->encode("Once upon ");
-  const auto byte = tokenizer->encode("\xff"), rest = tokenizer->encode(" a time");
+  const auto byte = tokenizer->encode("\xff"), rest = tokenizer->encode("and a time");
   expected.insert(expected.end(), byte.begin(), byte.end());
   expected.insert(expected.end(), rest.begin(), rest.end());
   EXPECT_EQ(byte.size(), 1u);
-  EXPECT_EQ(tokenizer->encode("Once upon \xff a time"), expected);
+  EXPECT_EQ(tokenizer->encode("Once upon \xff"
+                              "and a time"),
+            expected);
+}
+
+// All bytes, and what `merges` lead to.
+BpeDefinition bytes_and(const std::vector<std::pair<std::string, std::string>>& merges) {
+  BpeDefinition d;
+  d.source = "bytes";
+  d.tokens = byte_letters();
+  for (const auto& [left, right] : merges) d.tokens.push_back(left + right);
+  d.merges = merges;
+  return d;
+}
+
+TEST(Bpe, AWordThatIsATokenCanBeTakenWhole) {
+  BpeDefinition d = bytes_and({});
+  d.tokens.push_back("ab");
+  EXPECT_EQ(make_bpe(d)->encode("ab"), (std::vector<int32_t>{'a', 'b'}));
+  d.ignore_merges = true;
+  EXPECT_EQ(make_bpe(d)->encode("ab"), std::vector<int32_t>{256});
+  EXPECT_EQ(make_bpe(d)->encode("abb"), (std::vector<int32_t>{'a', 'b', 'b'}));
+}
+
+TEST(Bpe, TheMongolianVowelSeparatorIsNoWhiteSpace) {
+  // U+180E is e1 a0 8e: with a space before it, it is one word, in which the merge is found.
+  BpeDefinition d = bytes_and({{byte_letters()[' '], byte_letters()[0xe1]}});
+  d.steps = pretokenizer_steps("gpt2", "here");
+  EXPECT_EQ(make_bpe(d)->encode(" \u180ex"), (std::vector<int32_t>{256, 0xa0, 0x8e, 'x'}));
+  EXPECT_EQ(make_bpe(d)->encode(" \u1680x"), (std::vector<int32_t>{' ', 0xe1, 0x9a, 0x80, 'x'}));
+}
+
+TEST(Bpe, OfAddedTokensTheLongestIsFound) {
+  BpeDefinition d = bytes_and({});
+  for (const char* text : {"<a", "<a><b>", "<a>"}) {
+    d.added.push_back({.id = static_cast<int32_t>(d.tokens.size()), .text = text});
+    d.tokens.push_back(text);
+  }
+  EXPECT_EQ(make_bpe(d)->encode("<a<a><a><b>"), (std::vector<int32_t>{256, 258, 257}));
 }
 
 TEST(Bpe, AMillionEqualCharactersTakeNoTime) {
@@ -229,7 +267,7 @@ TEST(Bpe, AVocabularyWithAKeyTwiceIsRefused) {
   const TemporaryDirectory directory;
   const std::string path =
       directory.write("tokenizer.json", whole.substr(0, at) + "\"a\":5," + whole.substr(at));
-  expect_refused(path, [&] { load_tokenizer(path); });
+  expect_refused("key 'a' is given twice", [&] { load_tokenizer(path); });
 }
 
 TEST(Bpe, ATruncatedFileIsRefusedWhereverItEnds) {

@@ -40,10 +40,10 @@ class DataTest : public ::testing::Test {
 TEST(Documents, AreSeparatedByLinesOfTheEndToken) {
   const auto documents = split_documents(
       "one\nstill one\n<|endoftext|>\n<|endoftext|>\r\ntwo <|endoftext|> "
-      "inside\n<|endoftext|>\nthree");
+      "inside, end <|endoftext|>\r\n<|endoftext|>\nthree");
   ASSERT_EQ(documents.size(), 3u);
   EXPECT_EQ(documents[0], "one\nstill one");
-  EXPECT_EQ(documents[1], "two <|endoftext|> inside");
+  EXPECT_EQ(documents[1], "two <|endoftext|> inside, end <|endoftext|>");
   EXPECT_EQ(documents[2], "three");
   EXPECT_TRUE(split_documents("").empty());
 }
@@ -126,6 +126,13 @@ TEST(Batches, GiveEverySequenceOnceAnEpochAndResumeAnywhere) {
     other.seek(cursors[i]);
     EXPECT_EQ(other.next(), seen[i]) << i;
   }
+  std::vector<int32_t> first, second;  // the orders of two epochs
+  for (int i = 0; i < 7; ++i) {
+    first.push_back(seen[i / 2][i % 2 * 3]);
+    second.push_back(seen[(i + 7) / 2][(i + 7) % 2 * 3]);
+  }
+  EXPECT_TRUE(std::is_permutation(first.begin(), first.end(), second.begin()));
+  EXPECT_NE(first, second);
   Batches another_seed(sequences, 7, 10), same_seed(sequences, 7, 9);
   EXPECT_NE(another_seed.next(), same_seed.next());
 }
