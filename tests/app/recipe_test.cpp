@@ -234,6 +234,17 @@ TEST_F(RecipeFile, OverridesAreTomlValuesAndBareWordsAreText) {
   EXPECT_EQ(read(kGood, {"train.max_steps=7", "train.max_steps=8"}).train.max_steps, 8);
 }
 
+TEST_F(RecipeFile, AnOverrideSetsOneKeyAlone) {
+  const std::string error = error_of(kGood, {"eval.context=512\nx = 3"});
+  EXPECT_NE(error.find("--set: eval.context: found \"512\\\\x0ax = 3\""), std::string::npos) << error;
+}
+
+TEST_F(RecipeFile, TheTeacherAloneNeedsATextAndNoTraining) {
+  const std::string alone = "[run]\nname = \"a\"\nmethod = \"none\"\n[teacher]\nmodel = \"teacher\"\n";
+  EXPECT_EQ(read(alone + "[eval]\ntext = \"heldout.txt\"\n").run.method, Method::none);
+  EXPECT_NE(error_of(alone).find("eval.text: missing, the method none only evaluates"), std::string::npos);
+}
+
 TEST_F(RecipeFile, FaultsOfOverridesAreReportedAsSuch) {
   const std::string error = error_of(
       kGood, {"train.max_step=7", "nonsense", "train=3", "train..x=1", "loss.kl=nan", "lost.kl=1",
