@@ -54,7 +54,9 @@ TEST_F(Killed, InFrontOfAnySystemCallTheOldOrTheNewCheckpointIsWhole) {
     if (!result) GTEST_SKIP() << "tracing is not allowed here";
     killed = *result;
     const std::string found = tensors_digest(read_checkpoint_file(at("a.h5")).tensors);
-    ASSERT_TRUE(found == after || (found == before && renewed == 0)) << calls;
+    // How many calls come before the rename may differ by a few between two runs: an allocator asks
+    // the system for memory when it likes.
+    ASSERT_TRUE(found == after || found == before) << calls;
     (found == after ? renewed : old) += 1;
     remove_temporaries();
   }
