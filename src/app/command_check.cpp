@@ -18,31 +18,38 @@ struct MemoryPlan {
 
 int64_t block_linear_weights(const ModelConfig& c) {
   const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
-  return c.num_hidden_layers * (2 * c.hidden_size * q + 2 * c.hidden_size * kv + 3 * c.hidden_size * c.intermediate_size);
+  return c.num_hidden_layers *
+         (2 * c.hidden_size * q + 2 * c.hidden_size * kv + 3 * c.hidden_size * c.intermediate_size);
 }
 
 int64_t scales(const ModelConfig& c) {
-  const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, f = c.intermediate_size;
+  const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim,
+                kv = c.num_key_value_heads * c.head_dim, f = c.intermediate_size;
   return c.num_hidden_layers * (2 * (h + q) + 2 * (h + kv) + 3 * (h + f));
 }
 
 // Numbers a token that one block of the student keeps for backward: norms' inputs and outputs,
 // projections before and after their scales, rotated heads, the MLP's gate, up and product.
 int64_t kept_numbers(const ModelConfig& c, bool onebit) {
-  const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, f = c.intermediate_size;
+  const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim,
+                kv = c.num_key_value_heads * c.head_dim, f = c.intermediate_size;
   const int64_t projections = q + 2 * kv + h + 2 * f + h;
   return 4 * h + (onebit ? projections : 0) + 2 * q + 2 * kv + 3 * f;
 }
 
 MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters) {
   const bool trained = r.run.method != Method::none, teacher = r.run.method != Method::pretrain;
-  const double tokens = static_cast<double>(r.train.per_device_train_batch_size * r.data.max_seq_length);
+  const double tokens =
+      static_cast<double>(r.train.per_device_train_batch_size * r.data.max_seq_length);
   MemoryPlan plan;
   if (teacher) plan.teacher = 2.0 * static_cast<double>(parameters);
   if (!trained) return plan;
   plan.student = 16.0 * static_cast<double>(parameters);  // weight, gradient, two moments in F32
-  plan.activations = 4.0 * tokens * static_cast<double>(c.num_hidden_layers * kept_numbers(c, r.run.method == Method::onebit));
-  plan.logits = 4.0 * 128 * static_cast<double>(c.vocab_size) * (teacher ? 2 : 1) + 4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
+  plan.activations =
+      4.0 * tokens *
+      static_cast<double>(c.num_hidden_layers * kept_numbers(c, r.run.method == Method::onebit));
+  plan.logits = 4.0 * 128 * static_cast<double>(c.vocab_size) * (teacher ? 2 : 1) +
+                4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
   return plan;
 }
 
@@ -59,16 +66,24 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
   if (recipe.run.method == Method::onebit)
     fmt::print("# bits a weight      {:.4f} in the linears, {:.3f} over the whole file\n",
                1.0 + 16.0 * static_cast<double>(scales(config)) / static_cast<double>(linears),
-               (static_cast<double>(linears) + 16.0 * static_cast<double>(scales(config) + parameters - linears)) / static_cast<double>(parameters));
+               (static_cast<double>(linears) +
+                16.0 * static_cast<double>(scales(config) + parameters - linears)) /
+                   static_cast<double>(parameters));
   if (recipe.train.max_steps > 0)
     fmt::print("# tokens             {} steps of {}\n", recipe.train.max_steps,
-               recipe.train.per_device_train_batch_size * recipe.train.gradient_accumulation_steps * recipe.data.max_seq_length);
-  fmt::print("# memory             {:.0f} MB: teacher {:.0f}, student with its optimiser {:.0f}, activations {:.0f}, head {:.0f}\n",
-             plan.total() / kMegabyte, plan.teacher / kMegabyte, plan.student / kMegabyte, plan.activations / kMegabyte, plan.logits / kMegabyte);
+               recipe.train.per_device_train_batch_size * recipe.train.gradient_accumulation_steps *
+                   recipe.data.max_seq_length);
+  fmt::print(
+      "# memory             {:.0f} MB: teacher {:.0f}, student with its optimiser {:.0f}, "
+      "activations {:.0f}, head {:.0f}\n",
+      plan.total() / kMegabyte, plan.teacher / kMegabyte, plan.student / kMegabyte,
+      plan.activations / kMegabyte, plan.logits / kMegabyte);
   if (recipe.train.max_steps > 0) {
-    const double tokens = static_cast<double>(recipe.train.max_steps * recipe.train.per_device_train_batch_size *
-                                              recipe.train.gradient_accumulation_steps * recipe.data.max_seq_length);
-    const double flop = tokens * static_cast<double>(parameters) * (recipe.run.method == Method::onebit ? 8.0 : 6.0);
+    const double tokens =
+        static_cast<double>(recipe.train.max_steps * recipe.train.per_device_train_batch_size *
+                            recipe.train.gradient_accumulation_steps * recipe.data.max_seq_length);
+    const double flop = tokens * static_cast<double>(parameters) *
+                        (recipe.run.method == Method::onebit ? 8.0 : 6.0);
     fmt::print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
   }
   return 0;

@@ -24,7 +24,8 @@ int generate_command(const GenerateOptions& options) {
     const Tensor head = model.decoder.head_weight(tape).value();
     Tensor logits = Tensor::uninitialized({1, head.dim(0)}, DType::f32);
     multiply_weight(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)), head, logits);
-    const int32_t next = sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
+    const int32_t next =
+        sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
     if (tokenizer->eos() && next == *tokenizer->eos()) break;
     ids = {next};
     fmt::print("{}", tokenizer->decode(ids));

@@ -18,9 +18,11 @@ std::map<std::string, Tensor> tensors_of(const std::string& path) {
   if (fs::is_directory(path) && !fs::exists(path + "/config.json")) {
     std::vector<std::string> damaged;
     auto content = RunDirectory(path).newest_checkpoint(damaged);
-    for (const std::string& what : damaged) fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+    for (const std::string& what : damaged)
+      fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
     if (content) return std::move(content->tensors);
-    throw_error(ErrorKind::format, "{}: neither a model directory (no config.json) nor a run with a checkpoint", path);
+    throw_error(ErrorKind::format,
+                "{}: neither a model directory (no config.json) nor a run with a checkpoint", path);
   }
   LoadedModel model = load_model(path, DType::f16);
   return weights_of(model.decoder);
@@ -40,20 +42,30 @@ int inspect_command(const std::string& path, bool digest, bool json) {
   for (const auto& [name, tensor] : tensors) {
     numbers += tensor.numel();
     bytes += static_cast<int64_t>(tensor.bytes());
-    if (!digest) list.push_back({{"name", name}, {"dtype", dtype_name(tensor.dtype())}, {"shape", tensor.shape()}});
-    if (!json) fmt::print("{:60} {:5} {}\n", name, dtype_name(tensor.dtype()), shape_text(tensor.shape()));
+    if (!digest)
+      list.push_back(
+          {{"name", name}, {"dtype", dtype_name(tensor.dtype())}, {"shape", tensor.shape()}});
+    if (!json)
+      fmt::print("{:60} {:5} {}\n", name, dtype_name(tensor.dtype()), shape_text(tensor.shape()));
   }
   LoadedModel model = load_model(path, DType::f16);
   const Footprint f = footprint(model.decoder, model.file_bytes);
   if (json) {
-    nlohmann::ordered_json out{{"path", path}, {"digest", sha256}, {"parameters", f.parameters}, {"quantised_parameters", f.quantised_parameters},
-                               {"bits", {{"paper", f.paper_bits}, {"linear", f.linear_bits}, {"file", f.file_bits}}}, {"bytes", model.file_bytes}};
+    nlohmann::ordered_json out{
+        {"path", path},
+        {"digest", sha256},
+        {"parameters", f.parameters},
+        {"quantised_parameters", f.quantised_parameters},
+        {"bits", {{"paper", f.paper_bits}, {"linear", f.linear_bits}, {"file", f.file_bits}}},
+        {"bytes", model.file_bytes}};
     if (!digest) out["tensors"] = list;
     fmt::print("{}\n", out.dump(2));
     return 0;
   }
-  fmt::print("{} tensors, {} numbers, {:.1f} MB; {} parameters, {} of them quantised\n", tensors.size(), numbers, bytes / 1e6, f.parameters, f.quantised_parameters);
-  fmt::print("bits a weight: paper {:.4f}, linear {:.4f}, file {:.3f}\ndigest {}\n", f.paper_bits, f.linear_bits, f.file_bits, sha256);
+  fmt::print("{} tensors, {} numbers, {:.1f} MB; {} parameters, {} of them quantised\n",
+             tensors.size(), numbers, bytes / 1e6, f.parameters, f.quantised_parameters);
+  fmt::print("bits a weight: paper {:.4f}, linear {:.4f}, file {:.3f}\ndigest {}\n", f.paper_bits,
+             f.linear_bits, f.file_bits, sha256);
   return 0;
 }
 

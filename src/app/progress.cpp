@@ -21,8 +21,12 @@ std::string duration_text(double seconds) {
 }
 
 Progress::Progress(std::string what, int64_t total, bool quiet)
-    : what_(std::move(what)), total_(std::max<int64_t>(total, 1)), quiet_(quiet), terminal_(isatty(STDERR_FILENO)),
-      start_(std::chrono::steady_clock::now()), shown_(start_ - std::chrono::hours(1)) {}
+    : what_(std::move(what)),
+      total_(std::max<int64_t>(total, 1)),
+      quiet_(quiet),
+      terminal_(isatty(STDERR_FILENO)),
+      start_(std::chrono::steady_clock::now()),
+      shown_(start_ - std::chrono::hours(1)) {}
 
 Progress::~Progress() {
   finish();
@@ -33,14 +37,19 @@ void Progress::update(int64_t done, const std::string& text) {
   if (first_ < 0) first_ = done - 1;
   last_ = done;
   const auto now = std::chrono::steady_clock::now();
-  if (done < total_ && std::chrono::duration<double>(now - shown_).count() < (terminal_ ? kTerminalSeconds : kLineSeconds)) return;
+  if (done < total_ && std::chrono::duration<double>(now - shown_).count() <
+                           (terminal_ ? kTerminalSeconds : kLineSeconds))
+    return;
   shown_ = now;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
-  const double left = elapsed * static_cast<double>(total_ - done) / static_cast<double>(std::max<int64_t>(done - first_, 1));
-  const std::string tail = fmt::format("{}/{}  {}  left {}", done, total_, text, duration_text(left));
+  const double left = elapsed * static_cast<double>(total_ - done) /
+                      static_cast<double>(std::max<int64_t>(done - first_, 1));
+  const std::string tail =
+      fmt::format("{}/{}  {}  left {}", done, total_, text, duration_text(left));
   if (terminal_) {
     const int filled = static_cast<int>(kBarWidth * done / total_);
-    fmt::print(stderr, "\r\033[K{} [{}{}] {}", what_, std::string(filled, '='), std::string(kBarWidth - filled, ' '), tail);
+    fmt::print(stderr, "\r\033[K{} [{}{}] {}", what_, std::string(filled, '='),
+               std::string(kBarWidth - filled, ' '), tail);
     open_ = true;
   } else {
     fmt::print(stderr, "{} {}\n", what_, tail);

@@ -50,7 +50,8 @@ void check_teacher(const Recipe& r, RecipeReport& report) {
                      (is_file(model + "/tokenizer.json") || is_file(model + "/tokenizer.model"));
   report.rule(!whole, {"teacher.model", "run.method"},
               fmt::format("found {}, pretrain expects a directory with config.json and "
-                          "tokenizer.json or tokenizer.model", toml_string(model)));
+                          "tokenizer.json or tokenizer.model",
+                          toml_string(model)));
 }
 
 void check_data(const Recipe& r, RecipeReport& report) {
@@ -90,14 +91,14 @@ void check_training(const Recipe& r, RecipeReport& report) {
               {"train.num_train_epochs", "train.max_steps", "run.method"},
               fmt::format("found {} beside train.max_steps = {}, only one of the two expected",
                           number_text(t.num_train_epochs), t.max_steps));
-  report.rule(t.max_steps > 0 && t.warmup_steps > t.max_steps,
-              {"train.warmup_steps", "train.max_steps", "run.method"},
-              fmt::format("found {}, at most train.max_steps = {} expected", t.warmup_steps,
-                          t.max_steps));
-  report.rule(r.run.method == Method::onebit && r.loss.kl == 0 && r.loss.hidden == 0 &&
-                  r.loss.labels == 0,
-              {"loss.kl", "loss.hidden", "loss.labels", "run.method"},
-              "found 0 for loss.kl, loss.hidden and loss.labels, one above 0 expected");
+  report.rule(
+      t.max_steps > 0 && t.warmup_steps > t.max_steps,
+      {"train.warmup_steps", "train.max_steps", "run.method"},
+      fmt::format("found {}, at most train.max_steps = {} expected", t.warmup_steps, t.max_steps));
+  report.rule(
+      r.run.method == Method::onebit && r.loss.kl == 0 && r.loss.hidden == 0 && r.loss.labels == 0,
+      {"loss.kl", "loss.hidden", "loss.labels", "run.method"},
+      "found 0 for loss.kl, loss.hidden and loss.labels, one above 0 expected");
 }
 
 }  // namespace
@@ -114,12 +115,13 @@ void fields(FieldVisitor& v, RunSettings& s) {
 }
 
 void fields(FieldVisitor& v, TeacherSettings& s) {
-  v.path("model", s.model, "the teacher: an HF directory, a .gguf, a run directory or a checkpoint");
+  v.path("model", s.model,
+         "the teacher: an HF directory, a .gguf, a run directory or a checkpoint");
 }
 
 void for_each_section(
-    Recipe& r, const std::function<void(std::string_view,
-                                        const std::function<void(FieldVisitor&)>&)>& visit) {
+    Recipe& r,
+    const std::function<void(std::string_view, const std::function<void(FieldVisitor&)>&)>& visit) {
   visit("run", [&](FieldVisitor& v) { fields(v, r.run); });
   visit("teacher", [&](FieldVisitor& v) { fields(v, r.teacher); });
   visit("data", [&](FieldVisitor& v) { fields(v, r.data); });
@@ -131,9 +133,12 @@ void for_each_section(
 
 std::string method_name(Method method) {
   switch (method) {
-    case Method::none: return "none";
-    case Method::pretrain: return "pretrain";
-    case Method::onebit: return "onebit";
+    case Method::none:
+      return "none";
+    case Method::pretrain:
+      return "pretrain";
+    case Method::onebit:
+      return "onebit";
   }
   return "";
 }
@@ -198,8 +203,10 @@ int too_deep_at_line(std::string_view text, int most) {
           ++line;
           if (!block) break;  // not closed: the parser stops here
         }
-        if (c == '"' && text[i] == '\\' && text.substr(i + 1, 1) != "\n") ++i;
-        else if (block ? text.substr(i, 3) == fence : text[i] == c) break;
+        if (c == '"' && text[i] == '\\' && text.substr(i + 1, 1) != "\n")
+          ++i;
+        else if (block ? text.substr(i, 3) == fence : text[i] == c)
+          break;
       }
       if (!block || i >= text.size()) continue;
       // A block may end in up to two quotes of its own.
@@ -238,7 +245,8 @@ std::string suggestion(std::string_view found, const std::vector<std::string>& k
       size_t diagonal = row[0];
       row[0] = i + 1;
       for (size_t j = 0; j < name.size(); ++j) {
-        const size_t cost = std::min({row[j + 1] + 1, row[j] + 1, diagonal + (found[i] != name[j])});
+        const size_t cost =
+            std::min({row[j + 1] + 1, row[j] + 1, diagonal + (found[i] != name[j])});
         diagonal = std::exchange(row[j + 1], cost);
       }
     }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -10,7 +11,6 @@
 #include <filesystem>
 #include <optional>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
@@ -23,7 +23,7 @@ constexpr off_t kMostBytes = 1 << 20;
 constexpr int kMostNesting = 32;
 
 // Methods of the field that other versions have.
-constexpr std::string_view kLaterMethods[] = {"rtn", "xnor", "gptq",  "billm",
+constexpr std::string_view kLaterMethods[] = {"rtn", "xnor",  "gptq",  "billm",
                                               "arb", "arb-x", "arb-rc"};
 
 std::string read_text(const std::string& path) {
@@ -74,8 +74,9 @@ struct Override {
 };
 
 bool is_bare_key(std::string_view key) {
-  return !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                               "0123456789_-") == std::string_view::npos;
+  return !key.empty() && key.find_first_not_of(
+                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             "0123456789_-") == std::string_view::npos;
 }
 
 std::vector<std::string> split_key(std::string_view key) {
@@ -151,9 +152,12 @@ class Reader : public FieldVisitor {
     const toml::node* node = find(key);
     if (!node) return;
     double found = 0;
-    if (const auto* real = node->as_floating_point()) found = real->get();
-    else if (const auto* integer = node->as_integer()) found = static_cast<double>(integer->get());
-    else return wrong(key, *node, "a number expected");
+    if (const auto* real = node->as_floating_point())
+      found = real->get();
+    else if (const auto* integer = node->as_integer())
+      found = static_cast<double>(integer->get());
+    else
+      return wrong(key, *node, "a number expected");
     // NaN too, and the zero below zero: it would be another recipe that means the same.
     if (!(found >= range.low && found <= range.high) || (found == 0 && std::signbit(found)))
       return wrong(key, *node, fmt::format("{:g} .. {:g} expected", range.low, range.high));
@@ -218,8 +222,8 @@ class Reader : public FieldVisitor {
       index = static_cast<int>(found - names.begin());
       return;
     }
-    const bool later = full(key) == "run.method" && std::count(std::begin(kLaterMethods),
-                                                               std::end(kLaterMethods), *text);
+    const bool later = full(key) == "run.method" &&
+                       std::count(std::begin(kLaterMethods), std::end(kLaterMethods), *text);
     report_.add(full(key),
                 fmt::format("found {}{}, one of {} expected{}", toml_string(printable(*text)),
                             later ? ", which is not in this version" : "", fmt::join(names, ", "),
@@ -290,8 +294,10 @@ class Reader : public FieldVisitor {
       return true;
     }
     std::string expected = "a whole number";
-    if (integer && integer->get() < range.low) expected = fmt::format("at least {}", range.low);
-    else if (integer) expected = fmt::format("at most {}", range.high);
+    if (integer && integer->get() < range.low)
+      expected = fmt::format("at least {}", range.low);
+    else if (integer)
+      expected = fmt::format("at most {}", range.high);
     report_.add(path, fmt::format("found {}, {} expected", found_text(node), expected));
     return false;
   }

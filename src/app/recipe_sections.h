@@ -51,7 +51,7 @@ int too_deep_at_line(std::string_view toml, int most);
 // ", did you mean `x`?" for the nearest of `known` if it is near enough, else "".
 std::string suggestion(std::string_view found, const std::vector<std::string>& known);
 
-std::string toml_string(std::string_view text);   // a TOML basic string
-std::string number_text(double value);       // the shortest TOML float that reads back the same
+std::string toml_string(std::string_view text);  // a TOML basic string
+std::string number_text(double value);           // the shortest TOML float that reads back the same
 
 }  // namespace halftone

@@ -40,15 +40,16 @@ class Lister : public FieldVisitor {
   void path(std::string_view key, std::string& value, std::string_view help) override {
     add(key, toml_string(value), "path", help);
   }
-  void paths(std::string_view key, std::vector<std::string>& value, std::string_view help) override {
+  void paths(std::string_view key, std::vector<std::string>& value,
+             std::string_view help) override {
     std::vector<std::string> texts;
     for (const std::string& path : value) texts.push_back(toml_string(path));
     add(key, fmt::format("[{}]", fmt::join(texts, ", ")), "list of paths", help);
   }
   void choice(std::string_view key, int& index, const std::vector<std::string_view>& names,
               std::string_view help) override {
-    add(key, toml_string(names.at(static_cast<size_t>(index))), fmt::format("{}", fmt::join(names, " | ")),
-        help);
+    add(key, toml_string(names.at(static_cast<size_t>(index))),
+        fmt::format("{}", fmt::join(names, " | ")), help);
   }
   bool open(std::string_view key, bool& present, std::string_view help) override {
     if (!present) add(key, "false", "a table, or false", help);
@@ -64,8 +65,8 @@ class Lister : public FieldVisitor {
     return fmt::format("{} .. {}", range.low, range.high);
   }
   void add(std::string_view key, std::string value, std::string range, std::string_view help) {
-    lines_.push_back({prefix_ + std::string(key), std::move(value), std::move(range),
-                      std::string(help)});
+    lines_.push_back(
+        {prefix_ + std::string(key), std::move(value), std::move(range), std::string(help)});
   }
 
   std::string prefix_;
@@ -103,8 +104,10 @@ std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += fmt::format("\\u{:04x}", c);
-    else out += c;
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      out += fmt::format("\\u{:04x}", c);
+    else
+      out += c;
   }
   return out + "\"";
 }
@@ -121,7 +124,9 @@ std::string write_recipe(const Recipe& recipe) {
   });
 }
 
-std::string recipe_sha256(const Recipe& recipe) { return sha256_hex(write_recipe(recipe)); }
+std::string recipe_sha256(const Recipe& recipe) {
+  return sha256_hex(write_recipe(recipe));
+}
 
 std::vector<std::string> recipe_differences(const Recipe& from, const Recipe& to) {
   std::map<std::string, std::string> before;
@@ -130,10 +135,12 @@ std::vector<std::string> recipe_differences(const Recipe& from, const Recipe& to
   for (const Line& line : list(to, false)) {
     const auto old = before.find(line.key);
     const std::string value = old == before.end() ? "(none)" : old->second;
-    if (value != line.value) out.push_back(fmt::format("{}: {} -> {}", line.key, value, line.value));
+    if (value != line.value)
+      out.push_back(fmt::format("{}: {} -> {}", line.key, value, line.value));
     if (old != before.end()) before.erase(old);
   }
-  for (const auto& [key, value] : before) out.push_back(fmt::format("{}: {} -> (none)", key, value));
+  for (const auto& [key, value] : before)
+    out.push_back(fmt::format("{}: {} -> (none)", key, value));
   return out;
 }
 

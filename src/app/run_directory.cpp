@@ -22,7 +22,8 @@ std::string RunDirectory::checkpoint_file(int64_t step) const {
 void RunDirectory::create() const {
   std::error_code error;
   fs::create_directories(path_, error);
-  if (error || !fs::is_directory(path_)) throw_error(ErrorKind::io, "{}: the run directory cannot be made: {}", path_, error.message());
+  if (error || !fs::is_directory(path_))
+    throw_error(ErrorKind::io, "{}: the run directory cannot be made: {}", path_, error.message());
 }
 
 std::vector<std::string> RunDirectory::checkpoints() const {
@@ -36,7 +37,8 @@ std::vector<std::string> RunDirectory::checkpoints() const {
   return files;
 }
 
-std::optional<CheckpointContent> RunDirectory::newest_checkpoint(std::vector<std::string>& damaged) const {
+std::optional<CheckpointContent> RunDirectory::newest_checkpoint(
+    std::vector<std::string>& damaged) const {
   std::vector<std::string> files = checkpoints();
   for (; !files.empty(); files.pop_back()) {
     try {
@@ -51,7 +53,8 @@ std::optional<CheckpointContent> RunDirectory::newest_checkpoint(std::vector<std
 
 void RunDirectory::remove_old_checkpoints(int64_t keep) const {
   const std::vector<std::string> files = checkpoints();
-  for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(keep, 1)) < files.size(); ++i) std::remove(files[i].c_str());
+  for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(keep, 1)) < files.size(); ++i)
+    std::remove(files[i].c_str());
 }
 
 void RunDirectory::rewind_log(int64_t step) const {
@@ -68,7 +71,8 @@ void RunDirectory::append_log(const std::string& json_line) const {
   std::FILE* file = std::fopen(log_file().c_str(), "a");
   const bool written = file && std::fputs((json_line + "\n").c_str(), file) >= 0;
   const bool closed = file && std::fclose(file) == 0;
-  if (!written || !closed) throw_error(ErrorKind::io, "{}: cannot be written: {}", log_file(), std::strerror(errno));
+  if (!written || !closed)
+    throw_error(ErrorKind::io, "{}: cannot be written: {}", log_file(), std::strerror(errno));
 }
 
 }  // namespace halftone

@@ -16,10 +16,12 @@ namespace halftone {
 namespace {
 
 // The cache's name says all that decides its content but the number of sequences.
-std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer, const LoadedModel& teacher) {
+std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer,
+                       const LoadedModel& teacher) {
   const GenerateSettings& g = recipe.data.generate;
-  const std::string key = fmt::format("{} {} {} {} {} {} {}", teacher.sha256, tokenizer.hash(), recipe.data.max_seq_length, g.top_k,
-                                      g.temperature, fmt::join(g.greedy_prefix, "-"), g.seed);
+  const std::string key = fmt::format("{} {} {} {} {} {} {}", teacher.sha256, tokenizer.hash(),
+                                      recipe.data.max_seq_length, g.top_k, g.temperature,
+                                      fmt::join(g.greedy_prefix, "-"), g.seed);
   return fmt::format("{}/generated-{}.tok", recipe.run.output_dir, sha256_hex(key).substr(0, 16));
 }
 
@@ -31,9 +33,12 @@ GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
 }
 
 // Tokens of data.generate.sequences sequences, each followed by the end token.
-std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer, LoadedModel& teacher) {
+std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& options,
+                                      const Tokenizer& tokenizer, LoadedModel& teacher) {
   const GenerateSettings& g = recipe.data.generate;
-  if (!tokenizer.eos()) throw_error(ErrorKind::recipe, "data.generate: the tokenizer has no end token to close a sequence with");
+  if (!tokenizer.eos())
+    throw_error(ErrorKind::recipe,
+                "data.generate: the tokenizer has no end token to close a sequence with");
   const std::string path = cache_path(recipe, tokenizer, teacher);
   std::vector<int32_t> tokens;
   if (std::filesystem::exists(path)) tokens = read_token_file(path, tokenizer);
@@ -43,20 +48,24 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
   Progress progress("generate", g.sequences, options.quiet);
   for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
     const int64_t count = std::min(g.batch_size, g.sequences - done);
-    for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g, recipe.data.max_seq_length, done, count)) {
+    for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g,
+                                                   recipe.data.max_seq_length, done, count)) {
       tokens.insert(tokens.end(), sequence.begin(), sequence.end());
       tokens.push_back(end);
     }
     done += count;
     progress.update(done, fmt::format("{} tokens", tokens.size()));
-    if (done < g.sequences && !interrupted() && std::chrono::steady_clock::now() - saved < std::chrono::seconds(30)) continue;
+    if (done < g.sequences && !interrupted() &&
+        std::chrono::steady_clock::now() - saved < std::chrono::seconds(30))
+      continue;
     write_token_file(path, tokens, tokenizer);
     saved = std::chrono::steady_clock::now();
     if (interrupted() && done < g.sequences) throw Interrupted();
   }
   // A cache with more sequences than asked for gives its first ones.
   size_t kept = 0;
-  for (int64_t left = g.sequences; left > 0 && kept < tokens.size(); ++kept) left -= tokens[kept] == end;
+  for (int64_t left = g.sequences; left > 0 && kept < tokens.size(); ++kept)
+    left -= tokens[kept] == end;
   tokens.resize(kept);
   return tokens;
 }
@@ -73,7 +82,8 @@ TextTokens read_text_tokens(const EvalSettings& settings, const Tokenizer& token
   return out;
 }
 
-TrainingText training_text(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer, LoadedModel* teacher) {
+TrainingText training_text(const Recipe& recipe, const RunOptions& options,
+                           const Tokenizer& tokenizer, LoadedModel* teacher) {
   std::vector<int32_t> tokens = read_token_stream(recipe.data.train, tokenizer);
   if (teacher && recipe.data.generate.sequences > 0) {
     const std::vector<int32_t> generated = generated_tokens(recipe, options, tokenizer, *teacher);

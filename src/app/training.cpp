@@ -28,7 +28,8 @@ std::map<std::string, std::string> identity_meta(const TrainingIdentity& identit
           {"version", HALFTONE_VERSION}};
 }
 
-CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& student, const TrainingIdentity& identity) {
+CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& student,
+                                     const TrainingIdentity& identity) {
   CheckpointContent content{.tensors = trainer.tensors(), .meta = identity_meta(identity)};
   add_model_meta(content, student.decoder, student.config, student.tokenizer_path);
   const TrainerState& state = trainer.state();
@@ -45,28 +46,34 @@ int64_t number(const CheckpointContent& content, const std::string& key) {
   const auto it = content.meta.find(key);
   int64_t value = -1;
   if (it != content.meta.end()) std::istringstream(it->second) >> value;
-  if (value < 0) throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
+  if (value < 0)
+    throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
   return value;
 }
 
 // Throws Error(checkpoint) where a resumed run could not give the same bits.
-void check_identity(const CheckpointContent& content, const TrainingIdentity& identity, bool allow_inexact) {
+void check_identity(const CheckpointContent& content, const TrainingIdentity& identity,
+                    bool allow_inexact) {
   for (const auto& [key, expected] : identity_meta(identity)) {
     const auto it = content.meta.find(key);
     const std::string found = it == content.meta.end() ? "nothing" : it->second;
     if (found == expected) continue;
     const bool machine = key == "isa" || key == "threads" || key == "blas" || key == "version";
     if (machine && allow_inexact) continue;
-    throw_error(ErrorKind::checkpoint, "checkpoint: {} was {}, this run has {}; the run cannot go on bit for bit{}", key, printable(found),
-                printable(expected), machine ? " (--allow-inexact goes on all the same)" : "");
+    throw_error(ErrorKind::checkpoint,
+                "checkpoint: {} was {}, this run has {}; the run cannot go on bit for bit{}", key,
+                printable(found), printable(expected),
+                machine ? " (--allow-inexact goes on all the same)" : "");
   }
 }
 
 // Restores the newest whole checkpoint; false where there is none.
-bool restore_newest(Trainer& trainer, const RunDirectory& directory, const TrainingIdentity& identity, const RunOptions& options) {
+bool restore_newest(Trainer& trainer, const RunDirectory& directory,
+                    const TrainingIdentity& identity, const RunOptions& options) {
   std::vector<std::string> damaged;
   const auto content = directory.newest_checkpoint(damaged);
-  for (const std::string& what : damaged) fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  for (const std::string& what : damaged)
+    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
   if (!content) return false;
   check_identity(*content, identity, options.allow_inexact);
   TrainerState state;
@@ -82,29 +89,42 @@ bool restore_newest(Trainer& trainer, const RunDirectory& directory, const Train
 }
 
 std::string log_line(const StepReport& r) {
-  const double rate = static_cast<double>(r.tokens) / static_cast<double>(std::max<int64_t>(r.step, 1)) / r.seconds;
-  nlohmann::ordered_json line{{"step", r.step}, {"tokens", r.tokens}, {"loss", r.loss.total}, {"kl", r.loss.kl}, {"hidden", r.loss.hidden},
-                              {"labels", r.loss.labels}, {"learning_rate", r.learning_rate}, {"grad_norm", r.grad_norm},
-                              {"sign_flip_rate", r.sign_flip_rate}, {"tokens_per_second", rate}, {"rss_bytes", rss_bytes()}};
+  const double rate =
+      static_cast<double>(r.tokens) / static_cast<double>(std::max<int64_t>(r.step, 1)) / r.seconds;
+  nlohmann::ordered_json line{{"step", r.step},
+                              {"tokens", r.tokens},
+                              {"loss", r.loss.total},
+                              {"kl", r.loss.kl},
+                              {"hidden", r.loss.hidden},
+                              {"labels", r.loss.labels},
+                              {"learning_rate", r.learning_rate},
+                              {"grad_norm", r.grad_norm},
+                              {"sign_flip_rate", r.sign_flip_rate},
+                              {"tokens_per_second", rate},
+                              {"rss_bytes", rss_bytes()}};
   if (r.skipped) line["skipped"] = true;
   return line.dump();
 }
 
 }  // namespace
 
-TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory, LoadedModel& student,
-                     Decoder* teacher, const TokenSequences& sequences, const TrainingIdentity& identity) {
+TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
+                     LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
+                     const TrainingIdentity& identity) {
   const TrainSettings& settings = recipe.train;
   const int64_t max_steps = planned_steps(settings, sequences.count());
-  Batches batches(sequences, settings.per_device_train_batch_size, static_cast<uint64_t>(recipe.run.seed));
+  Batches batches(sequences, settings.per_device_train_batch_size,
+                  static_cast<uint64_t>(recipe.run.seed));
   Trainer trainer(student.decoder, teacher, batches, recipe.loss, settings, max_steps);
-  if (options.resume && !restore_newest(trainer, directory, identity, options)) fmt::print(stderr, "no checkpoint yet: starting from step 0\n");
+  if (options.resume && !restore_newest(trainer, directory, identity, options))
+    fmt::print(stderr, "no checkpoint yet: starting from step 0\n");
 
   TrainingResult result;
   std::vector<double> step_seconds;
   Progress progress("train", max_steps, options.quiet);
   const auto save = [&] {
-    write_checkpoint_file(directory.checkpoint_file(trainer.state().step), checkpoint_content(trainer, student, identity));
+    write_checkpoint_file(directory.checkpoint_file(trainer.state().step),
+                          checkpoint_content(trainer, student, identity));
     directory.remove_old_checkpoints(settings.save_total_limit);
   };
 
@@ -112,18 +132,26 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
     const StepReport report = trainer.step();
     step_seconds.push_back(report.seconds);
     result.seconds += report.seconds;
-    const double rate = static_cast<double>(trainer.state().tokens) / static_cast<double>(report.step) / report.seconds;
-    progress.update(report.step, fmt::format("loss {:.4f}  {:.0f} tokens/s", report.loss.total, rate));
-    if (report.step % settings.logging_steps == 0 || report.skipped || trainer.done()) directory.append_log(log_line(report));
+    const double rate = static_cast<double>(trainer.state().tokens) /
+                        static_cast<double>(report.step) / report.seconds;
+    progress.update(report.step,
+                    fmt::format("loss {:.4f}  {:.0f} tokens/s", report.loss.total, rate));
+    if (report.step % settings.logging_steps == 0 || report.skipped || trainer.done())
+      directory.append_log(log_line(report));
     result.interrupted = interrupted() && !trainer.done();
-    if (result.interrupted || trainer.done() || (settings.save_steps > 0 && report.step % settings.save_steps == 0)) save();
+    if (result.interrupted || trainer.done() ||
+        (settings.save_steps > 0 && report.step % settings.save_steps == 0))
+      save();
   }
   progress.finish();
 
   result.tokens = trainer.state().tokens;
   if (!step_seconds.empty()) {
-    std::nth_element(step_seconds.begin(), step_seconds.begin() + step_seconds.size() / 2, step_seconds.end());
-    result.tokens_per_second = static_cast<double>(result.tokens) / static_cast<double>(trainer.state().step) / step_seconds[step_seconds.size() / 2];
+    std::nth_element(step_seconds.begin(), step_seconds.begin() + step_seconds.size() / 2,
+                     step_seconds.end());
+    result.tokens_per_second = static_cast<double>(result.tokens) /
+                               static_cast<double>(trainer.state().step) /
+                               step_seconds[step_seconds.size() / 2];
   }
   return result;
 }

@@ -13,7 +13,8 @@ double value_of(const LossFunction& loss, const std::vector<Tensor>& inputs) {
   return loss(tape, vars).value().item();
 }
 
-std::vector<Tensor> analytic_gradients(const LossFunction& loss, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> analytic_gradients(const LossFunction& loss,
+                                       const std::vector<Tensor>& inputs) {
   Tape tape;
   std::vector<Var> vars;
   for (const Tensor& input : inputs) vars.push_back(tape.variable(input.clone()));
@@ -58,7 +59,8 @@ GradCheckResult grad_check(const LossFunction& loss, const std::vector<Tensor>& 
       const double error = std::abs(a - b) / std::max({1e-3, std::abs(b), largest / 100});
       if (!(error <= result.worst)) {
         result.worst = error;
-        result.where = fmt::format("input {} entry {}: analytic {:.12g}, numeric {:.12g}", k, entries[e], a, b);
+        result.where = fmt::format("input {} entry {}: analytic {:.12g}, numeric {:.12g}", k,
+                                   entries[e], a, b);
       }
     }
   }

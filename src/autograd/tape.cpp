@@ -67,7 +67,8 @@ Var Tape::param(Param& param) {
   return Var(std::move(node));
 }
 
-Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value, Backward backward) {
+Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value,
+                 Backward backward) {
   bool needs_grad = false;
   for (const Var& input : inputs) {
     if (!input.defined()) continue;

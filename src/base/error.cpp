@@ -4,13 +4,20 @@ namespace halftone {
 
 int exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::recipe: return 2;
-    case ErrorKind::device: return 2;
-    case ErrorKind::format: return 3;
-    case ErrorKind::io: return 4;
-    case ErrorKind::memory: return 5;
-    case ErrorKind::numerical: return 6;
-    case ErrorKind::checkpoint: return 8;
+    case ErrorKind::recipe:
+      return 2;
+    case ErrorKind::device:
+      return 2;
+    case ErrorKind::format:
+      return 3;
+    case ErrorKind::io:
+      return 4;
+    case ErrorKind::memory:
+      return 5;
+    case ErrorKind::numerical:
+      return 6;
+    case ErrorKind::checkpoint:
+      return 8;
   }
   return 1;
 }
@@ -18,8 +25,10 @@ int exit_code(ErrorKind kind) {
 std::string printable(std::string_view text) {
   std::string out;
   for (unsigned char c : text.substr(0, 120)) {
-    if (c < 0x20 || c == 0x7f) out += fmt::format("\\x{:02x}", c);
-    else out += static_cast<char>(c);
+    if (c < 0x20 || c == 0x7f)
+      out += fmt::format("\\x{:02x}", c);
+    else
+      out += static_cast<char>(c);
   }
   if (text.size() > 120) out += "...";
   return out;

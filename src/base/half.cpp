@@ -12,14 +12,17 @@ namespace {
 
 constexpr int64_t kBlock = 1 << 16;
 
-__attribute__((target("avx2,f16c"))) void half_to_float_f16c(const half_t* in, float* out, int64_t n) {
+__attribute__((target("avx2,f16c"))) void half_to_float_f16c(const half_t* in, float* out,
+                                                             int64_t n) {
   int64_t i = 0;
   for (; i + 8 <= n; i += 8)
-    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
+    _mm256_storeu_ps(out + i,
+                     _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
   for (; i < n; ++i) out[i] = to_float(in[i]);
 }
 
-__attribute__((target("avx2,f16c"))) void float_to_half_f16c(const float* in, half_t* out, int64_t n) {
+__attribute__((target("avx2,f16c"))) void float_to_half_f16c(const float* in, half_t* out,
+                                                             int64_t n) {
   int64_t i = 0;
   for (; i + 8 <= n; i += 8)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
@@ -33,7 +36,8 @@ half_t to_half(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u | (magnitude >> 13 & 0x1ffu))};
+  if (magnitude > 0x7f800000u)
+    return {static_cast<uint16_t>(sign | 0x7e00u | (magnitude >> 13 & 0x1ffu))};
   if (magnitude >= 0x477ff000u) return {static_cast<uint16_t>(sign | 0x7c00u)};  // >= 65520
   if (magnitude < 0x38800000u) {  // below 2^-14: the sum's last bits are the subnormal's
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;

@@ -21,21 +21,25 @@ double mean_magnitude(const Tensor& w) {
 Tensor start_latent(const Tensor& w, const StudentSettings& settings) {
   Tensor latent = Tensor::uninitialized(w.shape(), DType::f32);
   const double scale = resolved_latent_scale(settings), mean = mean_magnitude(w);
-  const float k = static_cast<float>(mean > 0 ? scale / mean : 0.0), level = static_cast<float>(scale);
+  const float k = static_cast<float>(mean > 0 ? scale / mean : 0.0),
+              level = static_cast<float>(scale);
   for (int64_t i = 0; i < w.numel(); ++i) {
     const float x = w.data<float>()[i];
-    latent.data<float>()[i] = settings.latent_init == LatentInit::magnitude ? k * x : x >= 0 ? level : -level;
+    latent.data<float>()[i] = settings.latent_init == LatentInit::magnitude ? k * x
+                              : x >= 0                                      ? level
+                                                                            : -level;
   }
   return latent;
 }
 
-std::unique_ptr<OneBitLinear> start(const std::string& name, const Linear& linear, const StudentSettings& settings,
-                                    double& error) {
+std::unique_ptr<OneBitLinear> start(const std::string& name, const Linear& linear,
+                                    const StudentSettings& settings, double& error) {
   Svid factors = svid(linear.weight.value, settings.svid, settings.svid_split);
   error = factors.relative_error;
-  return std::make_unique<OneBitLinear>(name, start_latent(linear.weight.value, settings), factors.in_scale,
-                                        factors.out_scale, linear.bias.value.clone(),
-                                        OneBitOptions{.post_layer_norm = settings.post_layer_norm, .ste = settings.ste});
+  return std::make_unique<OneBitLinear>(
+      name, start_latent(linear.weight.value, settings), factors.in_scale, factors.out_scale,
+      linear.bias.value.clone(),
+      OneBitOptions{.post_layer_norm = settings.post_layer_norm, .ste = settings.ste});
 }
 
 }  // namespace
@@ -44,7 +48,8 @@ double start_onebit(Decoder& student, const StudentSettings& settings) {
   double sum = 0;
   int64_t count = 0;
   for (Block& block : student.blocks)
-    for (auto* slot : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) {
+    for (auto* slot :
+         {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) {
       const auto* dense = dynamic_cast<const Linear*>(slot->get());
       require(dense, "start_onebit: a block linear is not dense");
       const std::string& weight = dense->weight.name;

@@ -32,7 +32,8 @@ int64_t argmax(int64_t v, const float* x) {
 }
 
 // Sums over predictions of window[first + 1 ..] from the hidden states at first .. end - 2.
-Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t>& window, int64_t first) {
+Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t>& window,
+           int64_t first) {
   const int64_t v = model.head.dim(0), last = static_cast<int64_t>(window.size()) - 1;
   Tensor logits = Tensor::uninitialized({kChunk, v}, DType::f32), teacher_logits;
   if (teacher) teacher_logits = Tensor::uninitialized({kChunk, v}, DType::f32);
@@ -61,7 +62,8 @@ Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t
         }
       });
       if (ts)
-        for (int64_t i = from; i < to; ++i) parts[i].agree = argmax(v, xs + i * v) == argmax(v, ts + i * v);
+        for (int64_t i = from; i < to; ++i)
+          parts[i].agree = argmax(v, xs + i * v) == argmax(v, ts + i * v);
     });
     for (const Sums& part : parts) {
       total.nll += part.nll;
@@ -75,18 +77,20 @@ Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t
 
 }  // namespace
 
-Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens, const EvalSettings& s,
-                    int32_t window_bos, const EvalProgress& progress) {
+Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens,
+                    const EvalSettings& s, int32_t window_bos, const EvalProgress& progress) {
   int64_t windows = static_cast<int64_t>(tokens.size()) / s.context;
   if (windows == 0)
-    throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least eval.context = {} expected", tokens.size(), s.context);
+    throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least eval.context = {} expected",
+                tokens.size(), s.context);
   if (s.max_windows > 0) windows = std::min(windows, s.max_windows);
   const bool llamacpp = s.protocol == Protocol::llamacpp;
   const int64_t first = llamacpp ? s.context / 2 : 0;
   const int64_t each = s.context - 1 - first;
   Sums total;
   for (int64_t k = 0; k < windows; ++k) {
-    std::vector<int32_t> window(tokens.begin() + k * s.context, tokens.begin() + (k + 1) * s.context);
+    std::vector<int32_t> window(tokens.begin() + k * s.context,
+                                tokens.begin() + (k + 1) * s.context);
     if (llamacpp && window_bos >= 0) window[0] = window_bos;
     const Hidden own = hidden_of(model, window);
     Hidden other;
@@ -96,11 +100,13 @@ Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>
     total.teacher_nll += sums.teacher_nll;
     total.kl += sums.kl;
     total.agree += sums.agree;
-    if (progress) progress(k + 1, windows, std::exp(total.nll / static_cast<double>((k + 1) * each)));
+    if (progress)
+      progress(k + 1, windows, std::exp(total.nll / static_cast<double>((k + 1) * each)));
   }
   // Windows are equally long, so the mean of the windows' means is the mean over all predictions.
   const double count = static_cast<double>(windows * each);
-  Evaluation out{.perplexity = std::exp(total.nll / count), .windows = windows, .predictions = windows * each};
+  Evaluation out{
+      .perplexity = std::exp(total.nll / count), .windows = windows, .predictions = windows * each};
   if (teacher) {
     out.teacher_perplexity = std::exp(total.teacher_nll / count);
     out.kl = total.kl / count;

@@ -21,7 +21,8 @@ std::string cpu_name() {
   return "unknown";
 }
 
-Json evaluation_object(const Evaluation& e, const EvalSettings& s, int64_t tokens, const std::string& text_sha256) {
+Json evaluation_object(const Evaluation& e, const EvalSettings& s, int64_t tokens,
+                       const std::string& text_sha256) {
   Json out{{"perplexity", e.perplexity}};
   if (e.teacher_perplexity > 0) out["teacher_perplexity"] = e.teacher_perplexity;
   out["tokens"] = tokens;
@@ -36,29 +37,42 @@ Json evaluation_object(const Evaluation& e, const EvalSettings& s, int64_t token
 
 }  // namespace
 
-std::string evaluation_json(const Evaluation& e, const EvalSettings& s, int64_t tokens, const std::string& text_sha256) {
+std::string evaluation_json(const Evaluation& e, const EvalSettings& s, int64_t tokens,
+                            const std::string& text_sha256) {
   Json out = evaluation_object(e, s, tokens, text_sha256);
   if (e.teacher_perplexity > 0) out["agreement"] = {{"kl", e.kl}, {"top1", e.top1}};
   return out.dump(2);
 }
 
 std::string result_json(const RunResult& r) {
-  Json out{{"name", r.name}, {"method", r.method}, {"recipe_sha256", r.recipe_sha256}, {"seed", r.seed}};
+  Json out{
+      {"name", r.name}, {"method", r.method}, {"recipe_sha256", r.recipe_sha256}, {"seed", r.seed}};
   if (!r.teacher_path.empty())
-    out["teacher"] = {{"path", r.teacher_path}, {"sha256", r.teacher_sha256}, {"parameters", r.teacher_parameters}};
-  out["student"] = {{"parameters", r.student.parameters}, {"quantised_parameters", r.student.quantised_parameters}};
+    out["teacher"] = {{"path", r.teacher_path},
+                      {"sha256", r.teacher_sha256},
+                      {"parameters", r.teacher_parameters}};
+  out["student"] = {{"parameters", r.student.parameters},
+                    {"quantised_parameters", r.student.quantised_parameters}};
   if (r.evaluated) {
     out["eval"] = evaluation_object(r.eval, r.eval_settings, r.eval_tokens, r.text_sha256);
-    if (r.eval.teacher_perplexity > 0) out["agreement"] = {{"kl", r.eval.kl}, {"top1", r.eval.top1}};
+    if (r.eval.teacher_perplexity > 0)
+      out["agreement"] = {{"kl", r.eval.kl}, {"top1", r.eval.top1}};
   }
-  out["bits"] = {{"paper", r.student.paper_bits}, {"linear", r.student.linear_bits}, {"file", r.student.file_bits}};
+  out["bits"] = {{"paper", r.student.paper_bits},
+                 {"linear", r.student.linear_bits},
+                 {"file", r.student.file_bits}};
   out["bytes"] = {{"model", r.model_bytes}, {"teacher_fp16", r.teacher_fp16_bytes}};
   out["tokens_seen"] = r.tokens_seen;
-  out["seconds"] = {{"import", r.seconds.import}, {"calibrate", r.seconds.calibrate}, {"quantise", r.seconds.quantise},
-                    {"train", r.seconds.train}, {"eval", r.seconds.eval}, {"total", r.seconds.total}};
+  out["seconds"] = {{"import", r.seconds.import},     {"calibrate", r.seconds.calibrate},
+                    {"quantise", r.seconds.quantise}, {"train", r.seconds.train},
+                    {"eval", r.seconds.eval},         {"total", r.seconds.total}};
   out["tokens_per_second"] = r.tokens_per_second;
   out["peak_rss_bytes"] = peak_rss_bytes();
-  out["machine"] = {{"cpu", cpu_name()}, {"isa", isa_name(isa())}, {"threads", threads()}, {"blas", blas_name()}, {"device", "cpu"}};
+  out["machine"] = {{"cpu", cpu_name()},
+                    {"isa", isa_name(isa())},
+                    {"threads", threads()},
+                    {"blas", blas_name()},
+                    {"device", "cpu"}};
   out["version"] = HALFTONE_VERSION;
   return out.dump(2);
 }

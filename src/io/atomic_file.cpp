@@ -79,7 +79,8 @@ void write_file_durably(const std::string& path,
 
 void write_text_durably(const std::string& path, std::string_view contents) {
   write_file_durably(path, [&](const std::string& temporary) {
-    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
+    Descriptor file(
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
     if (file.get() < 0) throw_io(path, "create", errno);
     while (!contents.empty()) {
       io_step(IoStep::write);

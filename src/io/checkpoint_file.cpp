@@ -77,13 +77,17 @@ CheckpointContent read_checkpoint_file(const std::string& path) {
     throw_error(ErrorKind::format, "{}: is sealed, but holds no checkpoint", path);
   const Hdf5Attribute version = file.attribute("/", "version");
   if (version != Hdf5Attribute(kVersion))
-    throw_error(ErrorKind::format, "{}: checkpoint of another version, {} expected", path, kVersion);
+    throw_error(ErrorKind::format, "{}: checkpoint of another version, {} expected", path,
+                kVersion);
   CheckpointContent content;
   for (const std::string& name : file.names()) {
-    if (name.starts_with("meta/")) content.meta[name.substr(5)] = file.read_text(name);
-    else if (is_tensor_name(name)) content.tensors[name] = file.read(name);
-    else throw_error(ErrorKind::format, "{}: dataset '{}' has no place in a checkpoint", path,
-                     printable(name));
+    if (name.starts_with("meta/"))
+      content.meta[name.substr(5)] = file.read_text(name);
+    else if (is_tensor_name(name))
+      content.tensors[name] = file.read(name);
+    else
+      throw_error(ErrorKind::format, "{}: dataset '{}' has no place in a checkpoint", path,
+                  printable(name));
   }
   return content;
 }

@@ -38,6 +38,8 @@ DirectoryLock::DirectoryLock(const std::string& directory) {
   }
 }
 
-DirectoryLock::~DirectoryLock() { ::close(descriptor_); }
+DirectoryLock::~DirectoryLock() {
+  ::close(descriptor_);
+}
 
 }  // namespace halftone

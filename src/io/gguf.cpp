@@ -83,16 +83,14 @@ GgufFile GgufFile::open(const std::string& path) {
   for (uint64_t i = 0; i < count; ++i) {
     out.tensors_.push_back(read_entry(in, path));
     const std::string& name = out.tensors_.back().name;
-    if (!out.index_.emplace(name, i).second)
-      in.fail("tensor '{}' is given twice", printable(name));
+    if (!out.index_.emplace(name, i).second) in.fail("tensor '{}' is given twice", printable(name));
   }
 
   const uint64_t size = out.file_->size();
   const uint64_t start = checked_align_up(in.offset(), alignment, "GGUF data offset");
   uint64_t at = start, end = in.offset();
   for (GgufTensor& tensor : out.tensors_) {
-    const std::string where =
-        fmt::format("{}: tensor '{}'", path, printable(tensor.name));
+    const std::string where = fmt::format("{}: tensor '{}'", path, printable(tensor.name));
     if (tensor.offset != at - start)
       throw_error(ErrorKind::format, "{}: offset {} in the data, {} expected", where, tensor.offset,
                   at - start);
@@ -105,8 +103,7 @@ GgufFile GgufFile::open(const std::string& path) {
   }
   // The last tensor's padding may be missing: nothing is read from it.
   if (size > at)
-    throw_error(ErrorKind::format, "{}: {} bytes follow the last tensor", path,
-                size - at);
+    throw_error(ErrorKind::format, "{}: {} bytes follow the last tensor", path, size - at);
   return out;
 }
 
@@ -117,13 +114,13 @@ const GgufTensor* GgufFile::find(const std::string& name) const {
 
 Tensor GgufFile::read(const GgufTensor& tensor) const {
   const GgmlType& type = *tensor.type;
-  for (const auto& [name, dtype] : {std::pair{"F32", DType::f32}, {"F16", DType::f16},
-                                    {"BF16", DType::bf16}})
+  for (const auto& [name, dtype] :
+       {std::pair{"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}})
     if (std::string_view(type.name) == name)
       return mapped_tensor(file_, tensor.offset, tensor.shape, dtype);
   if (!type.dequantize)
-    throw_error(ErrorKind::format, "{}: tensor '{}' is of type {}, which is not supported",
-                path(), printable(tensor.name), type.name);
+    throw_error(ErrorKind::format, "{}: tensor '{}' is of type {}, which is not supported", path(),
+                printable(tensor.name), type.name);
   Tensor out = Tensor::uninitialized(tensor.shape, DType::f32);
   dequantize(type, file_->data() + tensor.offset, out.data<float>(), out.numel());
   return out;

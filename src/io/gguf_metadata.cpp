@@ -20,17 +20,22 @@ uint64_t scalar_bytes(GgufType type) {
   switch (type) {
     case GgufType::u8:
     case GgufType::i8:
-    case GgufType::boolean: return 1;
+    case GgufType::boolean:
+      return 1;
     case GgufType::u16:
-    case GgufType::i16: return 2;
+    case GgufType::i16:
+      return 2;
     case GgufType::u32:
     case GgufType::i32:
-    case GgufType::f32: return 4;
+    case GgufType::f32:
+      return 4;
     case GgufType::u64:
     case GgufType::i64:
-    case GgufType::f64: return 8;
+    case GgufType::f64:
+      return 8;
     case GgufType::string:
-    case GgufType::array: return 0;
+    case GgufType::array:
+      return 0;
   }
   return 0;
 }
@@ -77,7 +82,9 @@ bool is_int(GgufType type) {
          type != GgufType::string && type != GgufType::array;
 }
 
-bool is_float(GgufType type) { return type == GgufType::f32 || type == GgufType::f64; }
+bool is_float(GgufType type) {
+  return type == GgufType::f32 || type == GgufType::f64;
+}
 
 double float_at(const MappedFile& file, GgufType type, uint64_t offset) {
   return type == GgufType::f32 ? load<float>(file, offset) : load<double>(file, offset);
@@ -105,7 +112,9 @@ const char* gguf_type_name(GgufType type) {
   return kNames[static_cast<uint32_t>(type)];
 }
 
-GgufMetadata GgufMetadata::read(const std::string& path) { return read(MappedFile::open(path)); }
+GgufMetadata GgufMetadata::read(const std::string& path) {
+  return read(MappedFile::open(path));
+}
 
 GgufMetadata GgufMetadata::read(std::shared_ptr<const MappedFile> file) {
   ByteReader in(file->bytes(), file->path());
@@ -141,15 +150,16 @@ GgufMetadata GgufMetadata::read(std::shared_ptr<const MappedFile> file) {
       value.offset = in.offset();
     }
     skip_values(in, key, element, count);
-    if (!out.values_.emplace(key, value).second)
-      in.fail("key '{}' is given twice", printable(key));
+    if (!out.values_.emplace(key, value).second) in.fail("key '{}' is given twice", printable(key));
   }
   out.end_offset_ = in.offset();
   out.file_ = std::move(file);
   return out;
 }
 
-const std::string& GgufMetadata::path() const { return file_->path(); }
+const std::string& GgufMetadata::path() const {
+  return file_->path();
+}
 
 std::vector<std::string> GgufMetadata::keys() const {
   std::vector<std::string> out;
@@ -171,8 +181,8 @@ std::string GgufMetadata::type_text(const std::string& key) const {
 }
 
 void GgufMetadata::throw_type(const std::string& key, const char* expected) const {
-  throw_error(ErrorKind::format, "{}: key '{}' is of type {}, expected {}", path(),
-              printable(key), type_text(key), expected);
+  throw_error(ErrorKind::format, "{}: key '{}' is of type {}, expected {}", path(), printable(key),
+              type_text(key), expected);
 }
 
 const GgufMetadata::Value& GgufMetadata::find_array(const std::string& key,
@@ -184,19 +194,27 @@ const GgufMetadata::Value& GgufMetadata::find_array(const std::string& key,
 
 int64_t GgufMetadata::int_at(const std::string& key, GgufType type, uint64_t offset) const {
   switch (type) {
-    case GgufType::u8: return load<uint8_t>(*file_, offset);
-    case GgufType::i8: return load<int8_t>(*file_, offset);
-    case GgufType::u16: return load<uint16_t>(*file_, offset);
-    case GgufType::i16: return load<int16_t>(*file_, offset);
-    case GgufType::u32: return load<uint32_t>(*file_, offset);
-    case GgufType::i32: return load<int32_t>(*file_, offset);
-    case GgufType::i64: return load<int64_t>(*file_, offset);
-    default: break;
+    case GgufType::u8:
+      return load<uint8_t>(*file_, offset);
+    case GgufType::i8:
+      return load<int8_t>(*file_, offset);
+    case GgufType::u16:
+      return load<uint16_t>(*file_, offset);
+    case GgufType::i16:
+      return load<int16_t>(*file_, offset);
+    case GgufType::u32:
+      return load<uint32_t>(*file_, offset);
+    case GgufType::i32:
+      return load<int32_t>(*file_, offset);
+    case GgufType::i64:
+      return load<int64_t>(*file_, offset);
+    default:
+      break;
   }
   const uint64_t value = load<uint64_t>(*file_, offset);
   if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-    throw_error(ErrorKind::format, "{}: key '{}' is {}, at most 2^63 - 1 expected",
-                path(), printable(key), value);
+    throw_error(ErrorKind::format, "{}: key '{}' is {}, at most 2^63 - 1 expected", path(),
+                printable(key), value);
   return static_cast<int64_t>(value);
 }
 

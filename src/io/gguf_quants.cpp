@@ -74,7 +74,8 @@ void read_q5_0(const uint8_t* in, float* out, int64_t blocks) {
     for (int j = 0; j < 16; ++j) {
       const int low0 = in[6 + j] & 15, low1 = in[6 + j] >> 4;
       out[j] = d * static_cast<float>((low0 | static_cast<int>(high >> j & 1) << 4) - 16);
-      out[j + 16] = d * static_cast<float>((low1 | static_cast<int>(high >> (j + 16) & 1) << 4) - 16);
+      out[j + 16] =
+          d * static_cast<float>((low1 | static_cast<int>(high >> (j + 16) & 1) << 4) - 16);
     }
   }
 }
@@ -122,11 +123,13 @@ void read_k_block(const uint8_t* in, const uint8_t* high, const uint8_t* low, fl
 }
 
 void read_q4_k(const uint8_t* in, float* out, int64_t blocks) {
-  for (int64_t b = 0; b < blocks; ++b, in += 144, out += 256) read_k_block(in, nullptr, in + 16, out);
+  for (int64_t b = 0; b < blocks; ++b, in += 144, out += 256)
+    read_k_block(in, nullptr, in + 16, out);
 }
 
 void read_q5_k(const uint8_t* in, float* out, int64_t blocks) {
-  for (int64_t b = 0; b < blocks; ++b, in += 176, out += 256) read_k_block(in, in + 16, in + 48, out);
+  for (int64_t b = 0; b < blocks; ++b, in += 176, out += 256)
+    read_k_block(in, in + 16, in + 48, out);
 }
 
 // Two halves of 128 numbers: 64 bytes of low bits, 32 bytes of high bits, 8 scales of 16 each.
@@ -140,7 +143,8 @@ void read_q6_k(const uint8_t* in, float* out, int64_t blocks) {
       for (int i = 0; i < 128; ++i) {
         const int quarter = i / 32, l = i % 32;
         const uint8_t nibbles = low[l + 32 * (quarter % 2)];
-        const int q = (quarter < 2 ? nibbles & 15 : nibbles >> 4) | (high[l] >> 2 * quarter & 3) << 4;
+        const int q = (quarter < 2 ? nibbles & 15 : nibbles >> 4) | (high[l] >> 2 * quarter & 3)
+                                                                        << 4;
         const float step = d * static_cast<float>(static_cast<int8_t>(scales[i / 16]));
         out[i] = step * static_cast<float>(q - 32);
       }

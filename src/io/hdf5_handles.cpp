@@ -51,13 +51,20 @@ Handle access_properties() {
 
 Handle number_type(DType dtype) {
   switch (dtype) {
-    case DType::f32: return Handle(H5Tcopy(H5T_IEEE_F32LE));
-    case DType::f64: return Handle(H5Tcopy(H5T_IEEE_F64LE));
-    case DType::f16: return float16(5);
-    case DType::bf16: return float16(8);
-    case DType::i32: return Handle(H5Tcopy(H5T_STD_I32LE));
-    case DType::i64: return Handle(H5Tcopy(H5T_STD_I64LE));
-    case DType::u8: return Handle(H5Tcopy(H5T_STD_U8LE));
+    case DType::f32:
+      return Handle(H5Tcopy(H5T_IEEE_F32LE));
+    case DType::f64:
+      return Handle(H5Tcopy(H5T_IEEE_F64LE));
+    case DType::f16:
+      return float16(5);
+    case DType::bf16:
+      return float16(8);
+    case DType::i32:
+      return Handle(H5Tcopy(H5T_STD_I32LE));
+    case DType::i64:
+      return Handle(H5Tcopy(H5T_STD_I64LE));
+    case DType::u8:
+      return Handle(H5Tcopy(H5T_STD_U8LE));
   }
   return {};
 }

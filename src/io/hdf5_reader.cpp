@@ -24,9 +24,12 @@ struct Links {
 herr_t collect_link(hid_t, const char* name, const H5L_info_t* info, void* out) noexcept {
   auto& links = *static_cast<Links*>(out);
   const std::string_view text(name);
-  if (info->type != H5L_TYPE_HARD) links.fault = "is a link, which is not followed";
-  else if (text.size() > hdf5::kMostNameBytes) links.fault = "has a name that is too long";
-  else if (links.names.size() >= kMostObjects) links.fault = "is one object too many";
+  if (info->type != H5L_TYPE_HARD)
+    links.fault = "is a link, which is not followed";
+  else if (text.size() > hdf5::kMostNameBytes)
+    links.fault = "has a name that is too long";
+  else if (links.names.size() >= kMostObjects)
+    links.fault = "is one object too many";
   links.names.emplace_back(text);
   return links.fault.empty() ? 0 : -1;
 }
@@ -68,8 +71,10 @@ void Hdf5Reader::State::list_names() {
     H5O_info_t info{};
     if (H5Oget_info_by_name2(file.get(), name.c_str(), &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0)
       refuse(name, "cannot be examined: " + hdf5::cause());
-    if (info.type == H5O_TYPE_DATASET) names.push_back(std::move(name));
-    else if (info.type != H5O_TYPE_GROUP) refuse(name, "is neither a group nor a dataset");
+    if (info.type == H5O_TYPE_DATASET)
+      names.push_back(std::move(name));
+    else if (info.type != H5O_TYPE_GROUP)
+      refuse(name, "is neither a group nor a dataset");
   }
   std::sort(names.begin(), names.end());
 }
@@ -82,8 +87,8 @@ void Hdf5Reader::State::read_type(const std::string& name, Dataset& out) const {
     out.bytes = H5Tget_size(out.type.get());
     return;
   }
-  for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64,
-                            DType::u8}) {
+  for (const DType dtype :
+       {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u8}) {
     if (H5Tequal(out.type.get(), hdf5::number_type(dtype).get()) <= 0) continue;
     out.dtype = dtype;
     out.bytes = dtype_bytes(dtype);
@@ -103,7 +108,8 @@ void Hdf5Reader::State::read_shape(const std::string& name, Dataset& out) const 
   if (H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr) < 0)
     refuse(name, "has no readable shape: " + hdf5::cause());
   for (const hsize_t dim : dims) {
-    out.shape.push_back(checked_narrow<int64_t>(dim, path + ": dimension of '" + printable(name) + "'"));
+    out.shape.push_back(
+        checked_narrow<int64_t>(dim, path + ": dimension of '" + printable(name) + "'"));
     out.bytes = checked_mul(out.bytes, dim, path + ": size of '" + printable(name) + "'");
   }
 }
@@ -147,15 +153,21 @@ Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>
 
 Hdf5Reader::~Hdf5Reader() = default;
 
-const std::vector<std::string>& Hdf5Reader::names() const { return state_->names; }
+const std::vector<std::string>& Hdf5Reader::names() const {
+  return state_->names;
+}
 
 bool Hdf5Reader::holds(const std::string& name) const {
   return std::binary_search(state_->names.begin(), state_->names.end(), name);
 }
 
-bool Hdf5Reader::is_text(const std::string& name) const { return state_->open(name).is_text; }
+bool Hdf5Reader::is_text(const std::string& name) const {
+  return state_->open(name).is_text;
+}
 
-Shape Hdf5Reader::shape(const std::string& name) const { return state_->open(name).shape; }
+Shape Hdf5Reader::shape(const std::string& name) const {
+  return state_->open(name).shape;
+}
 
 DType Hdf5Reader::dtype(const std::string& name) const {
   const State::Dataset dataset = state_->open(name);
@@ -167,8 +179,8 @@ Tensor Hdf5Reader::read(const std::string& name) const {
   const State::Dataset dataset = state_->open(name);
   if (dataset.is_text) state_->refuse(name, "is text, numbers expected");
   Tensor out = Tensor::uninitialized(dataset.shape, dataset.dtype);
-  if (dataset.bytes > 0 && H5Dread(dataset.set.get(), dataset.type.get(), H5S_ALL, H5S_ALL,
-                                   H5P_DEFAULT, out.raw()) < 0)
+  if (dataset.bytes > 0 &&
+      H5Dread(dataset.set.get(), dataset.type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.raw()) < 0)
     state_->refuse(name, "cannot be read: " + hdf5::cause());
   return out;
 }

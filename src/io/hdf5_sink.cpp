@@ -19,8 +19,12 @@ struct File {
   haddr_t end;  // of what the library has laid out
 };
 
-File& of(H5FD_t* file) { return *reinterpret_cast<File*>(file); }
-const File& of(const H5FD_t* file) { return *reinterpret_cast<const File*>(file); }
+File& of(H5FD_t* file) {
+  return *reinterpret_cast<File*>(file);
+}
+const File& of(const H5FD_t* file) {
+  return *reinterpret_cast<const File*>(file);
+}
 
 H5FD_t* open_file(const char*, unsigned, hid_t access, haddr_t) {
   const auto* sink = static_cast<Sink* const*>(H5Pget_driver_info(access));
@@ -38,14 +42,18 @@ herr_t query(const H5FD_t*, unsigned long* flags) {
   return 0;
 }
 
-haddr_t get_end(const H5FD_t* file, H5FD_mem_t) { return of(file).end; }
+haddr_t get_end(const H5FD_t* file, H5FD_mem_t) {
+  return of(file).end;
+}
 
 herr_t set_end(H5FD_t* file, H5FD_mem_t, haddr_t end) {
   of(file).end = end;
   return 0;
 }
 
-haddr_t get_size(const H5FD_t* file, H5FD_mem_t) { return of(file).sink->size(); }
+haddr_t get_size(const H5FD_t* file, H5FD_mem_t) {
+  return of(file).sink->size();
+}
 
 herr_t read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t bytes, void* data) {
   return of(file).sink->read(offset, data, bytes) ? 0 : -1;

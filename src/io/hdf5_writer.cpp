@@ -37,7 +37,7 @@ struct Hdf5Writer::State {
   explicit State(const std::string& path) : path(path), sink(path) {}
 
   std::string path;
-  hdf5::Sink sink;  // in front of the file, which it must outlive
+  hdf5::Sink sink;                    // in front of the file, which it must outlive
   Handle file, link, group, dataset;  // the file and how links, groups and datasets are made
 
   void check(bool good, const std::string& action) const {
@@ -79,8 +79,8 @@ Hdf5Writer::~Hdf5Writer() = default;
 
 void Hdf5Writer::make_group(const std::string& name) {
   require_name(name);
-  Handle group(H5Gcreate2(state_->file.get(), name.c_str(), state_->link.get(),
-                          state_->group.get(), H5P_DEFAULT));
+  Handle group(H5Gcreate2(state_->file.get(), name.c_str(), state_->link.get(), state_->group.get(),
+                          H5P_DEFAULT));
   state_->check(group.valid() && group.close(), "make group '" + printable(name) + "'");
 }
 
@@ -89,9 +89,9 @@ void Hdf5Writer::write(const std::string& name, const Tensor& tensor) {
           "HDF5 dataset '{}': a tensor of at most {} dimensions expected", printable(name),
           hdf5::kMostDimensions);
   const std::vector<hsize_t> dims(tensor.shape().begin(), tensor.shape().end());
-  const Handle space(dims.empty() ? H5Screate(H5S_SCALAR)
-                                  : H5Screate_simple(static_cast<int>(dims.size()), dims.data(),
-                                                     nullptr));
+  const Handle space(dims.empty()
+                         ? H5Screate(H5S_SCALAR)
+                         : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr));
   state_->write(name, hdf5::number_type(tensor.dtype()), space, tensor.raw(), tensor.numel() > 0);
 }
 
@@ -109,8 +109,9 @@ void Hdf5Writer::write_attribute(const std::string& object, const std::string& k
   const void* data = nullptr;
   if (const auto* text = std::get_if<std::string>(&value)) {
     require_text(*text);
-    require(text->size() <= kMostAttributeBytes, "HDF5 attribute '{}': {} bytes, at most {} expected",
-            printable(key), text->size(), kMostAttributeBytes);
+    require(text->size() <= kMostAttributeBytes,
+            "HDF5 attribute '{}': {} bytes, at most {} expected", printable(key), text->size(),
+            kMostAttributeBytes);
     type = hdf5::text_type(text->size() + 1);
     data = text->c_str();
   } else if (const auto* integer = std::get_if<int64_t>(&value)) {
@@ -123,9 +124,9 @@ void Hdf5Writer::write_attribute(const std::string& object, const std::string& k
   const Handle space(H5Screate(H5S_SCALAR));
   Handle attribute(H5Acreate_by_name(state_->file.get(), object.c_str(), key.c_str(), type.get(),
                                      space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-  state_->check(attribute.valid() && H5Awrite(attribute.get(), type.get(), data) >= 0 &&
-                    attribute.close(),
-                "write attribute '" + printable(key) + "'");
+  state_->check(
+      attribute.valid() && H5Awrite(attribute.get(), type.get(), data) >= 0 && attribute.close(),
+      "write attribute '" + printable(key) + "'");
 }
 
 void Hdf5Writer::close() {

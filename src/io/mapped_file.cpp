@@ -30,7 +30,7 @@ RegularFile::RegularFile(const std::string& path) : path_(path) {
   // O_NONBLOCK: opening a FIFO that nobody writes must not wait.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (descriptor_ < 0) throw_errno(path, "cannot be opened");
-  struct stat status{};
+  struct stat status {};
   const int failed = ::fstat(descriptor_, &status);
   if (failed || !S_ISREG(status.st_mode)) {
     ::close(descriptor_);
@@ -43,16 +43,16 @@ RegularFile::RegularFile(const std::string& path) : path_(path) {
   modified_nanoseconds_ = status.st_mtim.tv_nsec;
 }
 
-RegularFile::~RegularFile() { ::close(descriptor_); }
+RegularFile::~RegularFile() {
+  ::close(descriptor_);
+}
 
 void RegularFile::expect_unchanged() const {
-  struct stat status{};
+  struct stat status {};
   if (::fstat(descriptor_, &status)) throw_errno(path_, "cannot be examined");
   if (static_cast<uint64_t>(status.st_size) != size_ ||
-      status.st_mtim.tv_sec != modified_seconds_ ||
-      status.st_mtim.tv_nsec != modified_nanoseconds_)
-    throw_error(ErrorKind::format, "{}: was changed by another program while it was read",
-                path_);
+      status.st_mtim.tv_sec != modified_seconds_ || status.st_mtim.tv_nsec != modified_nanoseconds_)
+    throw_error(ErrorKind::format, "{}: was changed by another program while it was read", path_);
 }
 
 MappedFile::MappedFile(const std::string& path) : file_(path) {

@@ -18,15 +18,15 @@ static_assert(std::endian::native == std::endian::little, "safetensors is little
 constexpr uint64_t kMaxHeader = 16u << 20;
 
 std::optional<DType> dtype_named(std::string_view name) {
-  for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64,
-                      DType::u8})
+  for (DType dtype :
+       {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u8})
     if (name == dtype_name(dtype)) return dtype;
   return {};
 }
 
 // Dtypes of the format that no model read here holds.
 constexpr std::array<std::string_view, 13> kOtherDtypes = {
-    "BOOL", "I8",  "F8_E5M2", "F8_E4M3", "F8_E8M0", "I16",    "U16",
+    "BOOL", "I8",  "F8_E5M2", "F8_E4M3", "F8_E8M0", "I16", "U16",
     "U32",  "U64", "F4",      "F6_E2M3", "F6_E3M2", "C64"};
 
 using Entry = SafetensorsHeader::Entry;
@@ -41,8 +41,7 @@ DType read_dtype(const Entry& entry, const std::string& where) {
 // The tensor of an entry whose numbers start at `expected_begin` of the data section.
 Tensor read_entry(const Entry& entry, const std::shared_ptr<const MappedFile>& file,
                   uint64_t data_start, uint64_t expected_begin) {
-  const std::string where =
-      fmt::format("{}: tensor '{}'", file->path(), printable(entry.name));
+  const std::string where = fmt::format("{}: tensor '{}'", file->path(), printable(entry.name));
   const DType dtype = read_dtype(entry, where);
   uint64_t count = 1;
   Shape shape;
@@ -72,15 +71,16 @@ Tensor read_entry(const Entry& entry, const std::shared_ptr<const MappedFile>& f
 uint64_t read_header_size(const MappedFile& file) {
   uint64_t size;
   if (file.size() < sizeof size)
-    throw_error(ErrorKind::format, "{}: {} bytes, a safetensors file has at least 8",
-                file.path(), file.size());
+    throw_error(ErrorKind::format, "{}: {} bytes, a safetensors file has at least 8", file.path(),
+                file.size());
   std::memcpy(&size, file.data(), sizeof size);
   if (size > kMaxHeader)
-    throw_error(ErrorKind::format, "{}: a header of {} bytes, at most {} expected",
-                file.path(), size, kMaxHeader);
+    throw_error(ErrorKind::format, "{}: a header of {} bytes, at most {} expected", file.path(),
+                size, kMaxHeader);
   if (size > file.size() - sizeof size)
-    throw_error(ErrorKind::format, "{}: a header of {} bytes, the file ends {} bytes after its size",
-                file.path(), size, file.size() - sizeof size);
+    throw_error(ErrorKind::format,
+                "{}: a header of {} bytes, the file ends {} bytes after its size", file.path(),
+                size, file.size() - sizeof size);
   return size;
 }
 
@@ -93,9 +93,8 @@ Safetensors read_safetensors(const std::string& path) {
   SafetensorsHeader header = parse_safetensors_header({text, header_size}, path);
 
   // Empty tensors share their begin with the next one, so end decides between equal begins.
-  std::ranges::sort(header.entries, {}, [](const Entry& e) {
-    return std::pair(e.offsets[0], e.offsets[1]);
-  });
+  std::ranges::sort(header.entries, {},
+                    [](const Entry& e) { return std::pair(e.offsets[0], e.offsets[1]); });
   Safetensors out;
   out.metadata = std::move(header.metadata);
   out.files = {file};

@@ -25,20 +25,23 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool start_object(size_t) override {
     switch (place_) {
-      case Place::start: place_ = Place::root; return true;
+      case Place::start:
+        place_ = Place::root;
+        return true;
       case Place::root:
         place_ = key_ == "__metadata__" ? Place::metadata : Place::tensor;
         has_dtype_ = has_shape_ = has_offsets_ = false;
         if (place_ == Place::tensor) header.entries.push_back({key_, {}, {}, {}});
         return true;
-      default: fail("an object");
+      default:
+        fail("an object");
     }
   }
 
   bool end_object() override {
     if (place_ == Place::tensor) {
-      for (const auto& [given, field] : {std::pair{has_dtype_, "dtype"}, {has_shape_, "shape"},
-                                         {has_offsets_, "data_offsets"}})
+      for (const auto& [given, field] :
+           {std::pair{has_dtype_, "dtype"}, {has_shape_, "shape"}, {has_offsets_, "data_offsets"}})
         if (!given) fail_text(fmt::format("{} has no '{}'", where(), field));
     }
     place_ = place_ == Place::root ? Place::end : Place::root;
@@ -47,13 +50,16 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool key(std::string& text) override {
     switch (place_) {
-      case Place::root: name_tensor(text); break;
+      case Place::root:
+        name_tensor(text);
+        break;
       case Place::metadata:
         if (header.metadata.contains(text))
           fail_text(fmt::format("__metadata__ gives key '{}' twice", printable(text)));
         field_ = text;
         break;
-      default: start_field(text);
+      default:
+        start_field(text);
     }
     return true;
   }
@@ -137,12 +143,16 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   const char* expected() const {
     switch (place_) {
-      case Place::start: return "an object as the header";
+      case Place::start:
+        return "an object as the header";
       case Place::root:
         return key_ == "__metadata__" ? "an object of texts" : "an object for each tensor";
-      case Place::metadata: return "a text";
-      case Place::list: return "a whole number from 0 to 2^64 - 1";
-      default: return field_ == "dtype" ? "a text" : "a list of whole numbers";
+      case Place::metadata:
+        return "a text";
+      case Place::list:
+        return "a whole number from 0 to 2^64 - 1";
+      default:
+        return field_ == "dtype" ? "a text" : "a list of whole numbers";
     }
   }
 

@@ -16,7 +16,9 @@ using Json = nlohmann::json;
 
 // A file of the index's own directory: a name that leads anywhere else is refused.
 void check_shard_name(const std::string& index_path, const std::string& name) {
-  const auto harmless = [](unsigned char c) { return c >= ' ' && c != '/' && c != '\\' && c != 127; };
+  const auto harmless = [](unsigned char c) {
+    return c >= ' ' && c != '/' && c != '\\' && c != 127;
+  };
   const bool plain = !name.empty() && name.size() <= 255 && name.front() != '.' &&
                      std::ranges::all_of(name, harmless);
   if (!plain)
@@ -30,8 +32,8 @@ std::map<std::string, std::string> read_weight_map(const Json& index, const std:
   std::map<std::string, std::string> map;
   for (const auto& [tensor, shard] : index["weight_map"].items()) {
     if (!shard.is_string())
-      throw_error(ErrorKind::format, "{}: weight_map['{}'] is {}, expected a file name",
-                  path, printable(tensor), printable(shard.dump()));
+      throw_error(ErrorKind::format, "{}: weight_map['{}'] is {}, expected a file name", path,
+                  printable(tensor), printable(shard.dump()));
     check_shard_name(path, shard.get<std::string>());
     map[tensor] = shard.get<std::string>();
   }
@@ -47,12 +49,12 @@ void check_total_size(const Json& index, const Safetensors& all, const std::stri
   for (const auto& [name, tensor] : all.tensors)
     sum = checked_add(sum, tensor.bytes(), path + ": total_size");
   // Some writers give the number as a float.
-  const bool equal = total.is_number() && (total.is_number_float()
-                                               ? total.get<double>() == static_cast<double>(sum)
-                                               : total == Json(sum));
+  const bool equal = total.is_number() &&
+                     (total.is_number_float() ? total.get<double>() == static_cast<double>(sum)
+                                              : total == Json(sum));
   if (!equal)
-    throw_error(ErrorKind::format, "{}: metadata.total_size is {}, the tensors hold {} bytes",
-                path, printable(total.dump()), sum);
+    throw_error(ErrorKind::format, "{}: metadata.total_size is {}, the tensors hold {} bytes", path,
+                printable(total.dump()), sum);
 }
 
 }  // namespace

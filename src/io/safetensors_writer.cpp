@@ -15,13 +15,20 @@ namespace {
 // The reference implementation's order of dtypes, by alignment.
 int dtype_rank(DType dtype) {
   switch (dtype) {
-    case DType::u8: return 0;
-    case DType::f16: return 1;
-    case DType::bf16: return 2;
-    case DType::i32: return 3;
-    case DType::f32: return 4;
-    case DType::f64: return 5;
-    case DType::i64: return 6;
+    case DType::u8:
+      return 0;
+    case DType::f16:
+      return 1;
+    case DType::bf16:
+      return 2;
+    case DType::i32:
+      return 3;
+    case DType::f32:
+      return 4;
+    case DType::f64:
+      return 5;
+    case DType::i64:
+      return 6;
   }
   return 0;
 }
@@ -40,7 +47,9 @@ using Item = std::pair<std::string, Tensor>;
 std::string make_header(const std::vector<Item>& items,
                         const std::map<std::string, std::string>& metadata) {
   std::string text = "{";
-  const auto separate = [&] { if (text.size() > 1) text += ','; };
+  const auto separate = [&] {
+    if (text.size() > 1) text += ',';
+  };
   if (!metadata.empty()) {
     text += "\"__metadata__\":{";
     bool first = true;
@@ -55,8 +64,8 @@ std::string make_header(const std::vector<Item>& items,
   for (const auto& [name, tensor] : items) {
     separate();
     text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                        json_text(name), dtype_name(tensor.dtype()),
-                        fmt::join(tensor.shape(), ","), at, at + tensor.bytes());
+                        json_text(name), dtype_name(tensor.dtype()), fmt::join(tensor.shape(), ","),
+                        at, at + tensor.bytes());
     at += tensor.bytes();
   }
   text += '}';
@@ -80,7 +89,9 @@ void write_safetensors(const std::string& path, const std::map<std::string, Tens
   const uint64_t header_size = header.size();
 
   write_file_durably(path, [&](const std::string& temporary) {
-    const auto close = [](FILE* file) { if (file) std::fclose(file); };
+    const auto close = [](FILE* file) {
+      if (file) std::fclose(file);
+    };
     std::unique_ptr<FILE, decltype(close)> file(std::fopen(temporary.c_str(), "wb"), close);
     if (!file) throw_io(path, "create its temporary file", errno);
     const auto put = [&](const void* data, size_t bytes) {

@@ -21,14 +21,12 @@ std::string read_text_file(const std::string& path, uint64_t max_bytes) {
   while (got < text.size()) {
     const ssize_t n = ::read(file.descriptor(), text.data() + got, text.size() - got);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      throw_error(ErrorKind::format, "{}: reading failed: {}", path, std::strerror(errno));
+    if (n < 0) throw_error(ErrorKind::format, "{}: reading failed: {}", path, std::strerror(errno));
     if (n == 0) break;
     got += static_cast<size_t>(n);
   }
   if (got != file.size())
-    throw_error(ErrorKind::format, "{}: was changed by another program while it was read",
-                path);
+    throw_error(ErrorKind::format, "{}: was changed by another program while it was read", path);
   text.resize(got);
   return text;
 }

@@ -17,13 +17,18 @@ class Source {
 
   Tensor take(const std::string& name, const Shape& expected) const {
     const auto it = weights_.find(name);
-    if (it == weights_.end()) throw_error(ErrorKind::format, "model: tensor '{}' is missing, shape {} expected", name, shape_text(expected));
+    if (it == weights_.end())
+      throw_error(ErrorKind::format, "model: tensor '{}' is missing, shape {} expected", name,
+                  shape_text(expected));
     if (it->second.shape() != expected)
-      throw_error(ErrorKind::format, "model: tensor '{}' has shape {}, expected {}", name, shape_text(it->second.shape()), shape_text(expected));
+      throw_error(ErrorKind::format, "model: tensor '{}' has shape {}, expected {}", name,
+                  shape_text(it->second.shape()), shape_text(expected));
     return it->second;
   }
 
-  Tensor take_float(const std::string& name, const Shape& expected) const { return take(name, expected).to(DType::f32); }
+  Tensor take_float(const std::string& name, const Shape& expected) const {
+    return take(name, expected).to(DType::f32);
+  }
 
  private:
   const Weights& weights_;
@@ -33,19 +38,23 @@ Param norm(const Source& from, const std::string& name, int64_t size) {
   return {.name = name, .value = from.take_float(name, {size}), .grad = {}, .decay = false};
 }
 
-std::unique_ptr<LinearLike> linear(const Source& from, const std::string& name, int64_t out, int64_t in, const OneBitOptions& options) {
+std::unique_ptr<LinearLike> linear(const Source& from, const std::string& name, int64_t out,
+                                   int64_t in, const OneBitOptions& options) {
   Tensor bias;
   if (from.has(name + ".bias")) bias = from.take_float(name + ".bias", {out});
-  if (!from.has(name + ".in_scale")) return std::make_unique<Linear>(name, from.take(name + ".weight", {out, in}), bias);
-  const Tensor latent = from.has(name + ".sign") ? unpack_signs(from.take(name + ".sign", {out, (in + 7) / 8}), in)
-                                                 : from.take_float(name + ".weight", {out, in});
+  if (!from.has(name + ".in_scale"))
+    return std::make_unique<Linear>(name, from.take(name + ".weight", {out, in}), bias);
+  const Tensor latent = from.has(name + ".sign")
+                            ? unpack_signs(from.take(name + ".sign", {out, (in + 7) / 8}), in)
+                            : from.take_float(name + ".weight", {out, in});
   return std::make_unique<OneBitLinear>(name, latent, from.take_float(name + ".in_scale", {in}),
                                         from.take_float(name + ".out_scale", {out}), bias, options);
 }
 
 Block block(const Source& from, const ModelConfig& c, int64_t layer, const OneBitOptions& options) {
   const std::string at = fmt::format("model.layers.{}.", layer);
-  const int64_t hidden = c.hidden_size, q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+  const int64_t hidden = c.hidden_size, q = c.num_attention_heads * c.head_dim,
+                kv = c.num_key_value_heads * c.head_dim;
   Block b;
   b.input_norm = norm(from, at + "input_layernorm.weight", hidden);
   b.q = linear(from, at + "self_attn.q_proj", q, hidden, options);
@@ -70,17 +79,24 @@ Decoder build_decoder(const ModelConfig& c, const Weights& weights, const OneBit
                    .head_dim = c.head_dim,
                    .rms_norm_eps = c.rms_norm_eps,
                    .inverse_frequencies = rope_inverse_frequencies(c)};
-  decoder.embedding = {.name = "model.embed_tokens.weight", .value = from.take("model.embed_tokens.weight", {c.vocab_size, c.hidden_size}), .grad = {}};
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) decoder.blocks.push_back(block(from, c, i, options));
+  decoder.embedding = {
+      .name = "model.embed_tokens.weight",
+      .value = from.take("model.embed_tokens.weight", {c.vocab_size, c.hidden_size}),
+      .grad = {}};
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i)
+    decoder.blocks.push_back(block(from, c, i, options));
   decoder.final_norm = norm(from, "model.norm.weight", c.hidden_size);
   if (!c.tie_word_embeddings)
-    decoder.head = {.name = "lm_head.weight", .value = from.take("lm_head.weight", {c.vocab_size, c.hidden_size}), .grad = {}};
+    decoder.head = {.name = "lm_head.weight",
+                    .value = from.take("lm_head.weight", {c.vocab_size, c.hidden_size}),
+                    .grad = {}};
   return decoder;
 }
 
 Weights trainable_copy(const Weights& weights) {
   Weights out;
-  for (const auto& [name, tensor] : weights) out[name] = tensor.dtype() == DType::f32 ? tensor.clone() : tensor.to(DType::f32);
+  for (const auto& [name, tensor] : weights)
+    out[name] = tensor.dtype() == DType::f32 ? tensor.clone() : tensor.to(DType::f32);
   return out;
 }
 
@@ -92,7 +108,8 @@ Weights random_weights(const ModelConfig& config, uint64_t seed) {
     Tensor value = Tensor::full(weight.shape, DType::f32, matrix || bias ? 0 : 1);
     Rng rng(seed, (static_cast<uint64_t>(RngStream::init) << 32) + index++);
     if (matrix)
-      for (int64_t i = 0; i < value.numel(); ++i) value.data<float>()[i] = static_cast<float>(0.02 * rng.normal());
+      for (int64_t i = 0; i < value.numel(); ++i)
+        value.data<float>()[i] = static_cast<float>(0.02 * rng.normal());
     out[weight.name] = value;
   }
   return out;
@@ -108,9 +125,12 @@ Weights packed_weights(Decoder& decoder) {
   Weights all = weights_of(decoder), out;
   for (const auto& [name, tensor] : all) {
     const std::string module = name.substr(0, name.rfind('.'));
-    if (name.ends_with(".weight") && all.contains(module + ".in_scale")) out[module + ".sign"] = pack_signs(tensor);
-    else if (tensor.rank() == 2 || name.ends_with("_scale")) out[name] = tensor.to(DType::f16);
-    else out[name] = tensor;
+    if (name.ends_with(".weight") && all.contains(module + ".in_scale"))
+      out[module + ".sign"] = pack_signs(tensor);
+    else if (tensor.rank() == 2 || name.ends_with("_scale"))
+      out[name] = tensor.to(DType::f16);
+    else
+      out[name] = tensor;
   }
   return out;
 }

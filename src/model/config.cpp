@@ -38,16 +38,15 @@ std::vector<double> rope_inverse_frequencies(const ModelConfig& config) {
   const RopeScaling& s = config.rope_scaling;
   const double length = static_cast<double>(s.original_max_position_embeddings);
   for (int64_t i = 0; i < config.head_dim / 2; ++i) {
-    const double f = std::pow(config.rope_theta, -2.0 * static_cast<double>(i) /
-                                                     static_cast<double>(config.head_dim));
+    const double f = std::pow(config.rope_theta,
+                              -2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim));
     const double turns = length * f / (2 * std::numbers::pi);  // within the original context
     if (s.kind == RopeScaling::Kind::none || turns > s.high_freq_factor) {
       out.push_back(f);
     } else if (turns < s.low_freq_factor) {
       out.push_back(f / s.factor);
     } else {
-      const double smooth =
-          (turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+      const double smooth = (turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
       out.push_back(((1 - smooth) / s.factor + smooth) * f);
     }
   }
@@ -60,11 +59,16 @@ using Json = nlohmann::ordered_json;
 
 const char* torch_name(DType dtype) {
   switch (dtype) {
-    case DType::f32: return "float32";
-    case DType::f64: return "float64";
-    case DType::f16: return "float16";
-    case DType::bf16: return "bfloat16";
-    default: throw std::invalid_argument("config_json: weights are real numbers");
+    case DType::f32:
+      return "float32";
+    case DType::f64:
+      return "float64";
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    default:
+      throw std::invalid_argument("config_json: weights are real numbers");
   }
 }
 
@@ -88,10 +92,12 @@ Json rope_json(const ModelConfig& config, bool parameters) {
 
 void put_biases(const ModelConfig& config, Json& out) {
   const bool qwen2 = config.architecture == "qwen2";
-  const bool fits = qwen2 ? config.attention_bias && !config.attention_output_bias && !config.mlp_bias
-                          : config.attention_bias == config.attention_output_bias;
+  const bool fits = qwen2
+                        ? config.attention_bias && !config.attention_output_bias && !config.mlp_bias
+                        : config.attention_bias == config.attention_output_bias;
   require(fits, "config_json: {} has no spelling for these biases: q, k, v {}, o {}, mlp {}",
-          config.architecture, config.attention_bias, config.attention_output_bias, config.mlp_bias);
+          config.architecture, config.attention_bias, config.attention_output_bias,
+          config.mlp_bias);
   if (qwen2) {
     out["use_sliding_window"] = false;
   } else {

@@ -5,7 +5,7 @@
 
 namespace halftone {
 
-inline constexpr int64_t kMaxWidth = 1 << 20;    // hidden and intermediate sizes
+inline constexpr int64_t kMaxWidth = 1 << 20;  // hidden and intermediate sizes
 inline constexpr int64_t kMaxLayers = 1 << 12;
 inline constexpr int64_t kMaxHeads = 1 << 14;
 inline constexpr int64_t kMaxHeadDim = 1 << 13;

@@ -67,8 +67,9 @@ std::string read_architecture(const GgufMetadata& metadata) {
 
 void refuse_unsupported(const GgufMetadata& metadata, const Keys& keys, const ModelConfig& config) {
   if (metadata.get_int("split.count", 1) > 1)
-    throw_error(ErrorKind::format, "{}: split.count is {}, expected one file: merge the parts first",
-                keys.where(), metadata.get_int("split.count"));
+    throw_error(ErrorKind::format,
+                "{}: split.count is {}, expected one file: merge the parts first", keys.where(),
+                metadata.get_int("split.count"));
   if (keys.has("expert_count") && keys.whole("expert_count", 0, kMaxWidth) != 0)
     keys.fail("expert_count", keys.whole("expert_count", 0, kMaxWidth), "0: no mixture of experts");
   if (keys.has("attention.sliding_window") &&
@@ -84,7 +85,8 @@ void refuse_unsupported(const GgufMetadata& metadata, const Keys& keys, const Mo
     keys.fail("attention.value_length", value, "the length of the keys");
   if (const int64_t n = keys.whole("rope.dimension_count", 1, kMaxHeadDim, config.head_dim);
       n != config.head_dim)
-    keys.fail("rope.dimension_count", n, fmt::format("{}, the length of a head", config.head_dim).c_str());
+    keys.fail("rope.dimension_count", n,
+              fmt::format("{}, the length of a head", config.head_dim).c_str());
 }
 
 int64_t read_vocabulary(const GgufFile& file, const Keys& keys) {
@@ -94,8 +96,9 @@ int64_t read_vocabulary(const GgufFile& file, const Keys& keys) {
     throw_error(ErrorKind::format, "{}: tensor 'token_embd.weight' is missing or no matrix",
                 keys.where());
   if (embedding->shape[0] > kMaxVocabulary)
-    throw_error(ErrorKind::format, "{}: tensor 'token_embd.weight' has {} rows, at most {} expected",
-                keys.where(), embedding->shape[0], kMaxVocabulary);
+    throw_error(ErrorKind::format,
+                "{}: tensor 'token_embd.weight' has {} rows, at most {} expected", keys.where(),
+                embedding->shape[0], kMaxVocabulary);
   return embedding->shape[0];
 }
 
@@ -104,8 +107,8 @@ std::optional<int64_t> read_token(const GgufMetadata& metadata, const std::strin
   if (!metadata.has(key)) return {};
   const int64_t id = metadata.get_int(key);
   if (id < 0 || id >= vocabulary)
-    throw_error(ErrorKind::format, "{}: {} is {}, expected a token from 0 to {}",
-                metadata.path(), key, id, vocabulary - 1);
+    throw_error(ErrorKind::format, "{}: {} is {}, expected a token from 0 to {}", metadata.path(),
+                key, id, vocabulary - 1);
   return id;
 }
 
@@ -114,8 +117,7 @@ std::optional<int64_t> read_token(const GgufMetadata& metadata, const std::strin
 RopeScaling read_scaling(const GgufFile& file, ModelConfig config) {
   const GgufTensor* entry = file.find("rope_freqs.weight");
   if (!entry) return {};
-  const std::string where =
-      fmt::format("{}: tensor 'rope_freqs.weight'", file.path());
+  const std::string where = fmt::format("{}: tensor 'rope_freqs.weight'", file.path());
   if (entry->shape != Shape{config.head_dim / 2})
     throw_error(ErrorKind::format, "{} has shape {}, expected [{}]", where,
                 shape_text(entry->shape), config.head_dim / 2);
@@ -150,8 +152,9 @@ ModelConfig read_gguf_config(const GgufFile& file) {
   config.num_key_value_heads =
       keys.whole("attention.head_count_kv", 1, kMaxHeads, config.num_attention_heads);
   const std::string prefix = config.architecture + ".";
-  const std::string kv = prefix + "attention.head_count_kv", heads = prefix + "attention.head_count",
-                    head = prefix + "attention.key_length", hidden = prefix + "embedding_length";
+  const std::string kv = prefix + "attention.head_count_kv",
+                    heads = prefix + "attention.head_count", head = prefix + "attention.key_length",
+                    hidden = prefix + "embedding_length";
   const ConfigFieldNames names = {kv.c_str(), heads.c_str(), head.c_str(), hidden.c_str()};
   config.head_dim = keys.has("attention.key_length")
                         ? keys.whole("attention.key_length", 2, kMaxHeadDim)

@@ -26,8 +26,7 @@ void throw_problems(const std::string& path, const Problems& problems) {
   const size_t shown = std::min(problems.size(), kMaxProblems);
   std::string text = fmt::format("{}", fmt::join(problems.begin(), problems.begin() + shown, "; "));
   if (problems.size() > shown) text += fmt::format("; and {} more", problems.size() - shown);
-  throw_error(ErrorKind::format, "{}: the tensors do not fit the configuration: {}",
-              path, text);
+  throw_error(ErrorKind::format, "{}: the tensors do not fit the configuration: {}", path, text);
 }
 
 void check_shape(const std::string& name, const Shape& found, const Shape& expected,
@@ -72,8 +71,7 @@ Tensor convert(const Tensor& stored, const ExpectedWeight& spec, DType linear_dt
   if (const int64_t n = count_non_finite(out))
     throw_error(ErrorKind::format,
                 "{}: tensor '{}' holds {} numbers that are not finite as {} (of {}, stored as {})",
-                path, spec.name, n, dtype_name(dtype), out.numel(),
-                dtype_name(stored.dtype()));
+                path, spec.name, n, dtype_name(dtype), out.numel(), dtype_name(stored.dtype()));
   return out;
 }
 
@@ -93,7 +91,7 @@ std::string digest_of(const Files& files) {
 }
 
 bool exists(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   return ::stat(path.c_str(), &status) == 0;
 }
 
@@ -116,8 +114,7 @@ Safetensors read_hf_weights(const std::string& directory) {
                 "read: convert them to model.safetensors first",
                 directory);
   throw_error(ErrorKind::format,
-              "{}: holds neither model.safetensors nor model.safetensors.index.json",
-              directory);
+              "{}: holds neither model.safetensors nor model.safetensors.index.json", directory);
 }
 
 // A tied model may hold its head a second time, as long as it is the embedding.
@@ -159,8 +156,7 @@ ImportedModel import_hf(const std::string& path, DType linear_dtype) {
   throw_problems(path, problems);
 
   for (const ExpectedWeight& spec : specs)
-    out.weights.emplace(spec.name,
-                        convert(file.tensors.at(spec.name), spec, linear_dtype, path));
+    out.weights.emplace(spec.name, convert(file.tensors.at(spec.name), spec, linear_dtype, path));
   out.sha256 = digest_of(file.files);
   for (const auto& part : file.files) part->expect_unchanged();
   return out;
@@ -238,7 +234,7 @@ bool is_gguf(const std::string& path) {
 
 // Whether the model at `path` is a directory; throws when it is neither that nor a GGUF file.
 bool is_hf_directory(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return true;
   if (!is_gguf(path))
     throw_error(ErrorKind::format,

@@ -13,9 +13,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string& meta(const CheckpointContent& content, const std::string& key, const std::string& path) {
+const std::string& meta(const CheckpointContent& content, const std::string& key,
+                        const std::string& path) {
   const auto it = content.meta.find(key);
-  if (it == content.meta.end()) throw_error(ErrorKind::format, "{}: meta '{}' is missing", path, key);
+  if (it == content.meta.end())
+    throw_error(ErrorKind::format, "{}: meta '{}' is missing", path, key);
   return it->second;
 }
 
@@ -43,7 +45,8 @@ std::string run_model(const std::string& directory) {
   if (fs::exists(directory + "/model.h5")) return directory + "/model.h5";
   std::vector<std::string> steps;
   for (const auto& entry : fs::directory_iterator(directory))
-    if (entry.path().filename().string().starts_with("step-") && entry.path().extension() == ".h5") steps.push_back(entry.path());
+    if (entry.path().filename().string().starts_with("step-") && entry.path().extension() == ".h5")
+      steps.push_back(entry.path());
   return steps.empty() ? "" : *std::max_element(steps.begin(), steps.end());
 }
 
@@ -51,7 +54,8 @@ int64_t model_bytes(const std::string& path) {
   if (!fs::is_directory(path)) return static_cast<int64_t>(fs::file_size(path));
   int64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(path))
-    if (entry.path().extension() == ".safetensors") bytes += static_cast<int64_t>(entry.file_size());
+    if (entry.path().extension() == ".safetensors")
+      bytes += static_cast<int64_t>(entry.file_size());
   return bytes;
 }
 
@@ -78,16 +82,19 @@ Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) 
   for (const auto& [name, tensor] : content.tensors)
     if (name.starts_with(prefix)) weights[name.substr(prefix.size())] = tensor;
   const auto norm = content.meta.find("post_layer_norm");
-  return build_decoder(config, weights, {.post_layer_norm = norm == content.meta.end() || norm->second == "true"});
+  return build_decoder(config, weights,
+                       {.post_layer_norm = norm == content.meta.end() || norm->second == "true"});
 }
 
-void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config, const std::string& tokenizer_path) {
+void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config,
+                    const std::string& tokenizer_path) {
   content.meta["config"] = config_json(config, DType::f32);
   content.meta["post_layer_norm"] = onebit_options(decoder).post_layer_norm ? "true" : "false";
   content.meta["tokenizer"] = fs::absolute(tokenizer_path).string();
 }
 
-CheckpointContent model_content(Decoder& decoder, const ModelConfig& config, const std::string& tokenizer_path) {
+CheckpointContent model_content(Decoder& decoder, const ModelConfig& config,
+                                const std::string& tokenizer_path) {
   CheckpointContent content;
   for (auto& [name, tensor] : packed_weights(decoder)) content.tensors["model/" + name] = tensor;
   add_model_meta(content, decoder, config, tokenizer_path);

@@ -31,23 +31,32 @@ constexpr BlockRow kBlock[] = {
 
 int64_t size_of(const ModelConfig& config, Size size) {
   switch (size) {
-    case Size::none: return 0;
-    case Size::hidden: return config.hidden_size;
-    case Size::intermediate: return config.intermediate_size;
-    case Size::q: return config.num_attention_heads * config.head_dim;
-    case Size::kv: return config.num_key_value_heads * config.head_dim;
+    case Size::none:
+      return 0;
+    case Size::hidden:
+      return config.hidden_size;
+    case Size::intermediate:
+      return config.intermediate_size;
+    case Size::q:
+      return config.num_attention_heads * config.head_dim;
+    case Size::kv:
+      return config.num_key_value_heads * config.head_dim;
   }
   return 0;
 }
 
 bool has_bias(const ModelConfig& config, Part part) {
   switch (part) {
-    case Part::norm: return false;
+    case Part::norm:
+      return false;
     case Part::q:
     case Part::k:
-    case Part::v: return config.attention_bias;
-    case Part::o: return config.attention_output_bias;
-    case Part::mlp: return config.mlp_bias;
+    case Part::v:
+      return config.attention_bias;
+    case Part::o:
+      return config.attention_output_bias;
+    case Part::mlp:
+      return config.mlp_bias;
   }
   return false;
 }
@@ -72,13 +81,18 @@ std::vector<ExpectedWeight> expected_weights(const ModelConfig& config) {
       if (row.part == Part::norm)
         out.push_back({hf + ".weight", gguf + ".weight", {n}, WeightKind::norm, layer});
       else
-        out.push_back({hf + ".weight", gguf + ".weight", {n, size_of(config, row.in)},
-                       WeightKind::linear, layer, heads});
+        out.push_back({hf + ".weight",
+                       gguf + ".weight",
+                       {n, size_of(config, row.in)},
+                       WeightKind::linear,
+                       layer,
+                       heads});
       if (has_bias(config, row.part))
         out.push_back({hf + ".bias", gguf + ".bias", {n}, WeightKind::bias, layer, heads});
     }
   }
-  out.push_back({"model.norm.weight", "output_norm.weight", {config.hidden_size}, WeightKind::norm});
+  out.push_back(
+      {"model.norm.weight", "output_norm.weight", {config.hidden_size}, WeightKind::norm});
   if (!config.tie_word_embeddings)
     out.push_back({"lm_head.weight", "output.weight", table, WeightKind::head});
   return out;

@@ -13,7 +13,8 @@ namespace {
 
 // Appends rows (B*T x width) at `position` of (B x capacity x width); returns the filled part
 // (B*(position+T) x width).
-Tensor append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position, int64_t capacity) {
+Tensor append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position,
+              int64_t capacity) {
   const int64_t length = rows.dim(0) / batch, width = rows.dim(1), filled = position + length;
   Tensor out = Tensor::uninitialized({batch * filled, width}, rows.dtype());
   for (int64_t b = 0; b < batch; ++b) {
@@ -50,27 +51,35 @@ Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids) {
   return halftone::embedding(ids, tape.param(embedding));
 }
 
-Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache) {
+Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index,
+                    KeyValueCache* cache) {
   const int64_t length = x.dim(0) / batch, first = cache ? cache->position : 0;
   const RotaryTable& table = rotary_table(first + length, x.dtype());
   const Var q = rotary(b.q->forward(tape, x), table, shape.num_attention_heads, length, first);
   Var k = rotary(b.k->forward(tape, x), table, shape.num_key_value_heads, length, first);
   Var v = b.v->forward(tape, x);
   if (cache) {
-    require(first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}", first + length, cache->capacity);
+    require(first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
+            first + length, cache->capacity);
     KeyValues& kv = cache->blocks[index];
     k = tape.constant(append(kv.keys, k.value(), batch, first, cache->capacity));
     v = tape.constant(append(kv.values, v.value(), batch, first, cache->capacity));
   }
-  const Var mixed = attention(q, k, v, {.batch = batch, .query_length = length, .key_length = first + length,
-                                        .heads = shape.num_attention_heads,
-                                        .key_value_heads = shape.num_key_value_heads, .head_dim = shape.head_dim});
+  const Var mixed = attention(q, k, v,
+                              {.batch = batch,
+                               .query_length = length,
+                               .key_length = first + length,
+                               .heads = shape.num_attention_heads,
+                               .key_value_heads = shape.num_key_value_heads,
+                               .head_dim = shape.head_dim});
   return b.o->forward(tape, mixed);
 }
 
 Var Decoder::block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache) {
   Block& b = blocks[index];
-  const Var attended = add(x, attend(tape, b, rms_norm(x, tape.param(b.input_norm), shape.rms_norm_eps), batch, index, cache));
+  const Var attended =
+      add(x, attend(tape, b, rms_norm(x, tape.param(b.input_norm), shape.rms_norm_eps), batch,
+                    index, cache));
   const Var normed = rms_norm(attended, tape.param(b.post_attention_norm), shape.rms_norm_eps);
   const Var gated = swiglu(b.gate->forward(tape, normed), b.up->forward(tape, normed));
   return add(attended, b.down->forward(tape, gated));
@@ -84,8 +93,10 @@ Var Decoder::head_weight(Tape& tape) {
   return tape.param(head.value.defined() ? head : embedding);
 }
 
-Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch, KeyValueCache* cache) {
-  require(batch > 0 && ids.size() % static_cast<size_t>(batch) == 0, "Decoder: {} ids in {} sequences", ids.size(), batch);
+Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
+                    KeyValueCache* cache) {
+  require(batch > 0 && ids.size() % static_cast<size_t>(batch) == 0,
+          "Decoder: {} ids in {} sequences", ids.size(), batch);
   Var x = embed(tape, ids);
   for (size_t i = 0; i < blocks.size(); ++i) x = block(tape, i, x, batch, cache);
   if (cache) cache->position += static_cast<int64_t>(ids.size()) / batch;
@@ -96,7 +107,8 @@ KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
   const Shape size{batch, capacity, shape.num_key_value_heads * shape.head_dim};
   for (size_t i = 0; i < blocks.size(); ++i)
-    cache.blocks.push_back({Tensor::uninitialized(size, DType::f32), Tensor::uninitialized(size, DType::f32)});
+    cache.blocks.push_back(
+        {Tensor::uninitialized(size, DType::f32), Tensor::uninitialized(size, DType::f32)});
   return cache;
 }
 

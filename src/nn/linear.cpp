@@ -24,8 +24,8 @@ void Linear::visit(const ParamVisitor& visitor) {
   if (bias.value.defined()) visitor(bias);
 }
 
-OneBitLinear::OneBitLinear(std::string name, Tensor latent_value, Tensor in_scale_value, Tensor out_scale_value,
-                           Tensor bias_value, const OneBitOptions& options)
+OneBitLinear::OneBitLinear(std::string name, Tensor latent_value, Tensor in_scale_value,
+                           Tensor out_scale_value, Tensor bias_value, const OneBitOptions& options)
     : latent{.name = name + ".weight", .value = std::move(latent_value), .grad = {}},
       in_scale{.name = name + ".in_scale", .value = std::move(in_scale_value), .grad = {}},
       out_scale{.name = name + ".out_scale", .value = std::move(out_scale_value), .grad = {}},

@@ -21,7 +21,8 @@ struct HeadRows {
 };
 
 template <class T>
-HeadRows<T> head_rows(T* data, int64_t batch, int64_t length, int64_t heads, int64_t dim, int64_t head) {
+HeadRows<T> head_rows(T* data, int64_t batch, int64_t length, int64_t heads, int64_t dim,
+                      int64_t head) {
   return {data + batch * length * heads * dim + head * dim, heads * dim};
 }
 
@@ -51,7 +52,8 @@ void softmax_rows(int64_t rows, int64_t keys, int64_t first_visible, T scale, T*
 }
 
 template <class T>
-void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out, T* lse) {
+void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
+                       T* lse) {
   const int64_t tiles = (s.query_length + kQueries - 1) / kQueries;
   const T scale = T(1) / std::sqrt(static_cast<T>(s.head_dim));
   parallel_for(s.batch * s.heads * tiles, 1, [&](int64_t task, int64_t) {
@@ -69,16 +71,17 @@ void attention_forward(const AttentionShape& s, const T* q, const T* k, const T*
     T* scores = tile_scores.template data<T>();
     gemm(Transpose::no, Transpose::yes, rows, keys, s.head_dim, T(1), qh.data + first * qh.stride,
          qh.stride, kh.data, kh.stride, T(0), scores, keys);
-    softmax_rows(rows, keys, visible, scale, scores, lse + (b * s.heads + h) * s.query_length + first);
-    gemm(Transpose::no, Transpose::no, rows, s.head_dim, keys, T(1), scores, keys, vh.data, vh.stride,
-         T(0), oh.data + first * oh.stride, oh.stride);
+    softmax_rows(rows, keys, visible, scale, scores,
+                 lse + (b * s.heads + h) * s.query_length + first);
+    gemm(Transpose::no, Transpose::no, rows, s.head_dim, keys, T(1), scores, keys, vh.data,
+         vh.stride, T(0), oh.data + first * oh.stride, oh.stride);
   });
 }
 
 // Gradients of one query head: dq in place, dk and dv into this head's own (Tk x D) buffers.
 template <class T>
-void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, const T* k, const T* v,
-                   const T* out, const T* dout, const T* lse, T* dq, T* dk, T* dv) {
+void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, const T* k,
+                   const T* v, const T* out, const T* dout, const T* lse, T* dq, T* dk, T* dv) {
   const int64_t d = s.head_dim, g = h / (s.heads / s.key_value_heads);
   const auto qh = head_rows(q, b, s.query_length, s.heads, d, h);
   const auto kh = head_rows(k, b, s.key_length, s.key_value_heads, d, g);
@@ -99,13 +102,16 @@ void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, co
     const T* q_rows = qh.data + first * qh.stride;
     const T* do_rows = doh.data + first * doh.stride;
     const T* o_rows = oh.data + first * oh.stride;
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, scale, q_rows, qh.stride, kh.data, kh.stride, T(0), p, keys);
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), do_rows, doh.stride, vh.data, vh.stride, T(0), dp, keys);
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, scale, q_rows, qh.stride, kh.data, kh.stride,
+         T(0), p, keys);
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), do_rows, doh.stride, vh.data,
+         vh.stride, T(0), dp, keys);
     simd([&]() HT_INLINE {
       for (int64_t r = 0; r < rows; ++r) {
         T dot = 0;
 #pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < d; ++j) dot += do_rows[r * doh.stride + j] * o_rows[r * oh.stride + j];
+        for (int64_t j = 0; j < d; ++j)
+          dot += do_rows[r * doh.stride + j] * o_rows[r * oh.stride + j];
         T *pr = p + r * keys, *dpr = dp + r * keys;
         const T l = row_lse[first + r];
         for (int64_t j = 0; j < visible + r; ++j) {
@@ -115,8 +121,10 @@ void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, co
         for (int64_t j = visible + r; j < keys; ++j) pr[j] = dpr[j] = 0;
       }
     });
-    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1), dv, d);
-    gemm(Transpose::yes, Transpose::no, keys, d, rows, scale, dp, keys, q_rows, qh.stride, T(1), dk, d);
+    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1), dv,
+         d);
+    gemm(Transpose::yes, Transpose::no, keys, d, rows, scale, dp, keys, q_rows, qh.stride, T(1), dk,
+         d);
     gemm(Transpose::no, Transpose::no, rows, d, keys, scale, dp, keys, kh.data, kh.stride, T(0),
          dqh.data + first * dqh.stride, dqh.stride);
   }
@@ -161,25 +169,29 @@ void attention_backward(const AttentionShape& s, const T* q, const T* k, const T
 }  // namespace
 
 Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s) {
-  require(s.key_value_heads > 0 && s.heads % s.key_value_heads == 0, "attention: {} heads, {} key-value heads",
-          s.heads, s.key_value_heads);
-  require(s.key_length >= s.query_length, "attention: {} queries, {} keys", s.query_length, s.key_length);
+  require(s.key_value_heads > 0 && s.heads % s.key_value_heads == 0,
+          "attention: {} heads, {} key-value heads", s.heads, s.key_value_heads);
+  require(s.key_length >= s.query_length, "attention: {} queries, {} keys", s.query_length,
+          s.key_length);
   const Shape q_shape{s.batch * s.query_length, s.heads * s.head_dim};
   const Shape k_shape{s.batch * s.key_length, s.key_value_heads * s.head_dim};
   require(q.shape() == q_shape && k.shape() == k_shape && v.shape() == k_shape,
-          "attention: q {}, k {}, v {}, expected {} and {}", shape_text(q.shape()), shape_text(k.shape()),
-          shape_text(v.shape()), shape_text(q_shape), shape_text(k_shape));
+          "attention: q {}, k {}, v {}, expected {} and {}", shape_text(q.shape()),
+          shape_text(k.shape()), shape_text(v.shape()), shape_text(q_shape), shape_text(k_shape));
   Tensor out = Tensor::uninitialized(q_shape, q.dtype());
   Tensor lse = Tensor::uninitialized({s.batch * s.heads, s.query_length}, q.dtype());
   with_real(q.dtype(), "attention", [&]<class T>() {
-    attention_forward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(), out.data<T>(), lse.data<T>());
+    attention_forward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(),
+                      out.data<T>(), lse.data<T>());
   });
   return q.tape().record("attention", {q, k, v}, out, [=](const Tensor& dout) {
     Tensor dq = Tensor::uninitialized(q_shape, dout.dtype());
-    Tensor dk = Tensor::uninitialized(k_shape, dout.dtype()), dv = Tensor::uninitialized(k_shape, dout.dtype());
+    Tensor dk = Tensor::uninitialized(k_shape, dout.dtype()),
+           dv = Tensor::uninitialized(k_shape, dout.dtype());
     with_real(dout.dtype(), "attention", [&]<class T>() {
-      attention_backward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(), out.data<T>(),
-                         dout.data<T>(), lse.data<T>(), dq.data<T>(), dk.data<T>(), dv.data<T>());
+      attention_backward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(),
+                         out.data<T>(), dout.data<T>(), lse.data<T>(), dq.data<T>(), dk.data<T>(),
+                         dv.data<T>());
     });
     if (q.needs_grad()) q.add_grad(dq);
     if (k.needs_grad()) k.add_grad(dk);

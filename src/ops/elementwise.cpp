@@ -37,8 +37,9 @@ Tensor scaled(const Tensor& x, double c) {
 }  // namespace
 
 Var add(const Var& a, const Var& b) {
-  require(a.shape() == b.shape() && a.dtype() == b.dtype(), "add: {} {} and {} {}", dtype_name(a.dtype()),
-          shape_text(a.shape()), dtype_name(b.dtype()), shape_text(b.shape()));
+  require(a.shape() == b.shape() && a.dtype() == b.dtype(), "add: {} {} and {} {}",
+          dtype_name(a.dtype()), shape_text(a.shape()), dtype_name(b.dtype()),
+          shape_text(b.shape()));
   Tensor y = Tensor::uninitialized(a.shape(), a.dtype());
   with_real(a.dtype(), "add", [&]<class T>() {
     add_forward(y.numel(), a.value().data<T>(), b.value().data<T>(), y.data<T>());
@@ -55,8 +56,8 @@ Var scale(const Var& x, double c) {
 }
 
 Var weighted_sum(const Var& x, const Tensor& w) {
-  require(x.value().numel() == w.numel() && x.dtype() == w.dtype(), "weighted_sum: {} and weights {}",
-          shape_text(x.shape()), shape_text(w.shape()));
+  require(x.value().numel() == w.numel() && x.dtype() == w.dtype(),
+          "weighted_sum: {} and weights {}", shape_text(x.shape()), shape_text(w.shape()));
   Tensor y = Tensor::zeros({}, x.dtype());
   with_real(x.dtype(), "weighted_sum", [&]<class T>() {
     double sum = 0;

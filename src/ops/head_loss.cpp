@@ -22,10 +22,11 @@ struct Sums {
   double kl = 0, labels = 0;
 };
 
-// Losses of `rows` rows; the logits x become their gradient when it is wanted. t and targets may be null.
+// Losses of `rows` rows; the logits x become their gradient when it is wanted. t and targets may be
+// null.
 template <class T>
-Sums chunk_losses(int64_t rows, int64_t v, T* x, const T* t, const int32_t* targets, const Weights<T>& w,
-                  bool gradient) {
+Sums chunk_losses(int64_t rows, int64_t v, T* x, const T* t, const int32_t* targets,
+                  const Weights<T>& w, bool gradient) {
   std::vector<Sums> parts((rows + kRows - 1) / kRows);
   parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
     Sums& part = parts[begin / kRows];
@@ -39,7 +40,8 @@ Sums chunk_losses(int64_t rows, int64_t v, T* x, const T* t, const int32_t* targ
         const T label_k = labelled ? w.label_gradient : T(0);
         if (t) {
           const T* ti = t + i * v;
-          const T lse_x = log_sum_exp(v, xi, w.inverse_tau), lse_t = log_sum_exp(v, ti, w.inverse_tau);
+          const T lse_x = log_sum_exp(v, xi, w.inverse_tau),
+                  lse_t = log_sum_exp(v, ti, w.inverse_tau);
           part.kl += static_cast<double>(kl_row(v, xi, ti, lse_x, lse_t, w.inverse_tau));
           if (!gradient) continue;
           if (label_k != T(0)) {
@@ -65,19 +67,22 @@ Sums chunk_losses(int64_t rows, int64_t v, T* x, const T* t, const int32_t* targ
   return sums;
 }
 
-void check(const Var& x, const Var& weight, const HeadTeacher* teacher, const std::vector<int32_t>* targets,
-           const HeadLossSettings& s) {
+void check(const Var& x, const Var& weight, const HeadTeacher* teacher,
+           const std::vector<int32_t>* targets, const HeadLossSettings& s) {
   require(x.value().rank() == 2 && weight.value().rank() == 2 && x.dim(1) == weight.dim(1),
           "head_loss: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
-  require(!teacher || (teacher->hidden.dim(0) == x.dim(0) && teacher->weight.dim(0) == weight.dim(0) &&
-                       teacher->hidden.dim(1) == teacher->weight.dim(1)),
-          "head_loss: the teacher's shapes do not fit");
-  require(!targets || static_cast<int64_t>(targets->size()) == x.dim(0), "head_loss: {} targets for {} rows",
-          targets ? targets->size() : 0, x.dim(0));
+  require(
+      !teacher || (teacher->hidden.dim(0) == x.dim(0) && teacher->weight.dim(0) == weight.dim(0) &&
+                   teacher->hidden.dim(1) == teacher->weight.dim(1)),
+      "head_loss: the teacher's shapes do not fit");
+  require(!targets || static_cast<int64_t>(targets->size()) == x.dim(0),
+          "head_loss: {} targets for {} rows", targets ? targets->size() : 0, x.dim(0));
   if (targets)
     for (int32_t t : *targets)
-      require(t == kIgnoredTarget || (t >= 0 && t < weight.dim(0)), "head_loss: target {}, vocabulary {}", t, weight.dim(0));
-  require(s.chunk_tokens > 0 && s.kl_temperature > 0, "head_loss: chunk {}, temperature {}", s.chunk_tokens, s.kl_temperature);
+      require(t == kIgnoredTarget || (t >= 0 && t < weight.dim(0)),
+              "head_loss: target {}, vocabulary {}", t, weight.dim(0));
+  require(s.chunk_tokens > 0 && s.kl_temperature > 0, "head_loss: chunk {}, temperature {}",
+          s.chunk_tokens, s.kl_temperature);
 }
 
 }  // namespace
@@ -90,7 +95,8 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
   int64_t counted = 0;
   if (targets)
     for (int32_t t : *targets) counted += t != kIgnoredTarget;
-  const double per_row = 1.0 / static_cast<double>(n), per_label = counted ? 1.0 / static_cast<double>(counted) : 0.0;
+  const double per_row = 1.0 / static_cast<double>(n),
+               per_label = counted ? 1.0 / static_cast<double>(counted) : 0.0;
   const double tau = s.kl_temperature;
   const bool need_x = x.needs_grad(), need_w = weight.needs_grad();
 
@@ -112,8 +118,9 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
     with_real(dtype, "head_loss", [&]<class T>() {
       const Weights<T> w{static_cast<T>(1 / tau), static_cast<T>(s.kl_weight * tau * per_row),
                          static_cast<T>(s.label_weight * per_label)};
-      const Sums part = chunk_losses<T>(rows, v, logits.data<T>(), teacher ? teacher_rows.data<T>() : nullptr,
-                                        targets ? targets->data() + begin : nullptr, w, need_x || need_w);
+      const Sums part =
+          chunk_losses<T>(rows, v, logits.data<T>(), teacher ? teacher_rows.data<T>() : nullptr,
+                          targets ? targets->data() + begin : nullptr, w, need_x || need_w);
       sums.kl += part.kl;
       sums.labels += part.labels;
     });
@@ -128,24 +135,24 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
   out.kl = teacher ? sums.kl * tau * tau * per_row : 0;
   out.labels = sums.labels * per_label;
   const double loss = s.kl_weight * out.kl + s.label_weight * out.labels;
-  out.loss = x.tape().record("head_loss", {x, weight}, Tensor::scalar(loss, dtype),
-                             [x, weight, dx, dw](const Tensor& dy) {
-                               // Usually dy = 1; another factor scales what the forward pass made.
-                               const auto add = [&](const Var& input, Tensor gradient) {
-                                 if (dy.item() != 1.0) {
-                                   with_real(gradient.dtype(), "head_loss", [&]<class T>() {
-                                     T* g = gradient.data<T>();
-                                     const T k = static_cast<T>(dy.item());
-                                     parallel_for(gradient.numel(), 1 << 14, [&](int64_t b, int64_t e) {
-                                       for (int64_t i = b; i < e; ++i) g[i] *= k;
-                                     });
-                                   });
-                                 }
-                                 input.add_grad(gradient);
-                               };
-                               if (x.needs_grad()) add(x, dx);
-                               if (weight.needs_grad()) add(weight, dw);
-                             });
+  out.loss = x.tape().record(
+      "head_loss", {x, weight}, Tensor::scalar(loss, dtype), [x, weight, dx, dw](const Tensor& dy) {
+        // Usually dy = 1; another factor scales what the forward pass made.
+        const auto add = [&](const Var& input, Tensor gradient) {
+          if (dy.item() != 1.0) {
+            with_real(gradient.dtype(), "head_loss", [&]<class T>() {
+              T* g = gradient.data<T>();
+              const T k = static_cast<T>(dy.item());
+              parallel_for(gradient.numel(), 1 << 14, [&](int64_t b, int64_t e) {
+                for (int64_t i = b; i < e; ++i) g[i] *= k;
+              });
+            });
+          }
+          input.add_grad(gradient);
+        };
+        if (x.needs_grad()) add(x, dx);
+        if (weight.needs_grad()) add(weight, dw);
+      });
   return out;
 }
 

@@ -30,8 +30,8 @@ void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out) {
   for (int64_t row = 0; row < o; row += kWidenedRows) {
     const int64_t rows = std::min(kWidenedRows, o - row);
     half_to_float(weight.data<half_t>() + row * k, widened.data<float>(), rows * k);
-    gemm(Transpose::no, Transpose::yes, n, rows, k, 1.0f, x.data<float>(), k, widened.data<float>(), k,
-         0.0f, out.data<float>() + row, o);
+    gemm(Transpose::no, Transpose::yes, n, rows, k, 1.0f, x.data<float>(), k, widened.data<float>(),
+         k, 0.0f, out.data<float>() + row, o);
   }
 }
 
@@ -58,8 +58,8 @@ Var linear(const Var& x, const Var& weight, const Var& bias) {
   Tensor y = Tensor::uninitialized({x.dim(0), weight.dim(0)}, x.dtype());
   multiply_weight(x.value(), weight.value(), y);
   if (bias.defined()) {
-    require(bias.shape() == Shape{weight.dim(0)}, "linear: bias {}, weight {}", shape_text(bias.shape()),
-            shape_text(weight.shape()));
+    require(bias.shape() == Shape{weight.dim(0)}, "linear: bias {}, weight {}",
+            shape_text(bias.shape()), shape_text(weight.shape()));
     with_real(x.dtype(), "linear", [&]<class T>() {
       add_bias(y.dim(0), y.dim(1), bias.value().data<T>(), y.data<T>());
     });

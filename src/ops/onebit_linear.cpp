@@ -37,8 +37,8 @@ void scale_columns(int64_t n, int64_t c, const T* x, const T* v, T* y) {
 
 // out = LN(p o h) + bias, and each row's mean and r; without normalisation out = p o h + bias.
 template <class T>
-void finish_forward(int64_t n, int64_t o, const T* p, const T* h, const T* bias, bool normalise, T eps,
-                    T* out, T* mean, T* r) {
+void finish_forward(int64_t n, int64_t o, const T* p, const T* h, const T* bias, bool normalise,
+                    T eps, T* out, T* mean, T* r) {
   parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
       for (int64_t i = begin; i < end; ++i) {
@@ -82,7 +82,8 @@ void layer_norm_backward(int64_t n, int64_t o, const T* p, const T* h, const T* 
         }
         sum /= static_cast<T>(o);
         dot /= static_cast<T>(o);
-        for (int64_t j = 0; j < o; ++j) dy[i * o + j] = ri * (dzi[j] - sum - (pi[j] * h[j] - m) * ri * dot);
+        for (int64_t j = 0; j < o; ++j)
+          dy[i * o + j] = ri * (dzi[j] - sum - (pi[j] * h[j] - m) * ri * dot);
       }
     });
   });
@@ -113,9 +114,12 @@ void straight_through(int64_t n, Ste ste, const T* w, const T* ds, T* dw, T beta
     };
     simd([&]() HT_INLINE {
       switch (ste) {
-        case Ste::tanh: return add([](T x) HT_INLINE { return T(1.001) - tanh_squared(x); });
-        case Ste::identity: return add([](T) HT_INLINE { return T(1); });
-        case Ste::clipped: return add([](T x) HT_INLINE { return std::abs(x) <= T(1) ? T(1) : T(0); });
+        case Ste::tanh:
+          return add([](T x) HT_INLINE { return T(1.001) - tanh_squared(x); });
+        case Ste::identity:
+          return add([](T) HT_INLINE { return T(1); });
+        case Ste::clipped:
+          return add([](T x) HT_INLINE { return std::abs(x) <= T(1) ? T(1) : T(0); });
       }
     });
   });
@@ -140,9 +144,8 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
   };
   const auto signs = [=] {
     Tensor s = Tensor::uninitialized({o, i}, dtype);
-    with_real(dtype, "onebit_linear", [&]<class T>() {
-      expand_signs(o * i, latent.value().data<T>(), s.data<T>());
-    });
+    with_real(dtype, "onebit_linear",
+              [&]<class T>() { expand_signs(o * i, latent.value().data<T>(), s.data<T>()); });
     return s;
   };
   Tensor p = Tensor::uninitialized({n, o}, dtype), out = Tensor::uninitialized({n, o}, dtype);
@@ -154,45 +157,48 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
                    static_cast<T>(options.eps), out.data<T>(), mean.data<T>(), r.data<T>());
   });
 
-  return x.tape().record("onebit_linear", {x, latent, in_scale, out_scale, bias}, out, [=](const Tensor& dz) {
-    with_real(dtype, "onebit_linear", [&]<class T>() {
-      const T* h = out_scale.value().data<T>();
-      if (bias.needs_grad()) {
-        auto [db, beta] = bias.grad_target();
-        add_column_sums(dz, db, beta);
-      }
-      Tensor dp = Tensor::uninitialized({n, o}, dtype);
-      const T* dy = dz.data<T>();
-      if (options.post_layer_norm) {
-        layer_norm_backward(n, o, p.data<T>(), h, mean.data<T>(), r.data<T>(), dy, dp.data<T>());
-        dy = dp.data<T>();
-      }
-      if (out_scale.needs_grad()) {
-        auto [dh, beta] = out_scale.grad_target();
-        add_products(n, o, dy, p.data<T>(), dh.template data<T>(), static_cast<T>(beta));
-      }
-      scale_columns(n, o, dy, h, dp.data<T>());
-      if (latent.needs_grad()) {
-        Tensor ds = Tensor::uninitialized({o, i}, dtype);
-        gemm(Transpose::yes, Transpose::no, dp, scaled_input(), 0, ds);
-        auto [dw, beta] = latent.grad_target();
-        straight_through(o * i, options.ste, latent.value().data<T>(), ds.data<T>(), dw.template data<T>(),
-                         static_cast<T>(beta));
-      }
-      if (x.needs_grad() || in_scale.needs_grad()) {
-        Tensor du = Tensor::uninitialized({n, i}, dtype);
-        gemm(Transpose::no, Transpose::no, dp, signs(), 0, du);
-        if (in_scale.needs_grad()) {
-          auto [dg, beta] = in_scale.grad_target();
-          add_products(n, i, du.data<T>(), x.value().data<T>(), dg.template data<T>(), static_cast<T>(beta));
-        }
-        if (x.needs_grad()) {
-          scale_columns(n, i, du.data<T>(), in_scale.value().data<T>(), du.data<T>());
-          x.add_grad(du);
-        }
-      }
-    });
-  });
+  return x.tape().record(
+      "onebit_linear", {x, latent, in_scale, out_scale, bias}, out, [=](const Tensor& dz) {
+        with_real(dtype, "onebit_linear", [&]<class T>() {
+          const T* h = out_scale.value().data<T>();
+          if (bias.needs_grad()) {
+            auto [db, beta] = bias.grad_target();
+            add_column_sums(dz, db, beta);
+          }
+          Tensor dp = Tensor::uninitialized({n, o}, dtype);
+          const T* dy = dz.data<T>();
+          if (options.post_layer_norm) {
+            layer_norm_backward(n, o, p.data<T>(), h, mean.data<T>(), r.data<T>(), dy,
+                                dp.data<T>());
+            dy = dp.data<T>();
+          }
+          if (out_scale.needs_grad()) {
+            auto [dh, beta] = out_scale.grad_target();
+            add_products(n, o, dy, p.data<T>(), dh.template data<T>(), static_cast<T>(beta));
+          }
+          scale_columns(n, o, dy, h, dp.data<T>());
+          if (latent.needs_grad()) {
+            Tensor ds = Tensor::uninitialized({o, i}, dtype);
+            gemm(Transpose::yes, Transpose::no, dp, scaled_input(), 0, ds);
+            auto [dw, beta] = latent.grad_target();
+            straight_through(o * i, options.ste, latent.value().data<T>(), ds.data<T>(),
+                             dw.template data<T>(), static_cast<T>(beta));
+          }
+          if (x.needs_grad() || in_scale.needs_grad()) {
+            Tensor du = Tensor::uninitialized({n, i}, dtype);
+            gemm(Transpose::no, Transpose::no, dp, signs(), 0, du);
+            if (in_scale.needs_grad()) {
+              auto [dg, beta] = in_scale.grad_target();
+              add_products(n, i, du.data<T>(), x.value().data<T>(), dg.template data<T>(),
+                           static_cast<T>(beta));
+            }
+            if (x.needs_grad()) {
+              scale_columns(n, i, du.data<T>(), in_scale.value().data<T>(), du.data<T>());
+              x.add_grad(du);
+            }
+          }
+        });
+      });
 }
 
 }  // namespace halftone

@@ -50,7 +50,8 @@ void rms_norm_backward(int64_t n, int64_t c, const T* x, const T* gain, const T*
 }
 
 template <class T>
-void rms_norm_gain_backward(int64_t n, int64_t c, const T* x, const T* s, const T* dy, T* dgain, T beta) {
+void rms_norm_gain_backward(int64_t n, int64_t c, const T* x, const T* s, const T* dy, T* dgain,
+                            T beta) {
   parallel_for(c, kColumns, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
       if (beta == T(0))
@@ -70,19 +71,21 @@ Var rms_norm(const Var& x, const Var& gain, double eps) {
   Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
   Tensor s = Tensor::uninitialized({n}, x.dtype());
   with_real(x.dtype(), "rms_norm", [&]<class T>() {
-    rms_norm_forward(n, c, x.value().data<T>(), gain.value().data<T>(), static_cast<T>(eps), y.data<T>(),
-                     s.data<T>());
+    rms_norm_forward(n, c, x.value().data<T>(), gain.value().data<T>(), static_cast<T>(eps),
+                     y.data<T>(), s.data<T>());
   });
   return x.tape().record("rms_norm", {x, gain}, y, [x, gain, s, n, c](const Tensor& dy) {
     with_real(dy.dtype(), "rms_norm", [&]<class T>() {
       const T *xs = x.value().data<T>(), *gains = gain.value().data<T>();
       if (gain.needs_grad()) {
         auto [dgain, beta] = gain.grad_target();
-        rms_norm_gain_backward(n, c, xs, s.data<T>(), dy.data<T>(), dgain.template data<T>(), static_cast<T>(beta));
+        rms_norm_gain_backward(n, c, xs, s.data<T>(), dy.data<T>(), dgain.template data<T>(),
+                               static_cast<T>(beta));
       }
       if (x.needs_grad()) {
         auto [dx, beta] = x.grad_target();
-        rms_norm_backward(n, c, xs, gains, s.data<T>(), dy.data<T>(), dx.template data<T>(), static_cast<T>(beta));
+        rms_norm_backward(n, c, xs, gains, s.data<T>(), dy.data<T>(), dx.template data<T>(),
+                          static_cast<T>(beta));
       }
     });
   });

@@ -32,19 +32,20 @@ void rotate(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t firs
   });
 }
 
-Tensor rotated(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length, int64_t first,
-               int direction) {
+Tensor rotated(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length,
+               int64_t first, int direction) {
   Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
   with_real(x.dtype(), "rotary", [&]<class T>() {
-    rotate(x.dim(0), heads, table.cos.dim(1), length, first, table.cos.data<T>(), table.sin.data<T>(),
-           static_cast<T>(direction), x.data<T>(), y.data<T>());
+    rotate(x.dim(0), heads, table.cos.dim(1), length, first, table.cos.data<T>(),
+           table.sin.data<T>(), static_cast<T>(direction), x.data<T>(), y.data<T>());
   });
   return y;
 }
 
 }  // namespace
 
-RotaryTable make_rotary_table(int64_t positions, const std::vector<double>& inverse_frequencies, DType dtype) {
+RotaryTable make_rotary_table(int64_t positions, const std::vector<double>& inverse_frequencies,
+                              DType dtype) {
   const int64_t half = static_cast<int64_t>(inverse_frequencies.size());
   Tensor cosines = Tensor::uninitialized({positions, half}, DType::f64), sines = cosines.clone();
   for (int64_t p = 0; p < positions; ++p)
@@ -56,15 +57,18 @@ RotaryTable make_rotary_table(int64_t positions, const std::vector<double>& inve
   return {cosines.to(dtype), sines.to(dtype)};
 }
 
-Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequence_length, int64_t first_position) {
-  require(x.value().rank() == 2 && x.dim(1) == heads * 2 * table.cos.dim(1), "rotary: x {}, {} heads of {}",
-          shape_text(x.shape()), heads, 2 * table.cos.dim(1));
-  require(first_position + sequence_length <= table.cos.dim(0), "rotary: position {}, the table has {}",
-          first_position + sequence_length - 1, table.cos.dim(0));
-  return x.tape().record("rotary", {x}, rotated(x.value(), table, heads, sequence_length, first_position, 1),
-                         [=](const Tensor& dy) {
-                           x.add_grad(rotated(dy, table, heads, sequence_length, first_position, -1));
-                         });
+Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequence_length,
+           int64_t first_position) {
+  require(x.value().rank() == 2 && x.dim(1) == heads * 2 * table.cos.dim(1),
+          "rotary: x {}, {} heads of {}", shape_text(x.shape()), heads, 2 * table.cos.dim(1));
+  require(first_position + sequence_length <= table.cos.dim(0),
+          "rotary: position {}, the table has {}", first_position + sequence_length - 1,
+          table.cos.dim(0));
+  return x.tape().record(
+      "rotary", {x}, rotated(x.value(), table, heads, sequence_length, first_position, 1),
+      [=](const Tensor& dy) {
+        x.add_grad(rotated(dy, table, heads, sequence_length, first_position, -1));
+      });
 }
 
 }  // namespace halftone

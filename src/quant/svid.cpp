@@ -50,7 +50,8 @@ Vector transposed_times(const Tensor& w, const Vector& u) {
 double squares(const Tensor& w) {
   return parallel_sum(w.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
     double sum = 0;
-    for (int64_t i = begin; i < end; ++i) sum += static_cast<double>(w.data<float>()[i]) * w.data<float>()[i];
+    for (int64_t i = begin; i < end; ++i)
+      sum += static_cast<double>(w.data<float>()[i]) * w.data<float>()[i];
     return sum;
   });
 }
@@ -78,7 +79,8 @@ void factorise(const Tensor& w, SvidMethod method, int iterations, Vector& h, Ve
 }  // namespace
 
 Svid svid(const Tensor& w, SvidMethod method, SvidSplit split, int iterations) {
-  require(w.rank() == 2 && iterations > 0, "svid: shape {}, {} iterations", shape_text(w.shape()), iterations);
+  require(w.rank() == 2 && iterations > 0, "svid: shape {}, {} iterations", shape_text(w.shape()),
+          iterations);
   Vector h, g;
   factorise(w, method, iterations, h, g);
   const double h_norm = norm(h), g_norm = norm(g), sigma = h_norm * g_norm;
@@ -87,17 +89,23 @@ Svid svid(const Tensor& w, SvidMethod method, SvidSplit split, int iterations) {
     double k = 1;
     switch (split) {
       case SvidSplit::balanced:
-        k = std::sqrt(g_norm / std::sqrt(static_cast<double>(g.size())) / (h_norm / std::sqrt(static_cast<double>(h.size()))));
+        k = std::sqrt(g_norm / std::sqrt(static_cast<double>(g.size())) /
+                      (h_norm / std::sqrt(static_cast<double>(h.size()))));
         break;
       case SvidSplit::nmf: {
         double sum_h = 0, sum_w = 0;
         for (double x : h) sum_h += x;
         for (double x : times(w, Vector(g.size(), 1.0))) sum_w += x;
-        k = 0.80 * std::sqrt(sum_w / static_cast<double>(w.numel())) * static_cast<double>(h.size()) / sum_h;
+        k = 0.80 * std::sqrt(sum_w / static_cast<double>(w.numel())) *
+            static_cast<double>(h.size()) / sum_h;
         break;
       }
-      case SvidSplit::out: k = g_norm; break;
-      case SvidSplit::in: k = 1 / h_norm; break;
+      case SvidSplit::out:
+        k = g_norm;
+        break;
+      case SvidSplit::in:
+        k = 1 / h_norm;
+        break;
     }
     multiply(h, k);
     multiply(g, 1 / k);

@@ -55,8 +55,9 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alp
   cblas_sgemm(CblasRowMajor, cblas(ta), cblas(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
-void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double alpha, const double* a,
-          int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc) {
+void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double alpha,
+          const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c,
+          int64_t ldc) {
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_only(m, n, beta, c, ldc);
   ensure_kernels();
@@ -68,8 +69,8 @@ void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double b
           a.rank(), b.rank(), c.rank());
   const int64_t m = a.dim(ta == Transpose::no ? 0 : 1), k = a.dim(ta == Transpose::no ? 1 : 0);
   const int64_t n = b.dim(tb == Transpose::no ? 1 : 0), kb = b.dim(tb == Transpose::no ? 0 : 1);
-  require(k == kb && c.dim(0) == m && c.dim(1) == n, "gemm: {} by {} into {}", shape_text(a.shape()),
-          shape_text(b.shape()), shape_text(c.shape()));
+  require(k == kb && c.dim(0) == m && c.dim(1) == n, "gemm: {} by {} into {}",
+          shape_text(a.shape()), shape_text(b.shape()), shape_text(c.shape()));
   with_real(c.dtype(), "gemm", [&]<class T>() {
     gemm(ta, tb, m, n, k, T(1), a.data<T>(), a.dim(1), b.data<T>(), b.dim(1), static_cast<T>(beta),
          c.data<T>(), n);

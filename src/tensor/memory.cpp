@@ -58,7 +58,8 @@ std::shared_ptr<void> allocate(size_t bytes) {
   const std::lock_guard lock(p.mutex);
   void* block = nullptr;
   size_t got = size;
-  if (const auto it = p.kept.lower_bound(size); it != p.kept.end() && it->first <= size + size / 8) {
+  if (const auto it = p.kept.lower_bound(size);
+      it != p.kept.end() && it->first <= size + size / 8) {
     got = it->first;
     block = it->second;
     p.kept_bytes -= got;
@@ -68,8 +69,9 @@ std::shared_ptr<void> allocate(size_t bytes) {
     block = std::aligned_alloc(kAlignment, size);
   }
   if (!block)
-    throw_error(ErrorKind::memory, "out of memory: {:.1f} MB asked for, {:.1f} MB in use by tensors",
-                bytes / 1e6, p.used_bytes / 1e6);
+    throw_error(ErrorKind::memory,
+                "out of memory: {:.1f} MB asked for, {:.1f} MB in use by tensors", bytes / 1e6,
+                p.used_bytes / 1e6);
   p.used_bytes += got;
   return std::shared_ptr<void>(block, [got](void* b) { give_back(b, got); });
 }

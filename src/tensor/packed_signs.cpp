@@ -15,12 +15,14 @@ Tensor pack_signs(const Tensor& w) {
 }
 
 Tensor unpack_signs(const Tensor& packed, int64_t columns) {
-  require(packed.rank() == 2 && packed.dim(1) == (columns + 7) / 8, "unpack_signs: {} for {} columns", shape_text(packed.shape()), columns);
+  require(packed.rank() == 2 && packed.dim(1) == (columns + 7) / 8,
+          "unpack_signs: {} for {} columns", shape_text(packed.shape()), columns);
   const int64_t n = packed.dim(0), bytes = packed.dim(1);
   Tensor w = Tensor::uninitialized({n, columns}, DType::f32);
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < columns; ++j)
-      w.data<float>()[i * columns + j] = packed.data<uint8_t>()[i * bytes + j / 8] >> (j % 8) & 1 ? -1.0f : 1.0f;
+      w.data<float>()[i * columns + j] =
+          packed.data<uint8_t>()[i * bytes + j / 8] >> (j % 8) & 1 ? -1.0f : 1.0f;
   return w;
 }
 

@@ -11,25 +11,36 @@ namespace halftone {
 size_t dtype_bytes(DType dtype) {
   switch (dtype) {
     case DType::f64:
-    case DType::i64: return 8;
+    case DType::i64:
+      return 8;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f16:
-    case DType::bf16: return 2;
-    case DType::u8: return 1;
+    case DType::bf16:
+      return 2;
+    case DType::u8:
+      return 1;
   }
   return 0;
 }
 
 const char* dtype_name(DType dtype) {
   switch (dtype) {
-    case DType::f32: return "F32";
-    case DType::f64: return "F64";
-    case DType::f16: return "F16";
-    case DType::bf16: return "BF16";
-    case DType::i32: return "I32";
-    case DType::i64: return "I64";
-    case DType::u8: return "U8";
+    case DType::f32:
+      return "F32";
+    case DType::f64:
+      return "F64";
+    case DType::f16:
+      return "F16";
+    case DType::bf16:
+      return "BF16";
+    case DType::i32:
+      return "I32";
+    case DType::i64:
+      return "I64";
+    case DType::u8:
+      return "U8";
   }
   return "?";
 }
@@ -48,7 +59,8 @@ std::string shape_text(const Shape& shape) {
 }
 
 void throw_not_real(DType dtype, const char* what) {
-  throw std::invalid_argument(fmt::format("{}: dtype is {}, expected F32 or F64", what, dtype_name(dtype)));
+  throw std::invalid_argument(
+      fmt::format("{}: dtype is {}, expected F32 or F64", what, dtype_name(dtype)));
 }
 
 Tensor Tensor::uninitialized(Shape shape, DType dtype) {
@@ -91,7 +103,8 @@ int64_t Tensor::dim(int64_t i) const {
 }
 
 void Tensor::expect(DType dtype) const {
-  require(dtype == dtype_, "Tensor: dtype is {}, asked for as {}", dtype_name(dtype_), dtype_name(dtype));
+  require(dtype == dtype_, "Tensor: dtype is {}, asked for as {}", dtype_name(dtype_),
+          dtype_name(dtype));
 }
 
 Tensor Tensor::clone() const {
@@ -103,14 +116,15 @@ Tensor Tensor::clone() const {
 
 Tensor Tensor::reshape(Shape shape) const {
   Tensor out = *this;
-  require(halftone::numel(shape) == numel_, "Tensor::reshape: {} into {}", shape_text(shape_), shape_text(shape));
+  require(halftone::numel(shape) == numel_, "Tensor::reshape: {} into {}", shape_text(shape_),
+          shape_text(shape));
   out.shape_ = std::move(shape);
   return out;
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {
-  require(rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "Tensor::rows: {}..{} of {}",
-          begin, end, shape_text(shape_));
+  require(rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0],
+          "Tensor::rows: {}..{} of {}", begin, end, shape_text(shape_));
   Tensor out = *this;
   const int64_t stride = shape_[0] ? numel_ / shape_[0] : 0;
   out.shape_[0] = end - begin;
@@ -123,33 +137,50 @@ Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   Tensor out = uninitialized(shape_, dtype);
   const int64_t n = numel_;
-  if (dtype_ == DType::f16 && dtype == DType::f32) half_to_float(data<half_t>(), out.data<float>(), n);
-  else if (dtype_ == DType::bf16 && dtype == DType::f32) bf16_to_float(data<bf16_t>(), out.data<float>(), n);
-  else if (dtype_ == DType::f32 && dtype == DType::f16) float_to_half(data<float>(), out.data<half_t>(), n);
-  else if (dtype_ == DType::f32 && dtype == DType::bf16) float_to_bf16(data<float>(), out.data<bf16_t>(), n);
-  else if (dtype_ == DType::f32 && dtype == DType::f64) std::copy_n(data<float>(), n, out.data<double>());
-  else if (dtype_ == DType::f64 && dtype == DType::f32) std::copy_n(data<double>(), n, out.data<float>());
-  else if (dtype_ != DType::f32 && dtype != DType::f32) return to(DType::f32).to(dtype);
-  else throw std::invalid_argument(fmt::format("Tensor::to: {} to {}", dtype_name(dtype_), dtype_name(dtype)));
+  if (dtype_ == DType::f16 && dtype == DType::f32)
+    half_to_float(data<half_t>(), out.data<float>(), n);
+  else if (dtype_ == DType::bf16 && dtype == DType::f32)
+    bf16_to_float(data<bf16_t>(), out.data<float>(), n);
+  else if (dtype_ == DType::f32 && dtype == DType::f16)
+    float_to_half(data<float>(), out.data<half_t>(), n);
+  else if (dtype_ == DType::f32 && dtype == DType::bf16)
+    float_to_bf16(data<float>(), out.data<bf16_t>(), n);
+  else if (dtype_ == DType::f32 && dtype == DType::f64)
+    std::copy_n(data<float>(), n, out.data<double>());
+  else if (dtype_ == DType::f64 && dtype == DType::f32)
+    std::copy_n(data<double>(), n, out.data<float>());
+  else if (dtype_ != DType::f32 && dtype != DType::f32)
+    return to(DType::f32).to(dtype);
+  else
+    throw std::invalid_argument(
+        fmt::format("Tensor::to: {} to {}", dtype_name(dtype_), dtype_name(dtype)));
   return out;
 }
 
 void Tensor::fill(double value) {
   const auto each = [&]<class T>(T x) { std::fill_n(static_cast<T*>(data_), numel_, x); };
   switch (dtype_) {
-    case DType::f32: return each(static_cast<float>(value));
-    case DType::f64: return each(value);
-    case DType::f16: return each(to_half(static_cast<float>(value)));
-    case DType::bf16: return each(to_bf16(static_cast<float>(value)));
-    case DType::i32: return each(static_cast<int32_t>(value));
-    case DType::i64: return each(static_cast<int64_t>(value));
-    case DType::u8: return each(static_cast<uint8_t>(value));
+    case DType::f32:
+      return each(static_cast<float>(value));
+    case DType::f64:
+      return each(value);
+    case DType::f16:
+      return each(to_half(static_cast<float>(value)));
+    case DType::bf16:
+      return each(to_bf16(static_cast<float>(value)));
+    case DType::i32:
+      return each(static_cast<int32_t>(value));
+    case DType::i64:
+      return each(static_cast<int64_t>(value));
+    case DType::u8:
+      return each(static_cast<uint8_t>(value));
   }
 }
 
 double Tensor::item() const {
   require(numel_ == 1, "Tensor::item: shape {}", shape_text(shape_));
-  return with_real(dtype_, "Tensor::item", [&]<class T>() { return static_cast<double>(*data<T>()); });
+  return with_real(dtype_, "Tensor::item",
+                   [&]<class T>() { return static_cast<double>(*data<T>()); });
 }
 
 }  // namespace halftone

@@ -205,7 +205,7 @@ std::vector<int32_t> Bpe::encode(std::string_view text, const EncodeOptions& opt
         if (!definition_.nfc)
           encode_normalized(piece, options.parse_special, out);
         else
-          encode_normalized(to_nfc(piece, definition_.source), options.parse_special, out);
+          encode_normalized(to_nfc(piece), options.parse_special, out);
       },
       [&](int32_t id) { out.push_back(id); });
   return out;

@@ -13,8 +13,9 @@ void fields(FieldVisitor& v, GenerateSettings& s) {
 }
 
 void fields(FieldVisitor& v, DataSettings& s) {
-  v.paths("train", s.train, "texts to learn from: .txt, .txt.gz (documents split by a line "
-                            "<|endoftext|>) or .tok");
+  v.paths("train", s.train,
+          "texts to learn from: .txt, .txt.gz (documents split by a line "
+          "<|endoftext|>) or .tok");
   v.field("max_seq_length", s.max_seq_length, {2, int64_t{1} << 24}, "tokens of a sequence");
   if (v.open("generate", s.generate_present, "learn from text drawn from the teacher")) {
     fields(v, s.generate);

@@ -1,14 +1,12 @@
 #include "normal_form.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <memory>
 
 #include "halftone/base/error.h"
 #include "utf8.h"
-
-#ifdef HALFTONE_UTF8PROC
-#include <utf8proc.h>
-#endif
 
 namespace halftone {
 namespace {
@@ -18,7 +16,6 @@ bool is_ascii(std::string_view text) {
                      [](char c) { return static_cast<signed char>(c) >= 0; });
 }
 
-#ifdef HALFTONE_UTF8PROC
 void append_nfc(std::string_view valid, std::string& out) {
   utf8proc_uint8_t* result = nullptr;
   const utf8proc_ssize_t bytes =
@@ -31,22 +28,11 @@ void append_nfc(std::string_view valid, std::string& out) {
                 "text: normal form C of {} bytes: {}", valid.size(), utf8proc_errmsg(bytes));
   out.append(reinterpret_cast<const char*>(result), static_cast<size_t>(bytes));
 }
-#else
-void append_nfc(std::string_view, std::string&) {}
-#endif
 
 }  // namespace
 
-std::string to_nfc(std::string_view text, const std::string& source) {
+std::string to_nfc(std::string_view text) {
   if (is_ascii(text)) return std::string(text);
-#ifndef HALFTONE_UTF8PROC
-  throw_error(ErrorKind::format,
-              "{}: normalizer: found NFC, which this program was built without; found '{}', ASCII "
-              "text expected",
-              source, printable(text));
-#else
-  (void)source;
-#endif
   std::string out;
   for (size_t at = 0; at < text.size();) {
     const size_t valid = utf8_valid_end(text, at);

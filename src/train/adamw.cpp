@@ -16,15 +16,18 @@ int64_t adamw_step(Param& param, Moments& moments, int64_t step, double learning
   float* w = param.value.data<float>();
   float *m = moments.m.data<float>(), *v = moments.v.data<float>();
   if (!param.grad.filled) {
-    if (!param.grad.tensor.defined()) param.grad.tensor = Tensor::uninitialized(param.value.shape(), DType::f32);
+    if (!param.grad.tensor.defined())
+      param.grad.tensor = Tensor::uninitialized(param.value.shape(), DType::f32);
     param.grad.tensor.fill(0);
   }
   const float* grad = param.grad.tensor.data<float>();
   const float k = static_cast<float>(scale);
   const float b1 = static_cast<float>(s.beta1), b2 = static_cast<float>(s.beta2);
   const float keep = static_cast<float>(1.0 - (param.decay ? learning_rate * s.weight_decay : 0.0));
-  const float rate = static_cast<float>(learning_rate / (1.0 - std::pow(s.beta1, static_cast<double>(step))));
-  const float v_scale = static_cast<float>(1.0 / (1.0 - std::pow(s.beta2, static_cast<double>(step))));
+  const float rate =
+      static_cast<float>(learning_rate / (1.0 - std::pow(s.beta1, static_cast<double>(step))));
+  const float v_scale =
+      static_cast<float>(1.0 / (1.0 - std::pow(s.beta2, static_cast<double>(step))));
   const float eps = static_cast<float>(s.epsilon);
   const double flips = parallel_sum(n, kBlock, [&](int64_t begin, int64_t end) {
     int flipped = 0;

@@ -14,15 +14,17 @@ std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch)
   return targets;
 }
 
-BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher, const std::vector<int32_t>& ids,
-                     int64_t batch, const LossSettings& settings) {
+BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
+                     const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings) {
   Tape reading(Tape::Mode::no_grad);
   BatchLoss out;
   Var hidden_loss, s = student.embed(tape, ids), t;
   if (teacher) t = teacher->embed(reading, ids);
   for (size_t i = 0; i < student.blocks.size(); ++i) {
     if (teacher && settings.hidden > 0) {
-      const Var distance = settings.hidden_kind == HiddenKind::normalised ? normalised_mse(s, t.value()) : mse(s, t.value());
+      const Var distance = settings.hidden_kind == HiddenKind::normalised
+                               ? normalised_mse(s, t.value())
+                               : mse(s, t.value());
       out.terms.hidden += distance.value().item();
       hidden_loss = hidden_loss.defined() ? add(hidden_loss, distance) : distance;
     }
@@ -31,15 +33,17 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher, const std::
   }
 
   HeadTeacher teacher_head;
-  if (teacher) teacher_head = {teacher->normalise(reading, t).value(), teacher->head_weight(reading).value()};
+  if (teacher)
+    teacher_head = {teacher->normalise(reading, t).value(), teacher->head_weight(reading).value()};
   const std::vector<int32_t> targets = next_tokens(ids, batch);
   const bool labelled = !teacher || settings.labels > 0;
-  const HeadLoss head = head_loss(student.normalise(tape, s), student.head_weight(tape), teacher ? &teacher_head : nullptr,
-                                  labelled ? &targets : nullptr,
+  const HeadLoss head = head_loss(student.normalise(tape, s), student.head_weight(tape),
+                                  teacher ? &teacher_head : nullptr, labelled ? &targets : nullptr,
                                   {.kl_weight = teacher ? settings.kl : 0.0,
                                    .kl_temperature = settings.kl_temperature,
                                    .label_weight = teacher ? settings.labels : 1.0});
-  out.loss = hidden_loss.defined() ? add(head.loss, scale(hidden_loss, settings.hidden)) : head.loss;
+  out.loss =
+      hidden_loss.defined() ? add(head.loss, scale(hidden_loss, settings.hidden)) : head.loss;
   out.terms.kl = head.kl;
   out.terms.labels = head.labels;
   out.terms.total = out.loss.value().item();

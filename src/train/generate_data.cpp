@@ -14,7 +14,8 @@ uint64_t stream_of(int64_t sequence) {
 }
 
 // Logits (B x V) of each sequence's last token; `ids` are B times the same number of new tokens.
-Tensor next_logits(Decoder& teacher, const std::vector<int32_t>& ids, int64_t batch, KeyValueCache& cache) {
+Tensor next_logits(Decoder& teacher, const std::vector<int32_t>& ids, int64_t batch,
+                   KeyValueCache& cache) {
   Tape tape(Tape::Mode::no_grad);
   const Tensor hidden = teacher.hidden(tape, ids, batch, &cache).value();
   const Tensor head = teacher.head_weight(tape).value();
@@ -25,12 +26,16 @@ Tensor next_logits(Decoder& teacher, const std::vector<int32_t>& ids, int64_t ba
 
 }  // namespace
 
-int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, double temperature, Rng& rng) {
-  if (temperature <= 0) return static_cast<int32_t>(std::max_element(logits, logits + vocabulary) - logits);
+int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, double temperature,
+                     Rng& rng) {
+  if (temperature <= 0)
+    return static_cast<int32_t>(std::max_element(logits, logits + vocabulary) - logits);
   std::vector<int32_t> order(vocabulary);
   std::iota(order.begin(), order.end(), 0);
   const int64_t kept = top_k > 0 ? std::min(top_k, vocabulary) : vocabulary;
-  const auto larger = [&](int32_t a, int32_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; };
+  const auto larger = [&](int32_t a, int32_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  };
   if (kept < vocabulary) {
     std::nth_element(order.begin(), order.begin() + (kept - 1), order.end(), larger);
     order.resize(kept);
@@ -38,17 +43,23 @@ int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, dou
   std::sort(order.begin(), order.end(), larger);
   std::vector<double> weights;
   double sum = 0;
-  for (int32_t id : order) sum += weights.emplace_back(std::exp((static_cast<double>(logits[id]) - logits[order[0]]) / temperature));
+  for (int32_t id : order)
+    sum += weights.emplace_back(
+        std::exp((static_cast<double>(logits[id]) - logits[order[0]]) / temperature));
   double at = rng.uniform() * sum;
   for (size_t i = 0; i < order.size(); ++i)
     if ((at -= weights[i]) < 0) return order[i];
   return order.back();
 }
 
-std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher, const GeneratorVocabulary& vocabulary,
-                                                     const GenerateSettings& s, int64_t length, int64_t begin, int64_t count) {
-  require(!vocabulary.first_tokens.empty() && length > 0 && s.greedy_prefix.size() == 2, "generate_sequences: nothing to start from");
-  const std::vector<uint64_t> order = permutation(vocabulary.first_tokens.size(), s.seed, static_cast<uint64_t>(RngStream::generate));
+std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
+                                                     const GeneratorVocabulary& vocabulary,
+                                                     const GenerateSettings& s, int64_t length,
+                                                     int64_t begin, int64_t count) {
+  require(!vocabulary.first_tokens.empty() && length > 0 && s.greedy_prefix.size() == 2,
+          "generate_sequences: nothing to start from");
+  const std::vector<uint64_t> order = permutation(vocabulary.first_tokens.size(), s.seed,
+                                                  static_cast<uint64_t>(RngStream::generate));
   std::vector<std::vector<int32_t>> out(count);
   std::vector<Rng> draws;
   std::vector<int32_t> next(count);
@@ -66,9 +77,12 @@ std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher, const Gen
     for (int64_t i = 0; i < count; ++i) {
       if (ended[i]) continue;
       const int64_t greedy = s.greedy_prefix[0] + (begin + i) % span;
-      next[i] = sample_token(logits.data<float>() + i * v, v, s.top_k, at < greedy ? 0.0 : s.temperature, draws[i]);
-      if (next[i] == vocabulary.end_token) ended[i] = 1;
-      else out[i].push_back(next[i]);
+      next[i] = sample_token(logits.data<float>() + i * v, v, s.top_k,
+                             at < greedy ? 0.0 : s.temperature, draws[i]);
+      if (next[i] == vocabulary.end_token)
+        ended[i] = 1;
+      else
+        out[i].push_back(next[i]);
     }
   }
   return out;

@@ -7,13 +7,17 @@
 namespace halftone {
 
 double learning_rate_at(int64_t step, int64_t max_steps, const TrainSettings& s) {
-  if (step < s.warmup_steps) return s.learning_rate * static_cast<double>(step) / static_cast<double>(s.warmup_steps);
+  if (step < s.warmup_steps)
+    return s.learning_rate * static_cast<double>(step) / static_cast<double>(s.warmup_steps);
   const double span = static_cast<double>(std::max<int64_t>(1, max_steps - s.warmup_steps));
   const double progress = std::min(1.0, static_cast<double>(step - s.warmup_steps) / span);
   switch (s.lr_scheduler_type) {
-    case LrScheduler::constant: return s.learning_rate;
-    case LrScheduler::linear: return s.learning_rate * (1.0 - progress);
-    case LrScheduler::cosine: return s.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
+    case LrScheduler::constant:
+      return s.learning_rate;
+    case LrScheduler::linear:
+      return s.learning_rate * (1.0 - progress);
+    case LrScheduler::cosine:
+      return s.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
   }
   return s.learning_rate;
 }

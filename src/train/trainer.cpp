@@ -11,16 +11,24 @@ namespace halftone {
 
 Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
                  const TrainSettings& settings, int64_t max_steps)
-    : student_(student), teacher_(teacher), batches_(batches), loss_(loss), settings_(settings), max_steps_(max_steps) {
+    : student_(student),
+      teacher_(teacher),
+      batches_(batches),
+      loss_(loss),
+      settings_(settings),
+      max_steps_(max_steps) {
   student_.visit([&](Param& param) {
     params_.push_back(&param);
-    moments_.push_back({Tensor::zeros(param.value.shape(), DType::f32), Tensor::zeros(param.value.shape(), DType::f32)});
+    moments_.push_back({Tensor::zeros(param.value.shape(), DType::f32),
+                        Tensor::zeros(param.value.shape(), DType::f32)});
     is_latent_.push_back(0);
   });
   for (Block& block : student_.blocks)
-    for (LinearLike* linear : {block.q.get(), block.k.get(), block.v.get(), block.o.get(), block.gate.get(), block.up.get(), block.down.get()})
+    for (LinearLike* linear : {block.q.get(), block.k.get(), block.v.get(), block.o.get(),
+                               block.gate.get(), block.up.get(), block.down.get()})
       if (const auto* onebit = dynamic_cast<OneBitLinear*>(linear))
-        is_latent_[std::find(params_.begin(), params_.end(), &onebit->latent) - params_.begin()] = 1;
+        is_latent_[std::find(params_.begin(), params_.end(), &onebit->latent) - params_.begin()] =
+            1;
 }
 
 StepReport Trainer::step() {
@@ -46,7 +54,8 @@ void Trainer::accumulate(StepReport& report) {
   const std::vector<int32_t> ids = batches_.next();
   const double share = 1.0 / static_cast<double>(settings_.gradient_accumulation_steps);
   Tape tape;
-  const BatchLoss batch = batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_);
+  const BatchLoss batch =
+      batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_);
   tape.backward(batch.loss, share);
   report.loss.total += share * batch.terms.total;
   report.loss.kl += share * batch.terms.kl;
@@ -57,11 +66,15 @@ void Trainer::accumulate(StepReport& report) {
 
 // Clip by the global norm, then AdamW.
 void Trainer::update(StepReport& report) {
-  const double clip = settings_.max_grad_norm > 0 ? std::min(1.0, settings_.max_grad_norm / (report.grad_norm + 1e-6)) : 1.0;
-  const AdamWSettings adamw{settings_.adam_beta1, settings_.adam_beta2, settings_.adam_epsilon, settings_.weight_decay};
+  const double clip = settings_.max_grad_norm > 0
+                          ? std::min(1.0, settings_.max_grad_norm / (report.grad_norm + 1e-6))
+                          : 1.0;
+  const AdamWSettings adamw{settings_.adam_beta1, settings_.adam_beta2, settings_.adam_epsilon,
+                            settings_.weight_decay};
   int64_t flips = 0, latents = 0;
   for (size_t i = 0; i < params_.size(); ++i) {
-    const int64_t flipped = adamw_step(*params_[i], moments_[i], state_.step + 1, report.learning_rate, clip, adamw);
+    const int64_t flipped =
+        adamw_step(*params_[i], moments_[i], state_.step + 1, report.learning_rate, clip, adamw);
     if (is_latent_[i]) {
       flips += flipped;
       latents += params_[i]->value.numel();
@@ -74,10 +87,13 @@ void Trainer::count_skip() {
   state_.skipped.push_back(state_.step);
   while (state_.skipped.front() <= state_.step - kSkipWindow) state_.skipped.pop_front();
   const int64_t count = static_cast<int64_t>(state_.skipped.size());
-  const bool in_a_row = count > kMostSkippedInARow && state_.skipped[count - 1 - kMostSkippedInARow] == state_.step - kMostSkippedInARow;
+  const bool in_a_row =
+      count > kMostSkippedInARow &&
+      state_.skipped[count - 1 - kMostSkippedInARow] == state_.step - kMostSkippedInARow;
   if (in_a_row || count > kMostSkippedInWindow)
-    throw_error(ErrorKind::numerical, "step {}: the loss or its gradient was not finite in {} of the last {} steps", state_.step,
-                count, std::min(state_.step, kSkipWindow));
+    throw_error(ErrorKind::numerical,
+                "step {}: the loss or its gradient was not finite in {} of the last {} steps",
+                state_.step, count, std::min(state_.step, kSkipWindow));
 }
 
 std::map<std::string, Tensor> Trainer::tensors() const {
@@ -93,13 +109,18 @@ std::map<std::string, Tensor> Trainer::tensors() const {
 void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerState& state) {
   std::map<std::string, Tensor> own = tensors();
   for (const auto& [name, tensor] : from)
-    if (!own.contains(name)) throw_error(ErrorKind::checkpoint, "checkpoint: tensor '{}' has no place in this run's model", printable(name));
+    if (!own.contains(name))
+      throw_error(ErrorKind::checkpoint, "checkpoint: tensor '{}' has no place in this run's model",
+                  printable(name));
   for (auto& [name, tensor] : own) {
     const auto it = from.find(name);
-    if (it == from.end()) throw_error(ErrorKind::checkpoint, "checkpoint: tensor '{}' is missing", name);
+    if (it == from.end())
+      throw_error(ErrorKind::checkpoint, "checkpoint: tensor '{}' is missing", name);
     if (it->second.shape() != tensor.shape() || it->second.dtype() != tensor.dtype())
-      throw_error(ErrorKind::checkpoint, "checkpoint: tensor '{}' is {} {}, this run's model has {} {}", name, dtype_name(it->second.dtype()),
-                  shape_text(it->second.shape()), dtype_name(tensor.dtype()), shape_text(tensor.shape()));
+      throw_error(ErrorKind::checkpoint,
+                  "checkpoint: tensor '{}' is {} {}, this run's model has {} {}", name,
+                  dtype_name(it->second.dtype()), shape_text(it->second.shape()),
+                  dtype_name(tensor.dtype()), shape_text(tensor.shape()));
     std::memcpy(tensor.raw(), it->second.raw(), tensor.bytes());
   }
   state_ = state;
@@ -108,8 +129,10 @@ void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerSt
 
 int64_t planned_steps(const TrainSettings& s, int64_t sequences) {
   if (s.max_steps > 0) return s.max_steps;
-  const double each = static_cast<double>(s.per_device_train_batch_size * s.gradient_accumulation_steps);
-  return static_cast<int64_t>(std::ceil(s.num_train_epochs * static_cast<double>(sequences) / each));
+  const double each =
+      static_cast<double>(s.per_device_train_batch_size * s.gradient_accumulation_steps);
+  return static_cast<int64_t>(
+      std::ceil(s.num_train_epochs * static_cast<double>(sequences) / each));
 }
 
 }  // namespace halftone

@@ -41,7 +41,8 @@ class ProgramTest : public ::testing::Test {
   };
 
   // The program to its end; with a signal on the way, once `when` says so.
-  Output program(const std::vector<std::string>& arguments, int signal = 0, const std::function<bool()>& when = {}) const {
+  Output program(const std::vector<std::string>& arguments, int signal = 0,
+                 const std::function<bool()>& when = {}) const {
     std::vector<char*> argv{const_cast<char*>(HALFTONE_PROGRAM)};
     for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
@@ -56,38 +57,55 @@ class ProgramTest : public ::testing::Test {
     int status = 0;
     if (signal) {
       bool ended = false;
-      while (!when() && !(ended = waitpid(pid, &status, WNOHANG) == pid)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      while (!when() && !(ended = waitpid(pid, &status, WNOHANG) == pid))
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (!ended) kill(pid, signal);
       if (!ended) waitpid(pid, &status, 0);
     } else {
       waitpid(pid, &status, 0);
     }
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_whole(out), read_whole(err)};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_whole(out),
+            read_whole(err)};
   }
 
-  // A OneBit recipe on a two-layer teacher of random weights, small enough for a step in milliseconds.
-  std::string write_recipe_file(const std::string& name, const std::string& train, const std::string& more = "") const {
+  // A OneBit recipe on a two-layer teacher of random weights, small enough for a step in
+  // milliseconds.
+  std::string write_recipe_file(const std::string& name, const std::string& train,
+                                const std::string& more = "") const {
     const std::string path = folder_ + "/" + name + ".toml";
-    std::ofstream(path) << "[run]\nname = \"" << name << "\"\nmethod = \"onebit\"\nthreads = 2\noutput_dir = \"" << folder_ << "\"\n"
-                        << "[teacher]\nmodel = \"" << folder_ << "/teacher\"\n"
-                        << "[data]\ntrain = [\"" HALFTONE_SOURCE_DIR "/recipes/quickstart/heldout.txt\"]\nmax_seq_length = 32\n"
-                        << "[train]\nper_device_train_batch_size = 2\nlearning_rate = 1e-3\nlogging_steps = 1\n" << train << more;
+    std::ofstream(path)
+        << "[run]\nname = \"" << name << "\"\nmethod = \"onebit\"\nthreads = 2\noutput_dir = \""
+        << folder_ << "\"\n"
+        << "[teacher]\nmodel = \"" << folder_ << "/teacher\"\n"
+        << "[data]\ntrain = [\"" HALFTONE_SOURCE_DIR
+           "/recipes/quickstart/heldout.txt\"]\nmax_seq_length = 32\n"
+        << "[train]\nper_device_train_batch_size = 2\nlearning_rate = 1e-3\nlogging_steps = 1\n"
+        << train << more;
     return path;
   }
 
   void make_teacher() const {
     const std::string config = folder_ + "/config";
     std::filesystem::create_directories(config);
-    std::ofstream(config + "/config.json") << R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,
+    std::ofstream(config + "/config.json")
+        << R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,
       "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 2048,
       "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": true})";
-    std::filesystem::copy_file(HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher/tokenizer.json", config + "/tokenizer.json");
-    std::ofstream(folder_ + "/pretrain.toml") << "[run]\nname = \"pretrained\"\nmethod = \"pretrain\"\noutput_dir = \"" << folder_ << "\"\n"
-                                              << "[teacher]\nmodel = \"" << config << "\"\n"
-                                              << "[data]\ntrain = [\"" HALFTONE_SOURCE_DIR "/recipes/quickstart/heldout.txt\"]\nmax_seq_length = 32\n"
-                                              << "[train]\nmax_steps = 3\nper_device_train_batch_size = 2\n";
-    ASSERT_EQ(program({"run", folder_ + "/pretrain.toml", "--quiet"}).code, 0) << read_whole(folder_ + "/stderr");
-    ASSERT_EQ(program({"export", folder_ + "/pretrained", "--format", "hf", "--out", folder_ + "/teacher"}).code, 0);
+    std::filesystem::copy_file(HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher/tokenizer.json",
+                               config + "/tokenizer.json");
+    std::ofstream(folder_ + "/pretrain.toml")
+        << "[run]\nname = \"pretrained\"\nmethod = \"pretrain\"\noutput_dir = \"" << folder_
+        << "\"\n"
+        << "[teacher]\nmodel = \"" << config << "\"\n"
+        << "[data]\ntrain = [\"" HALFTONE_SOURCE_DIR
+           "/recipes/quickstart/heldout.txt\"]\nmax_seq_length = 32\n"
+        << "[train]\nmax_steps = 3\nper_device_train_batch_size = 2\n";
+    ASSERT_EQ(program({"run", folder_ + "/pretrain.toml", "--quiet"}).code, 0)
+        << read_whole(folder_ + "/stderr");
+    ASSERT_EQ(program({"export", folder_ + "/pretrained", "--format", "hf", "--out",
+                       folder_ + "/teacher"})
+                  .code,
+              0);
   }
 
   std::string digest(const std::string& name) const {

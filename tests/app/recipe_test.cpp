@@ -37,7 +37,8 @@ class RecipeFile : public testing::Test {
     put("r.toml", text);
     return read_recipe(at("r.toml"), overrides);
   }
-  std::string error_of(const std::string& text, const std::vector<std::string>& overrides = {}) const {
+  std::string error_of(const std::string& text,
+                       const std::vector<std::string>& overrides = {}) const {
     try {
       read(text, overrides);
     } catch (const Error& error) {
@@ -92,7 +93,8 @@ TEST_F(RecipeFile, PathsOfTheFileAreRelativeToItAndDefaultsToTheWorkingDirectory
   EXPECT_EQ(r.data.train, std::vector<std::string>{at("train.txt")});
   EXPECT_EQ(r.eval.text, at("heldout.txt"));
   EXPECT_EQ(r.run.output_dir, (fs::current_path() / "runs").string());
-  EXPECT_EQ(read(good_but("run", "name=\"a\"\nmethod=\"onebit\"\noutput_dir=\"../x/./y/\"")).run.output_dir,
+  EXPECT_EQ(read(good_but("run", "name=\"a\"\nmethod=\"onebit\"\noutput_dir=\"../x/./y/\""))
+                .run.output_dir,
             (folder_.parent_path() / "x/y").string());
 }
 
@@ -108,61 +110,89 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
   const std::string run = "name = \"a\"\nmethod = ";
   const std::vector<Case> cases = {
       {good_but("train", "max_stepz = 10"),
-       {"r.toml:11: train.max_stepz: unknown key, did you mean max_steps?", "train.max_steps: missing"}},
-      {good_but("train", "max_steps = 5\nqqqqqqqqqqqq = 1"), {":12: train.qqqqqqqqqqqq: unknown key, known are max_steps,"}},
+       {"r.toml:11: train.max_stepz: unknown key, did you mean max_steps?",
+        "train.max_steps: missing"}},
+      {good_but("train", "max_steps = 5\nqqqqqqqqqqqq = 1"),
+       {":12: train.qqqqqqqqqqqq: unknown key, known are max_steps,"}},
       {kGood + "[trian]\nx = 1\n", {":12: trian: unknown section, did you mean train?"}},
-      {kGood + "[ptq]\nbits = 1\n", {":12: ptq: unknown section, it belongs to methods that are not in this version"}},
-      {"train = 5\n" + good_but("train", "").substr(0, kGood.find("[train]")), {":1: train: found 5, a table expected"}},
-      {good_but("train", "max_steps = \"ten\""), {":11: train.max_steps: found \"ten\", a whole number expected"}},
-      {good_but("train", "max_steps = 10.0"), {":11: train.max_steps: found 10.0, a whole number expected"}},
+      {kGood + "[ptq]\nbits = 1\n",
+       {":12: ptq: unknown section, it belongs to methods that are not in this version"}},
+      {"train = 5\n" + good_but("train", "").substr(0, kGood.find("[train]")),
+       {":1: train: found 5, a table expected"}},
+      {good_but("train", "max_steps = \"ten\""),
+       {":11: train.max_steps: found \"ten\", a whole number expected"}},
+      {good_but("train", "max_steps = 10.0"),
+       {":11: train.max_steps: found 10.0, a whole number expected"}},
       {good_but("train", "max_steps = -1"), {"train.max_steps: found -1, at least 0 expected"}},
-      {good_but("train", "max_steps = 9223372036854775807"), {"train.max_steps: found 9223372036854775807, at most"}},
+      {good_but("train", "max_steps = 9223372036854775807"),
+       {"train.max_steps: found 9223372036854775807, at most"}},
       {good_but("train", "max_steps = 9223372036854775808"), {"r.toml:11: "}},
-      {good_but("train", "max_steps = 1\nsave_total_limit = 0"), {"save_total_limit: found 0, at least 1 expected"}},
-      {good_but("train", "max_steps = 1\nlearning_rate = nan"), {":12: train.learning_rate: found nan, 0 .. 1000 expected"}},
+      {good_but("train", "max_steps = 1\nsave_total_limit = 0"),
+       {"save_total_limit: found 0, at least 1 expected"}},
+      {good_but("train", "max_steps = 1\nlearning_rate = nan"),
+       {":12: train.learning_rate: found nan, 0 .. 1000 expected"}},
       {good_but("train", "max_steps = 1\nlearning_rate = inf"), {"train.learning_rate: found inf"}},
-      {good_but("train", "max_steps = 1\nlearning_rate = -0.0"), {":12: train.learning_rate: found -0.0, 0 .. 1000"}},
-      {good_but("train", "max_steps = 1\nlearning_rate = -1e-3"), {"train.learning_rate: found -0.001, 0 .. 1000"}},
-      {good_but("train", "max_steps = 1\nlearning_rate = \"1e-3\""), {"learning_rate: found \"1e-3\", a number expected"}},
+      {good_but("train", "max_steps = 1\nlearning_rate = -0.0"),
+       {":12: train.learning_rate: found -0.0, 0 .. 1000"}},
+      {good_but("train", "max_steps = 1\nlearning_rate = -1e-3"),
+       {"train.learning_rate: found -0.001, 0 .. 1000"}},
+      {good_but("train", "max_steps = 1\nlearning_rate = \"1e-3\""),
+       {"learning_rate: found \"1e-3\", a number expected"}},
       {good_but("train", "max_steps = 1\nadam_beta1 = 1.0"), {"train.adam_beta1: found 1.0"}},
       {good_but("train", "max_steps = 1\nlr_scheduler_type = \"cosin\""),
        {"found \"cosin\", one of cosine, linear, constant expected, did you mean cosine?"}},
-      {good_but("train", "max_steps = 1\nlr_scheduler_type = 3"), {"lr_scheduler_type: found 3, text in quotes expected"}},
+      {good_but("train", "max_steps = 1\nlr_scheduler_type = 3"),
+       {"lr_scheduler_type: found 3, text in quotes expected"}},
       {good_but("train", "max_steps = 1\nnum_train_epochs = 2"),
-       {":12: train.num_train_epochs: found 2.0 beside train.max_steps = 1, only one of the two expected"}},
-      {good_but("train", "warmup_steps = 3"), {"train.max_steps: missing, train.max_steps or train.num_train_epochs"}},
+       {":12: train.num_train_epochs: found 2.0 beside train.max_steps = 1, only one of the two "
+        "expected"}},
+      {good_but("train", "warmup_steps = 3"),
+       {"train.max_steps: missing, train.max_steps or train.num_train_epochs"}},
       {good_but("train", "max_steps = 3\nwarmup_steps = 4"),
        {":12: train.warmup_steps: found 4, at most train.max_steps = 3 expected"}},
       {good_but("run", "method = \"onebit\""), {"run.name: missing"}},
-      {good_but("run", "name = \"../x\"\nmethod = \"onebit\""), {"run.name: found \"../x\", one file name"}},
-      {good_but("run", "name = \"a\""), {"run.method: missing, one of none, pretrain, onebit expected"}},
+      {good_but("run", "name = \"../x\"\nmethod = \"onebit\""),
+       {"run.name: found \"../x\", one file name"}},
+      {good_but("run", "name = \"a\""),
+       {"run.method: missing, one of none, pretrain, onebit expected"}},
       {good_but("run", run + "\"gptq\""),
-       {"run.method: found \"gptq\", which is not in this version, one of none, pretrain, onebit expected"}},
+       {"run.method: found \"gptq\", which is not in this version, one of none, pretrain, onebit "
+        "expected"}},
       {good_but("run", run + "\"onebits\""), {"did you mean onebit?"}},
-      {good_but("run", run + "\"onebit\"\ndevice = \"cuda:0\""), {"run.device: found \"cuda:0\", \"cpu\" expected"}},
+      {good_but("run", run + "\"onebit\"\ndevice = \"cuda:0\""),
+       {"run.device: found \"cuda:0\", \"cpu\" expected"}},
       {good_but("run", run + "\"onebit\"\nseed = -1"), {"run.seed: found -1"}},
       {good_but("run", run + "\"onebit\"\noutput_dir = \"\""), {"run.output_dir: found \"\""}},
-      {good_but("teacher", "model = \"nowhere\""), {"teacher.model: found ", "nowhere\", which does not exist"}},
+      {good_but("teacher", "model = \"nowhere\""),
+       {"teacher.model: found ", "nowhere\", which does not exist"}},
       {good_but("teacher", ""), {"teacher.model: missing"}},
       {good_but("data", ""), {"data.train: missing, text to learn from or data.generate expected"}},
-      {good_but("data", "train = [\"nope.txt\"]"), {"data.train: found ", "nope.txt\", which does not exist"}},
+      {good_but("data", "train = [\"nope.txt\"]"),
+       {"data.train: found ", "nope.txt\", which does not exist"}},
       {good_but("data", "train = [\"teacher\"]"), {"teacher\", a file expected"}},
-      {good_but("data", "train = \"train.txt\""), {"data.train: found \"train.txt\", a list of paths expected"}},
+      {good_but("data", "train = \"train.txt\""),
+       {"data.train: found \"train.txt\", a list of paths expected"}},
       {good_but("data", "train = [1]"), {"data.train: found 1, a path expected"}},
       {good_but("data", "generate = {top_k = 5}"), {"data.generate.sequences: missing"}},
-      {good_but("data", "generate = true"), {"data.generate: found true, a table or false expected"}},
+      {good_but("data", "generate = true"),
+       {"data.generate: found true, a table or false expected"}},
       {good_but("data", "generate = {sequences = 5, greedy_prefix = [5, 3]}"),
        {"data.generate.greedy_prefix: found [5, 3], [least, greatest]"}},
       {good_but("data", "generate = {sequences = 5, greedy_prefix = [1, 2.5]}"),
        {"data.generate.greedy_prefix: found 2.5, a whole number expected"}},
       {good_but("data", "generate = {sequences = 5, temperatur = 1}"),
        {"data.generate.temperatur: unknown key, did you mean temperature?"}},
-      {good_but("student", "post_layer_norm = 1"), {"student.post_layer_norm: found 1, true or false expected"}},
-      {good_but("student", "ste = [\"tanh\"]"), {"student.ste: found a list, text in quotes expected"}},
-      {good_but("loss", "kl = 0\nhidden = 0"), {":13: loss.kl: found 0 for loss.kl, loss.hidden and loss.labels"}},
+      {good_but("student", "post_layer_norm = 1"),
+       {"student.post_layer_norm: found 1, true or false expected"}},
+      {good_but("student", "ste = [\"tanh\"]"),
+       {"student.ste: found a list, text in quotes expected"}},
+      {good_but("loss", "kl = 0\nhidden = 0"),
+       {":13: loss.kl: found 0 for loss.kl, loss.hidden and loss.labels"}},
       {good_but("loss", "kl = {a = 1}"), {"loss.kl: found a table, a number expected"}},
-      {good_but("eval", "text = \"gone.txt\""), {"eval.text: found ", "gone.txt\", which does not exist"}},
-      {good_but("eval", "text = \"heldout.txt\"\ncontext = 1979-05-27"), {"eval.context: found 1979-05-27, a whole number"}},
+      {good_but("eval", "text = \"gone.txt\""),
+       {"eval.text: found ", "gone.txt\", which does not exist"}},
+      {good_but("eval", "text = \"heldout.txt\"\ncontext = 1979-05-27"),
+       {"eval.context: found 1979-05-27, a whole number"}},
       {kGood + "[train]\nmax_steps = 5\n", {"r.toml:12: "}},
       {kGood + "text = \"b\"\n", {"r.toml:12: "}},
       {kGood + "x = \n", {"r.toml:12: "}},
@@ -170,9 +200,16 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
       {std::string("a = 1\0", 6), {"r.toml:1: "}},
       {"x = " + std::string(100000, '['), {"r.toml:1: nested deeper than 32 levels"}},
       {"\nx = " + std::string(33, '{'), {"r.toml:2: nested deeper than 32 levels"}},
-      {"\n\na" + [] { std::string s; for (int i = 0; i < 100000; ++i) s += ".a"; return s; }() + " = 1",
+      {"\n\na" +
+           [] {
+             std::string s;
+             for (int i = 0; i < 100000; ++i) s += ".a";
+             return s;
+           }() +
+           " = 1",
        {"r.toml:3: nested deeper than 32 levels"}},
-      {"a = \"\"\"x \\\n y\"\"\"\nb = " + std::string(50, '['), {"r.toml:3: nested deeper than 32 levels"}},
+      {"a = \"\"\"x \\\n y\"\"\"\nb = " + std::string(50, '['),
+       {"r.toml:3: nested deeper than 32 levels"}},
       {"a = [\"\"\"x\"\"\"\"," + std::string(50, '['), {"r.toml:1: nested deeper than 32 levels"}},
       {"a = [\"\\\"\"," + std::string(50, '['), {"r.toml:1: nested deeper than 32 levels"}},
       {std::string((1 << 20) + 1, '#'), {"found 1048577 bytes, at most 1048576 expected"}},
@@ -182,7 +219,8 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
     const std::string error = error_of(c.text);
     for (const std::string& phrase : c.phrases)
       EXPECT_NE(error.find(phrase), std::string::npos)
-          << "expected: " << phrase << "\nfound: " << error << "\nin:\n" << c.text.substr(0, 500);
+          << "expected: " << phrase << "\nfound: " << error << "\nin:\n"
+          << c.text.substr(0, 500);
   }
 }
 
@@ -201,25 +239,29 @@ TEST_F(RecipeFile, DeepTextInsideStringsAndCommentsIsNoNesting) {
   const std::string many(60, '[');
   EXPECT_EQ(read(kGood + "# " + many + std::string(60, '.') + "\n").run.name, "a");
   EXPECT_EQ(read(good_but("run", "name = '" + many + "'\nmethod = \"onebit\"")).run.name, many);
-  EXPECT_EQ(read(good_but("run", "name = \"\"\"" + many + "\"\"\"\"\nmethod = \"onebit\"")).run.name,
-            many + "\"");
+  EXPECT_EQ(
+      read(good_but("run", "name = \"\"\"" + many + "\"\"\"\"\nmethod = \"onebit\"")).run.name,
+      many + "\"");
 }
 
 TEST_F(RecipeFile, PretrainTakesAConfigAndATokenizerAndNoGeneratedText) {
   std::string text = kGood;
   text.replace(text.find("onebit"), 6, "pretrain");
   EXPECT_EQ(read(text).run.method, Method::pretrain);
-  EXPECT_NE(error_of(text, {"teacher.model=" + at("bare")}).find("pretrain expects a directory with config.json"),
+  EXPECT_NE(error_of(text, {"teacher.model=" + at("bare")})
+                .find("pretrain expects a directory with config.json"),
             std::string::npos);
-  EXPECT_NE(error_of(text, {"data.generate.sequences=3"}).find("pretrain has no teacher to draw text from"),
+  EXPECT_NE(error_of(text, {"data.generate.sequences=3"})
+                .find("pretrain has no teacher to draw text from"),
             std::string::npos);
 }
 
 TEST_F(RecipeFile, OverridesAreTomlValuesAndBareWordsAreText) {
-  const Recipe r = read(kGood, {"train.max_steps=7", "train.learning_rate=2e-3", "run.name=2024",
-                                "student.ste=identity", "student.svid='nmf'", "data.generate.sequences=64",
-                                "data.generate.greedy_prefix=[2, 4]", "eval.text=" + at("train.txt"),
-                                "student.post_layer_norm=false", "data.train=" + at("heldout.txt")});
+  const Recipe r =
+      read(kGood, {"train.max_steps=7", "train.learning_rate=2e-3", "run.name=2024",
+                   "student.ste=identity", "student.svid='nmf'", "data.generate.sequences=64",
+                   "data.generate.greedy_prefix=[2, 4]", "eval.text=" + at("train.txt"),
+                   "student.post_layer_norm=false", "data.train=" + at("heldout.txt")});
   EXPECT_EQ(r.train.max_steps, 7);
   EXPECT_EQ(r.train.learning_rate, 2e-3);
   EXPECT_EQ(r.run.name, "2024");
@@ -236,23 +278,29 @@ TEST_F(RecipeFile, OverridesAreTomlValuesAndBareWordsAreText) {
 
 TEST_F(RecipeFile, AnOverrideSetsOneKeyAlone) {
   const std::string error = error_of(kGood, {"eval.context=512\nx = 3"});
-  EXPECT_NE(error.find("--set: eval.context: found \"512\\\\x0ax = 3\""), std::string::npos) << error;
+  EXPECT_NE(error.find("--set: eval.context: found \"512\\\\x0ax = 3\""), std::string::npos)
+      << error;
 }
 
 TEST_F(RecipeFile, TheTeacherAloneNeedsATextAndNoTraining) {
-  const std::string alone = "[run]\nname = \"a\"\nmethod = \"none\"\n[teacher]\nmodel = \"teacher\"\n";
+  const std::string alone =
+      "[run]\nname = \"a\"\nmethod = \"none\"\n[teacher]\nmodel = \"teacher\"\n";
   EXPECT_EQ(read(alone + "[eval]\ntext = \"heldout.txt\"\n").run.method, Method::none);
-  EXPECT_NE(error_of(alone).find("eval.text: missing, the method none only evaluates"), std::string::npos);
+  EXPECT_NE(error_of(alone).find("eval.text: missing, the method none only evaluates"),
+            std::string::npos);
 }
 
 TEST_F(RecipeFile, FaultsOfOverridesAreReportedAsSuch) {
-  const std::string error = error_of(
-      kGood, {"train.max_step=7", "nonsense", "train=3", "train..x=1", "loss.kl=nan", "lost.kl=1",
-              "eval.context=many\neval.x=3", "data.max_seq_length=[[[[", "=", "data.generate.seqs=2"});
+  const std::string error =
+      error_of(kGood, {"train.max_step=7", "nonsense", "train=3", "train..x=1", "loss.kl=nan",
+                       "lost.kl=1", "eval.context=many\neval.x=3", "data.max_seq_length=[[[[", "=",
+                       "data.generate.seqs=2"});
   for (const char* phrase :
-       {"--set: train.max_step: unknown key, did you mean max_steps?", "--set: found \"nonsense\", section.key=value",
-        "--set: found \"train=3\"", "--set: found \"train..x=1\"", "--set: loss.kl: found nan",
-        "--set: lost: unknown section, did you mean loss?", "--set: eval.context: found \"many\\\\x0aeval.x=3\"",
+       {"--set: train.max_step: unknown key, did you mean max_steps?",
+        "--set: found \"nonsense\", section.key=value", "--set: found \"train=3\"",
+        "--set: found \"train..x=1\"", "--set: loss.kl: found nan",
+        "--set: lost: unknown section, did you mean loss?",
+        "--set: eval.context: found \"many\\\\x0aeval.x=3\"",
         "--set: data.max_seq_length: found \"[[[[\"", "--set: found \"=\"",
         "--set: data.generate.seqs: unknown key", "--set: data.generate.sequences: missing"})
     EXPECT_NE(error.find(phrase), std::string::npos) << phrase << "\n" << error;
@@ -267,7 +315,8 @@ TEST_F(RecipeFile, OnlyRegularFilesAreRead) {
     }
     return "(no error)";
   };
-  EXPECT_NE(error(at("teacher")).find("found a directory, a recipe file expected"), std::string::npos);
+  EXPECT_NE(error(at("teacher")).find("found a directory, a recipe file expected"),
+            std::string::npos);
   EXPECT_NE(error(at("nothing.toml")).find("cannot be read"), std::string::npos);
   ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0600), 0);
   EXPECT_NE(error(at("pipe")).find("no regular file"), std::string::npos);
@@ -299,7 +348,8 @@ TEST_F(RecipeFile, NamesWithQuotesAndOtherAlphabetsSurvive) {
 TEST_F(RecipeFile, DifferencesNameKeysAndBothValues) {
   const Recipe a = read(kGood);
   EXPECT_EQ(recipe_differences(a, read(kGood, {"train.max_steps=11", "student.ste=clipped"})),
-            (std::vector<std::string>{"student.ste: \"tanh\" -> \"clipped\"", "train.max_steps: 10 -> 11"}));
+            (std::vector<std::string>{"student.ste: \"tanh\" -> \"clipped\"",
+                                      "train.max_steps: 10 -> 11"}));
   const auto with_table = recipe_differences(a, read(kGood, {"data.generate.sequences=9"}));
   EXPECT_EQ(with_table.back(), "data.generate: false -> (none)");
   EXPECT_EQ(with_table.front(), "data.generate.sequences: (none) -> 9");
@@ -308,8 +358,8 @@ TEST_F(RecipeFile, DifferencesNameKeysAndBothValues) {
 
 TEST(RecipeHelp, ListsEveryKeyWithDefaultAndRange) {
   const std::string help = recipe_help();
-  for (const char* phrase : {"[run]", "[data.generate]", "  greedy_prefix ", "default [3, 5]", "default 0.001, 0 .. 1000",
-                             "cosine | linear | constant", "  join "})
+  for (const char* phrase : {"[run]", "[data.generate]", "  greedy_prefix ", "default [3, 5]",
+                             "default 0.001, 0 .. 1000", "cosine | linear | constant", "  join "})
     EXPECT_NE(help.find(phrase), std::string::npos) << phrase << "\n" << help;
 }
 

@@ -18,19 +18,25 @@ class ResumeTest : public ProgramTest {
   int run_whole(const std::string& name) {
     const auto start = std::chrono::steady_clock::now();
     EXPECT_EQ(program({"run", write_recipe_file(name, kSteps), "--quiet"}).code, 0);
-    return static_cast<int>(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    return static_cast<int>(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+            .count());
   }
 };
 
 TEST_F(ResumeTest, KilledThreeTimesItEndsWithTheSameBits) {
   const int whole = run_whole("whole");
-  Rng rng(static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()), RngStream::test);
+  Rng rng(static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()),
+          RngStream::test);
   const std::string recipe = write_recipe_file("killed", kSteps);
   std::vector<std::string> arguments{"run", recipe, "--quiet"};
   for (int kill = 0; kill < 3; ++kill) {
-    const auto at = std::chrono::steady_clock::now() + std::chrono::milliseconds(rng.below(static_cast<uint64_t>(std::max(whole / 2, 1))) + 1);
+    const auto at =
+        std::chrono::steady_clock::now() +
+        std::chrono::milliseconds(rng.below(static_cast<uint64_t>(std::max(whole / 2, 1))) + 1);
     program(arguments, SIGKILL, [&] { return std::chrono::steady_clock::now() >= at; });
-    if (std::filesystem::exists(folder_ + "/killed/recipe.toml")) arguments = {"resume", folder_ + "/killed", "--quiet"};
+    if (std::filesystem::exists(folder_ + "/killed/recipe.toml"))
+      arguments = {"resume", folder_ + "/killed", "--quiet"};
   }
   const Output last = program(arguments);
   ASSERT_EQ(last.code, 0) << last.err;
@@ -41,7 +47,9 @@ TEST_F(ResumeTest, ATerminatedRunSavesAndExitsWithSeven) {
   run_whole("whole");
   // The signal goes out when the log has its first step: the run is in its loop then.
   const std::string recipe = write_recipe_file("stopped", "max_steps = 40\n");
-  const Output stopped = program({"run", recipe, "--quiet"}, SIGTERM, [&] { return !read_whole(folder_ + "/stopped/log.jsonl").empty(); });
+  const Output stopped = program({"run", recipe, "--quiet"}, SIGTERM, [&] {
+    return !read_whole(folder_ + "/stopped/log.jsonl").empty();
+  });
   ASSERT_EQ(stopped.code, 7) << stopped.err;
   EXPECT_NE(stopped.err.find("halftone resume"), std::string::npos);
   ASSERT_EQ(program({"resume", folder_ + "/stopped", "--quiet"}).code, 0);
@@ -51,7 +59,8 @@ TEST_F(ResumeTest, ATerminatedRunSavesAndExitsWithSeven) {
 TEST_F(ResumeTest, HowOftenItSavesDoesNotMatter) {
   run_whole("whole");
   for (const char* save : {"save_steps = 7\n", ""}) {
-    ASSERT_EQ(program({"run", write_recipe_file("other", "max_steps = 40\n", save), "--quiet"}).code, 0);
+    ASSERT_EQ(
+        program({"run", write_recipe_file("other", "max_steps = 40\n", save), "--quiet"}).code, 0);
     EXPECT_EQ(digest("other"), digest("whole")) << save;
     std::filesystem::remove_all(folder_ + "/other");
   }
@@ -74,12 +83,16 @@ TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeItTaken) {
 TEST_F(ResumeTest, AResumeThatCannotBeExactIsRefused) {
   const std::string recipe = write_recipe_file("other", "max_steps = 4\nsave_steps = 2\n");
   ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
-  const Output changed = program({"resume", folder_ + "/other", "--set", "train.learning_rate=2e-3"});
+  const Output changed =
+      program({"resume", folder_ + "/other", "--set", "train.learning_rate=2e-3"});
   EXPECT_EQ(changed.code, 8) << changed.err;
   const Output threads = program({"resume", folder_ + "/other", "--set", "run.threads=1"});
   EXPECT_EQ(threads.code, 8) << threads.err;
   EXPECT_NE(threads.err.find("threads"), std::string::npos);
-  EXPECT_EQ(program({"resume", folder_ + "/other", "--quiet", "--allow-inexact", "--set", "run.threads=1"}).code, 0);
+  EXPECT_EQ(program({"resume", folder_ + "/other", "--quiet", "--allow-inexact", "--set",
+                     "run.threads=1"})
+                .code,
+            0);
 }
 
 }  // namespace

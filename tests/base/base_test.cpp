@@ -20,8 +20,10 @@ TEST(Checked, OverflowsAreErrorsThatNameTheirField) {
   EXPECT_EQ(checked_align_up(33, 32, "x"), 64u);
   EXPECT_EQ((checked_narrow<int32_t>(int64_t{-5}, "x")), -5);
   for (const auto& overflow : std::vector<std::function<void()>>{
-           [] { checked_mul(uint64_t{1} << 33, uint64_t{1} << 33, "dims"); }, [] { checked_add(~uint64_t{0}, 1, "dims"); },
-           [] { checked_align_up(~uint64_t{0} - 3, 32, "dims"); }, [] { checked_narrow<int32_t>(int64_t{1} << 40, "dims"); },
+           [] { checked_mul(uint64_t{1} << 33, uint64_t{1} << 33, "dims"); },
+           [] { checked_add(~uint64_t{0}, 1, "dims"); },
+           [] { checked_align_up(~uint64_t{0} - 3, 32, "dims"); },
+           [] { checked_narrow<int32_t>(int64_t{1} << 40, "dims"); },
            [] { checked_narrow<uint32_t>(int64_t{-1}, "dims"); }}) {
     try {
       overflow();
@@ -36,17 +38,19 @@ TEST(Checked, OverflowsAreErrorsThatNameTheirField) {
 TEST(Half, EveryPatternSurvivesTheRoundTrip) {
   for (uint32_t bits = 0; bits < 65536; ++bits) {
     const float x = to_float(half_t{static_cast<uint16_t>(bits)});
-    if (std::isnan(x)) EXPECT_TRUE((bits & 0x7c00) == 0x7c00 && (bits & 0x3ff));
-    else EXPECT_EQ(to_half(x).bits, bits);
+    if (std::isnan(x))
+      EXPECT_TRUE((bits & 0x7c00) == 0x7c00 && (bits & 0x3ff));
+    else
+      EXPECT_EQ(to_half(x).bits, bits);
   }
 }
 
 TEST(Half, RoundsToNearestEvenAlsoBelowTheNormalRange) {
-  EXPECT_EQ(to_half(1.0f + 0x1p-11f).bits, 0x3c00);           // a tie goes to even
+  EXPECT_EQ(to_half(1.0f + 0x1p-11f).bits, 0x3c00);  // a tie goes to even
   EXPECT_EQ(to_half(1.0f + 3 * 0x1p-11f).bits, 0x3c02);
   EXPECT_EQ(to_half(65519.0f).bits, 0x7bff);
   EXPECT_EQ(to_half(65520.0f).bits, 0x7c00);
-  EXPECT_EQ(to_half(0x1p-25f).bits, 0);                        // half of the least: to even
+  EXPECT_EQ(to_half(0x1p-25f).bits, 0);  // half of the least: to even
   EXPECT_EQ(to_half(1.5f * 0x1p-24f).bits, 2);
   EXPECT_EQ(to_bf16(1.0f + 0x1p-8f).bits, 0x3f80);
   EXPECT_EQ(to_bf16(1.0f + 3 * 0x1p-8f).bits, 0x3f82);
@@ -55,7 +59,8 @@ TEST(Half, RoundsToNearestEvenAlsoBelowTheNormalRange) {
 TEST(Half, TheVectorPathsGiveTheScalarBits) {
   std::vector<float> x;
   Rng rng(3, RngStream::test);
-  for (int i = 0; i < 1003; ++i) x.push_back(static_cast<float>(rng.normal() * std::pow(10.0, rng.uniform() * 12 - 8)));
+  for (int i = 0; i < 1003; ++i)
+    x.push_back(static_cast<float>(rng.normal() * std::pow(10.0, rng.uniform() * 12 - 8)));
   std::vector<half_t> h(x.size());
   std::vector<float> back(x.size());
   float_to_half(x.data(), h.data(), static_cast<int64_t>(x.size()));
@@ -68,9 +73,11 @@ TEST(Half, TheVectorPathsGiveTheScalarBits) {
 
 // Known answers of Random123 (philox4x32_10): zero and all-ones keys and counters.
 TEST(Philox, GivesThePublishedNumbers) {
-  EXPECT_EQ(philox(0, 0, 0), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox(0, 0, 0),
+            (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   const uint64_t ones = ~uint64_t{0};
-  EXPECT_EQ(philox(ones, ones, ones), (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox(ones, ones, ones),
+            (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
 }
 
 TEST(Rng, ADrawDependsOnSeedStreamAndCounterAlone) {
@@ -117,7 +124,11 @@ TEST(ParallelSum, HasTheSameBitsForAnyNumberOfThreads) {
 }
 
 TEST(ParallelFor, AnExceptionReachesTheCaller) {
-  EXPECT_THROW(parallel_for(100, 1, [](int64_t i, int64_t) { if (i == 57) throw Error(ErrorKind::io, "x"); }), Error);
+  EXPECT_THROW(parallel_for(100, 1,
+                            [](int64_t i, int64_t) {
+                              if (i == 57) throw Error(ErrorKind::io, "x");
+                            }),
+               Error);
 }
 
 TEST(Sha256, GivesThePublishedDigest) {

@@ -12,8 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kFolders{"base", "tensor", "io",    "quant",    "autograd", "ops",    "nn",
-                                        "text", "model",  "compress", "train", "eval",     "report", "app"};
+const std::vector<std::string> kFolders{"base",  "tensor", "io",     "quant", "autograd",
+                                        "ops",   "nn",     "text",   "model", "compress",
+                                        "train", "eval",   "report", "app"};
 
 long place(const std::string& folder) {
   const auto it = std::find(kFolders.begin(), kFolders.end(), folder);
@@ -26,7 +27,9 @@ std::vector<std::string> wrong_includes(const std::string& folder, std::istream&
   std::vector<std::string> wrong;
   std::smatch match;
   for (std::string line; std::getline(file, line);)
-    if (std::regex_search(line, match, include) && (place(match[1]) < 0 || place(match[1]) > place(folder))) wrong.push_back(line);
+    if (std::regex_search(line, match, include) &&
+        (place(match[1]) < 0 || place(match[1]) > place(folder)))
+      wrong.push_back(line);
   return wrong;
 }
 
@@ -39,14 +42,16 @@ TEST(IncludeOrder, EveryFileIncludesOnlyItsFolderAndThoseToItsLeft) {
       const std::string folder = *fs::relative(entry.path(), root / top).begin();
       ASSERT_GE(place(folder), 0) << entry.path() << ": a folder that the design does not know";
       std::ifstream file(entry.path());
-      for (const std::string& line : wrong_includes(folder, file)) ADD_FAILURE() << entry.path() << ": " << line;
+      for (const std::string& line : wrong_includes(folder, file))
+        ADD_FAILURE() << entry.path() << ": " << line;
       ++files;
     }
   EXPECT_GT(files, 20);
 }
 
 TEST(IncludeOrder, AnIncludeToTheRightIsFound) {
-  std::istringstream file("#include \"halftone/base/error.h\"\n#include \"halftone/train/trainer.h\"\n");
+  std::istringstream file(
+      "#include \"halftone/base/error.h\"\n#include \"halftone/train/trainer.h\"\n");
   EXPECT_EQ(wrong_includes("nn", file).size(), 1u);
 }
 

@@ -31,14 +31,19 @@ CheckpointContent some_content(uint64_t stream) {
   const DType dtypes[] = {DType::f32, DType::f64, DType::f16, DType::bf16,
                           DType::i32, DType::i64, DType::u8};
   for (const DType dtype : dtypes) {
-    out.tensors[std::string("model/layers.0.") + dtype_name(dtype)] = noise({3, 5}, dtype, stream++);
+    out.tensors[std::string("model/layers.0.") + dtype_name(dtype)] =
+        noise({3, 5}, dtype, stream++);
     out.tensors[std::string("state/scalar.") + dtype_name(dtype)] = noise({}, dtype, stream++);
     out.tensors[std::string("state/empty.") + dtype_name(dtype)] = Tensor::zeros({0, 4}, dtype);
   }
   out.tensors["optimizer/m/layers.0.weight"] = noise({64, 33}, DType::f32, stream++);
-  out.tensors["optimizer/v/layers.0.weight"] = noise({1, 2, 3, 4, 1, 1, 2, 1}, DType::f64, stream++);
-  out.meta = {{"recipe", "[run]\nname = \"a\"\n"}, {"empty", ""}, {"lines", "a\n\"b\"\t"},
-              {"long", std::string(200'000, 'x')}, {"text.utf8", "\xc3\xa9"}};
+  out.tensors["optimizer/v/layers.0.weight"] =
+      noise({1, 2, 3, 4, 1, 1, 2, 1}, DType::f64, stream++);
+  out.meta = {{"recipe", "[run]\nname = \"a\"\n"},
+              {"empty", ""},
+              {"lines", "a\n\"b\"\t"},
+              {"long", std::string(200'000, 'x')},
+              {"text.utf8", "\xc3\xa9"}};
   return out;
 }
 
@@ -52,7 +57,8 @@ void expect_equal(const CheckpointContent& a, const CheckpointContent& b) {
     EXPECT_EQ(tensor.shape(), other.shape()) << name;
     ASSERT_EQ(tensor.bytes(), other.bytes()) << name;
     EXPECT_EQ(std::string_view(static_cast<const char*>(tensor.raw()), tensor.bytes()),
-              std::string_view(static_cast<const char*>(other.raw()), other.bytes())) << name;
+              std::string_view(static_cast<const char*>(other.raw()), other.bytes()))
+        << name;
   }
 }
 
@@ -153,8 +159,9 @@ TEST_F(CheckpointFile, NamesOutsideOfTheGroupsAreTheCallersFault) {
   for (const auto& [key, text] : {std::pair{"a/b", "x"}, std::pair{"", "x"}})
     EXPECT_THROW(write_checkpoint_file(at("a.h5"), {.tensors = {}, .meta = {{key, text}}}),
                  std::invalid_argument);
-  EXPECT_THROW(write_checkpoint_file(at("a.h5"), {.tensors = {}, .meta = {{"a", std::string(1, '\0')}}}),
-               std::invalid_argument);
+  EXPECT_THROW(
+      write_checkpoint_file(at("a.h5"), {.tensors = {}, .meta = {{"a", std::string(1, '\0')}}}),
+      std::invalid_argument);
   EXPECT_TRUE(files().empty());
 }
 
@@ -170,7 +177,7 @@ TEST_F(CheckpointFile, KilledAtAnyStepTheOldOrTheNewOneIsWhole) {
     survived += is_new;
     remove_temporaries();
   }
-  EXPECT_GT(steps, 30);  // a write for each dataset, and the steps around them
+  EXPECT_GT(steps, 30);    // a write for each dataset, and the steps around them
   EXPECT_EQ(survived, 2);  // killed between rename and the directory's fsync, and not killed
 }
 
@@ -189,8 +196,8 @@ TEST_F(CheckpointFile, AnExceptionAtAnyStepLeavesTheOldOneAndNoTemporary) {
 TEST_F(CheckpointFile, ALimitOfTheFileSizeIsAnIoErrorAndTheOldOneStays) {
   write_checkpoint_file(at("a.h5"), some_content(1));
   const std::string before = get("a.h5");
-  for (const size_t limit : {size_t{0}, size_t{100}, size_t{5000}, before.size() / 2, before.size() - 65,
-                             before.size() - 64, before.size() - 1}) {
+  for (const size_t limit : {size_t{0}, size_t{100}, size_t{5000}, before.size() / 2,
+                             before.size() - 65, before.size() - 64, before.size() - 1}) {
     const int code = exit_code_of_child([&] {
       std::signal(SIGXFSZ, SIG_IGN);
       const rlimit size{limit, limit};
@@ -215,7 +222,8 @@ TEST_F(CheckpointFile, AMissingFolderIsAnIoError) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::io);
-    EXPECT_NE(std::string(error.what()).find("No such file or directory"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("No such file or directory"), std::string::npos)
+        << error.what();
   }
 }
 

@@ -26,8 +26,8 @@ class Lock : public TemporaryFolder {
 TEST_F(Lock, ASecondHolderIsRefusedWithTheFolderAndTheProcessOfTheFirst) {
   std::optional<DirectoryLock> first(folder());
   const std::string expected =
-      fmt::format("{} {}: in use by another run (process {})",
-                  static_cast<int>(ErrorKind::recipe), folder(), ::getpid());
+      fmt::format("{} {}: in use by another run (process {})", static_cast<int>(ErrorKind::recipe),
+                  folder(), ::getpid());
   EXPECT_EQ(error(), expected);
   EXPECT_EQ(exit_code_of_child([&] { return error() == expected ? 5 : 6; }), 5);
   first.reset();

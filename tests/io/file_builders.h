@@ -122,7 +122,8 @@ inline int read_mutations(const std::string& whole, int count, uint64_t seed,
     for (uint64_t n = 1 + rng.below(3); n > 0; --n) {
       // Half of the changes are small steps: they keep texts readable and move numbers a little.
       char& byte = bytes[rng.below(bytes.size())];
-      byte = static_cast<char>(rng.below(2) ? rng.below(256) : uint64_t(byte) + 1 - 2 * rng.below(2));
+      byte =
+          static_cast<char>(rng.below(2) ? rng.below(256) : uint64_t(byte) + 1 - 2 * rng.below(2));
     }
     SCOPED_TRACE(i);
     refused += format_error([&] { read(directory.write("mutated", bytes)); }) != "";

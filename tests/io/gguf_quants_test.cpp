@@ -22,16 +22,26 @@ class BlockReader {
 
   double number(uint32_t type, int i) const {
     switch (type) {
-      case 2: return half(0) * (low_half(2, i, 16) - 8);
-      case 3: return half(0) * low_half(4, i, 16) + half(2);
-      case 6: return half(0) * (low_half(6, i, 16) + 16 * bits(8 * 2 + i, 1) - 16);
-      case 7: return half(0) * (low_half(8, i, 16) + 16 * bits(8 * 4 + i, 1)) + half(2);
-      case 8: return half(0) * signed_byte(2 + i);
-      case 12: return k_number(i, k_low(16, i));
-      case 13: return k_number(i, k_low(48, i) + 16 * bits(8 * (16 + i % 32) + i / 32, 1));
-      case 14: return q6_number(i);
-      case 41: return half(0) * (2 * bits(16 + i, 1) - 1);
-      case 42: return half(0) * (bits(16 + 2 * i, 2) - 1);
+      case 2:
+        return half(0) * (low_half(2, i, 16) - 8);
+      case 3:
+        return half(0) * low_half(4, i, 16) + half(2);
+      case 6:
+        return half(0) * (low_half(6, i, 16) + 16 * bits(8 * 2 + i, 1) - 16);
+      case 7:
+        return half(0) * (low_half(8, i, 16) + 16 * bits(8 * 4 + i, 1)) + half(2);
+      case 8:
+        return half(0) * signed_byte(2 + i);
+      case 12:
+        return k_number(i, k_low(16, i));
+      case 13:
+        return k_number(i, k_low(48, i) + 16 * bits(8 * (16 + i % 32) + i / 32, 1));
+      case 14:
+        return q6_number(i);
+      case 41:
+        return half(0) * (2 * bits(16 + i, 1) - 1);
+      case 42:
+        return half(0) * (bits(16 + 2 * i, 2) - 1);
     }
     return NAN;
   }
@@ -56,8 +66,10 @@ class BlockReader {
 
   double k_number(int i, int q) const {
     const int j = i / 32, s = 32;  // sub-block; first bit of the packed scales
-    const int scale = j < 4 ? bits(s + 8 * j, 6) : bits(s + 8 * (j + 4), 4) + 16 * bits(s + 8 * (j - 4) + 6, 2);
-    const int min = j < 4 ? bits(s + 8 * (j + 4), 6) : bits(s + 8 * (j + 4) + 4, 4) + 16 * bits(s + 8 * j + 6, 2);
+    const int scale =
+        j < 4 ? bits(s + 8 * j, 6) : bits(s + 8 * (j + 4), 4) + 16 * bits(s + 8 * (j - 4) + 6, 2);
+    const int min = j < 4 ? bits(s + 8 * (j + 4), 6)
+                          : bits(s + 8 * (j + 4) + 4, 4) + 16 * bits(s + 8 * j + 6, 2);
     return half(0) * scale * q - half(2) * min;
   }
 

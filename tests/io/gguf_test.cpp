@@ -17,7 +17,9 @@ GgufBuilder::Tensor f32_tensor(const std::string& name = "t") {
   return {name, {4, 2}, 0, kData};
 }
 
-GgufBuilder one_tensor() { return GgufBuilder().add_tensor(f32_tensor()); }
+GgufBuilder one_tensor() {
+  return GgufBuilder().add_tensor(f32_tensor());
+}
 
 // A key of every type, an array of most, and tensors of three types.
 GgufBuilder rich_file() {
@@ -167,13 +169,15 @@ std::vector<MalformedCase> malformed_headers() {
   using B = GgufBuilder;
   return {
       {"empty", "", "the magic needs 1 bytes, the file has 0 left"},
-      {"other magic", changed([](B& b) { b.magic = "GGML"; }), "starts with 'GGML', 'GGUF' expected"},
+      {"other magic", changed([](B& b) { b.magic = "GGML"; }),
+       "starts with 'GGML', 'GGUF' expected"},
       {"lower-case magic", changed([](B& b) { b.magic = "gguf"; }), "'GGUF' expected"},
       {"version 0", changed([](B& b) { b.version = 0; }), "version 0 is not supported"},
       {"version 1", changed([](B& b) { b.version = 1; }), "version 1 is not supported"},
       {"version 4", changed([](B& b) { b.version = 4; }), "version 4 is not supported"},
       {"big-endian", changed([](B& b) { b.version = 0x03000000; }), "in big-endian order"},
-      {"2^64 - 1 tensors", changed([](B& b) { b.tensor_count = UINT64_MAX; }), "tensors cannot be in"},
+      {"2^64 - 1 tensors", changed([](B& b) { b.tensor_count = UINT64_MAX; }),
+       "tensors cannot be in"},
       {"2^59 tensors", changed([](B& b) { b.tensor_count = 1ull << 59; }), "tensors cannot be in"},
       {"2^64 - 1 keys", changed([](B& b) { b.key_count = UINT64_MAX; }), "keys cannot be in"},
       {"2^32 keys", changed([](B& b) { b.key_count = 1ull << 32; }), "keys cannot be in"},
@@ -189,12 +193,16 @@ std::vector<MalformedCase> malformed_keys() {
   using B = GgufBuilder;
   const std::string big(1000, 'x');
   return {
-      {"key of 2^64 - 1 bytes", with_key(raw<uint64_t>(UINT64_MAX)), "a key has 18446744073709551615"},
-      {"key of 65536 bytes", with_key(B::key(std::string(65536, 'k'), 4, raw(1u))), "at most 65535"},
+      {"key of 2^64 - 1 bytes", with_key(raw<uint64_t>(UINT64_MAX)),
+       "a key has 18446744073709551615"},
+      {"key of 65536 bytes", with_key(B::key(std::string(65536, 'k'), 4, raw(1u))),
+       "at most 65535"},
       {"key past the end", with_key(raw<uint64_t>(60000) + "k"), "a key needs 60000 bytes"},
       {"empty key", with_key(B::key("", 4, raw(1u))), "is empty or holds a zero byte"},
-      {"key with zero byte", with_key(B::key(std::string("k\0", 2), 4, raw(1u))), "holds a zero byte"},
-      {"key twice", with_key(B::key("k", 4, raw(1u)) + B::key("k", 6, raw(1.f))) .replace(16, 1, "\2"),
+      {"key with zero byte", with_key(B::key(std::string("k\0", 2), 4, raw(1u))),
+       "holds a zero byte"},
+      {"key twice",
+       with_key(B::key("k", 4, raw(1u)) + B::key("k", 6, raw(1.f))).replace(16, 1, "\2"),
        "key 'k' is given twice"},
       {"type 13", with_key(B::key("k", 13, raw(1u))), "key 'k': value type 13 is unknown"},
       {"type 2^32 - 1", with_key(B::key("k", UINT32_MAX, "")), "value type 4294967295 is unknown"},
@@ -212,10 +220,12 @@ std::vector<MalformedCase> malformed_keys() {
       {"2^60 strings", with_key(B::array("k", 8, 1ull << 60, big)), "strings cannot be in"},
       {"2^64 - 1 bools", with_key(B::array("k", 7, UINT64_MAX, big)), "an array of bools needs"},
       {"string in array past the end",
-       with_key(B::array("k", 8, 2, B::text("a") + raw<uint64_t>(99999) + big)), "needs 99999 bytes"},
+       with_key(B::array("k", 8, 2, B::text("a") + raw<uint64_t>(99999) + big)),
+       "needs 99999 bytes"},
       {"bool of 7 in array", with_key(B::array("k", 7, 2, "\1\7")), "a bool is 7"},
       {"alignment 0", with_key(B::key("general.alignment", 4, raw(0u))), "general.alignment is 0"},
-      {"alignment 24", with_key(B::key("general.alignment", 4, raw(24u))), "general.alignment is 24"},
+      {"alignment 24", with_key(B::key("general.alignment", 4, raw(24u))),
+       "general.alignment is 24"},
       {"alignment 2^31", with_key(B::key("general.alignment", 4, raw(1u << 31))),
        "is 2147483648, expected a u32 power of two up to 65536"},
       {"alignment of type u64", with_key(B::key("general.alignment", 10, raw<uint64_t>(32))),
@@ -229,7 +239,8 @@ std::vector<MalformedCase> malformed_keys() {
 
 std::vector<MalformedCase> malformed_tensors() {
   using B = GgufBuilder;
-  const std::string name = B::text("t"), dim = raw<uint64_t>(8), f32 = raw(0u), zero = raw<uint64_t>(0);
+  const std::string name = B::text("t"), dim = raw<uint64_t>(8), f32 = raw(0u),
+                    zero = raw<uint64_t>(0);
   const uint64_t max = UINT64_MAX;
   return {
       {"name of 2^64 - 1 bytes", entry(raw(max)), "a tensor's name has 18446744073709551615 bytes"},
@@ -238,7 +249,8 @@ std::vector<MalformedCase> malformed_tensors() {
       {"empty name", changed([](B& b) { b.tensors[0].name = ""; }), "the name is empty"},
       {"name with a zero byte", changed([](B& b) { b.tensors[0].name = std::string("t\0", 2); }),
        "tensor 't\\x00': the name is empty or holds a zero byte"},
-      {"name twice", changed([](B& b) { b.add_tensor(f32_tensor()); }), "tensor 't' is given twice"},
+      {"name twice", changed([](B& b) { b.add_tensor(f32_tensor()); }),
+       "tensor 't' is given twice"},
       {"no dimensions", entry(name + raw(0u) + f32 + zero), "tensor 't': 0 dimensions, 1 to 4"},
       {"5 dimensions", with_dims({1, 1, 1, 1, 8}), "5 dimensions, 1 to 4 expected"},
       {"2^32 - 1 dimensions", entry(name + raw(UINT32_MAX) + dim), "4294967295 dimensions"},
@@ -255,7 +267,8 @@ std::vector<MalformedCase> malformed_tensors() {
       {"type 2^32 - 1", with_dims({8}, UINT32_MAX), "type 4294967295 is unknown"},
       {"removed type", with_dims({8}, 4), "type Q4_2 (removed from the format) is not supported"},
       {"type of unknown layout", with_dims({64}, 40), "type NVFP4 is not supported"},
-      {"row no multiple of 32", with_dims({40, 2}, 2), "rows of 40 numbers are no multiple of Q4_0's"},
+      {"row no multiple of 32", with_dims({40, 2}, 2),
+       "rows of 40 numbers are no multiple of Q4_0's"},
       {"row no multiple of 256", with_dims({128}, 12), "no multiple of Q4_K's block of 256"},
       {"first offset", changed([](B& b) { b.tensors[0].offset = 32; }), "offset 32 in the data, 0"},
       {"offset 2^64 - 1", changed([&](B& b) { b.tensors[0].offset = max; }), "0 expected"},
@@ -264,13 +277,16 @@ std::vector<MalformedCase> malformed_tensors() {
        "tensor 'u': offset 0 in the data, 32 expected"},
       {"hole", changed([](B& b) { b.add_tensor(f32_tensor("u")).tensors[1].offset = 64; }),
        "tensor 'u': offset 64 in the data, 32 expected"},
-      {"offset without padding",
-       changed([](B& b) { b.tensors[0] = {"t", {1}, 0, "1234"}; b.add_tensor(f32_tensor("u"));
-                          b.tensors[1].offset = 4; }),
+      {"offset without padding", changed([](B& b) {
+         b.tensors[0] = {"t", {1}, 0, "1234"};
+         b.add_tensor(f32_tensor("u"));
+         b.tensors[1].offset = 4;
+       }),
        "offset 4 in the data, 32 expected"},
       {"data past the end", with_dims({8, 2}), "F32 [2, 8] ends at byte 160, the file has 128"},
       {"data far past the end", with_dims({1ull << 40}), "the file has"},
-      {"bytes behind", changed([](B& b) { b.tail = std::string(7, 'x'); }), "7 bytes follow the last"},
+      {"bytes behind", changed([](B& b) { b.tail = std::string(7, 'x'); }),
+       "7 bytes follow the last"},
   };
 }
 

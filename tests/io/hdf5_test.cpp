@@ -22,7 +22,8 @@ class Hdf5 : public TemporaryFolder {
     body(file);
     H5Fclose(file);
   }
-  static void dataset(hid_t file, const char* name, hid_t type, std::vector<hsize_t> dims, hid_t made) {
+  static void dataset(hid_t file, const char* name, hid_t type, std::vector<hsize_t> dims,
+                      hid_t made) {
     const hid_t space = H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
     const hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, made, H5P_DEFAULT);
     EXPECT_GE(set, 0) << name;
@@ -132,10 +133,12 @@ TEST_F(Hdf5, OnlyPlainContiguousNumbersInTheFileItselfAreRead) {
     H5Tclose(lists);
   });
   const std::pair<const char*, const char*> cases[] = {
-      {"chunked", "one plain piece"}, {"huge", "one plain piece"},    {"compact", "one plain piece"},
-      {"outside", "one plain piece"}, {"unwritten", "does not lie"},  {"claims", "claims 4398046511104 bytes"},
-      {"overflow", "claims"},         {"big_endian", "is of a type"}, {"i16", "is of a type"},
-      {"variable", "variable length"}, {"lists", "is of a type"}};
+      {"chunked", "one plain piece"}, {"huge", "one plain piece"},
+      {"compact", "one plain piece"}, {"outside", "one plain piece"},
+      {"unwritten", "does not lie"},  {"claims", "claims 4398046511104 bytes"},
+      {"overflow", "claims"},         {"big_endian", "is of a type"},
+      {"i16", "is of a type"},        {"variable", "variable length"},
+      {"lists", "is of a type"}};
   for (const auto& [name, phrase] : cases)
     EXPECT_NE(fault(name).find(phrase), std::string::npos) << name << ": " << fault(name);
 }
@@ -178,7 +181,8 @@ TEST_F(Hdf5, AFullDiskDoesNotSpoilTheNextFile) {
       bool failed = false;
       try {
         Hdf5Writer file(at("a.h5"));
-        for (const char* name : {"a/x", "b/y", "c/z"}) file.write(name, Tensor::zeros({10'000}, DType::f32));
+        for (const char* name : {"a/x", "b/y", "c/z"})
+          file.write(name, Tensor::zeros({10'000}, DType::f32));
         file.close();
       } catch (const Error& e) {
         failed = e.kind() == ErrorKind::io && std::strstr(e.what(), "File too large");
@@ -200,14 +204,14 @@ TEST_F(Hdf5, AFullDiskDoesNotSpoilTheNextFile) {
 TEST_F(Hdf5, NamesThatHdf5WouldReadOtherwiseAreTheCallersFault) {
   Hdf5Writer file(at("a.h5"));
   const Tensor x = Tensor::zeros({1}, DType::f32);
-  for (const std::string& name : {std::string(), std::string("/x"), std::string("x/"), std::string("a//b"),
-                                  std::string("./x"), std::string("a/.."), std::string("a\0b", 3),
-                                  std::string(1025, 'n')})
+  for (const std::string& name :
+       {std::string(), std::string("/x"), std::string("x/"), std::string("a//b"),
+        std::string("./x"), std::string("a/.."), std::string("a\0b", 3), std::string(1025, 'n')})
     EXPECT_THROW(file.write(name, x), std::invalid_argument) << name;
   EXPECT_THROW(file.write("x", Tensor()), std::invalid_argument);
   EXPECT_THROW(file.write_text("x", std::string("a\0b", 3)), std::invalid_argument);
   file.write("x", x);
-  EXPECT_THROW(file.write("x", x), Error);       // twice
+  EXPECT_THROW(file.write("x", x), Error);        // twice
   EXPECT_THROW(file.write("x/under", x), Error);  // x is no group
 }
 

@@ -46,11 +46,13 @@ TEST_F(Killed, InFrontOfAnySystemCallTheOldOrTheNewCheckpointIsWhole) {
     out.meta["step"] = std::to_string(value);
     return out;
   };
-  const std::string before = tensors_digest(content(1).tensors), after = tensors_digest(content(2).tensors);
+  const std::string before = tensors_digest(content(1).tensors),
+                    after = tensors_digest(content(2).tensors);
   int calls = 0, old = 0, renewed = 0;
   for (bool killed = true; killed; ++calls) {
     write_checkpoint_file(at("a.h5"), content(1));
-    const auto result = killed_at_call(calls, [&] { write_checkpoint_file(at("a.h5"), content(2)); });
+    const auto result =
+        killed_at_call(calls, [&] { write_checkpoint_file(at("a.h5"), content(2)); });
     if (!result) GTEST_SKIP() << "tracing is not allowed here";
     killed = *result;
     const std::string found = tensors_digest(read_checkpoint_file(at("a.h5")).tensors);

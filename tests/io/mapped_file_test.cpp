@@ -67,8 +67,7 @@ TEST(MappedFile, TensorsAreViewsThatKeepTheMapAlive) {
 
 TEST(MappedFile, TensorsAtUnalignedOffsetsAreCopies) {
   const TemporaryDirectory directory;
-  const auto file =
-      MappedFile::open(directory.write("a", "x" + raw(std::vector<float>{5, 6})));
+  const auto file = MappedFile::open(directory.write("a", "x" + raw(std::vector<float>{5, 6})));
   const Tensor copy = mapped_tensor(file, 1, {2}, DType::f32);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(copy.raw()) % 4, 0u);
   EXPECT_EQ(copy.data<float>()[0], 5);

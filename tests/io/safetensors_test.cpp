@@ -57,11 +57,10 @@ TEST(Safetensors, TensorsAreViewsOfTheFile) {
 TEST(Safetensors, ScalarsAndEmptyTensorsAreValid) {
   const TemporaryDirectory directory;
   const Safetensors file = read_safetensors(directory.write(
-      "a", safetensors_bytes(
-               R"({"s":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
-               R"("e":{"dtype":"F32","shape":[3,0],"data_offsets":[8,8]},)"
-               R"("f":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
-               raw<int64_t>(-7))));
+      "a", safetensors_bytes(R"({"s":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
+                             R"("e":{"dtype":"F32","shape":[3,0],"data_offsets":[8,8]},)"
+                             R"("f":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
+                             raw<int64_t>(-7))));
   EXPECT_EQ(file.tensors.at("s").data<int64_t>()[0], -7);
   EXPECT_EQ(file.tensors.at("s").rank(), 0);
   EXPECT_EQ(file.tensors.at("e").shape(), (Shape{3, 0}));
@@ -124,7 +123,8 @@ std::vector<MalformedCase> malformed_files() {
        "found the number 1, expected a text"},
       {"metadata object", safetensors_bytes(R"({"__metadata__":{"k":{}}})"), "expected a text"},
       {"metadata list", safetensors_bytes(R"({"__metadata__":{"k":[]}})"), "expected a text"},
-      {"metadata text", safetensors_bytes(R"({"__metadata__":"x"})"), "expected an object of texts"},
+      {"metadata text", safetensors_bytes(R"({"__metadata__":"x"})"),
+       "expected an object of texts"},
       // Dtypes.
       {"unknown dtype", one(R"("dtype":"F33","shape":[2],"data_offsets":[0,8])"),
        "dtype F33 is unknown"},
@@ -163,8 +163,10 @@ std::vector<MalformedCase> malformed_files() {
       {"overlap", two("[0,4]", "[2,6]"), "begin at 2, 4 expected (tensors overlap)"},
       {"same bytes twice", two("[0,4]", "[0,4]"), "begin at 0, 4 expected (tensors overlap)"},
       {"reversed", two("[0,4]", "[4,0]"), "data_offsets [4, 0] end before they begin"},
-      {"past the end", two("[0,4]", "[4,8]", "123456"), "ends at byte 8 of the data, the file holds 6"},
-      {"bytes behind", two("[0,4]", "[4,8]", kEight + "x"), "end at byte 8 of the data, the file holds 9"},
+      {"past the end", two("[0,4]", "[4,8]", "123456"),
+       "ends at byte 8 of the data, the file holds 6"},
+      {"bytes behind", two("[0,4]", "[4,8]", kEight + "x"),
+       "end at byte 8 of the data, the file holds 9"},
       {"data without tensors", safetensors_bytes("{}", "x"), "the file holds 1"},
       {"offsets of 2^64 - 1", offsets("[18446744073709551607,18446744073709551615]"), "a hole"},
   };
@@ -184,7 +186,8 @@ TEST(Safetensors, ReadsOrRefusesRandomChanges) {
   const int refused = testing::read_mutations(small_file(), 4000, 1, [](const std::string& path) {
     double sum = 0;  // every byte that a view promises can be read
     for (const auto& [name, tensor] : read_safetensors(path).tensors)
-      for (size_t i = 0; i < tensor.bytes(); ++i) sum += static_cast<const uint8_t*>(tensor.raw())[i];
+      for (size_t i = 0; i < tensor.bytes(); ++i)
+        sum += static_cast<const uint8_t*>(tensor.raw())[i];
     ASSERT_GE(sum, 0);
   });
   EXPECT_GT(refused, 2000);
@@ -202,24 +205,23 @@ TEST(Safetensors, WritesTheBytesOfTheReferenceImplementation) {
   };
   write_safetensors(path, tensors, {{"format", "pt"}});
   // Widest dtype first, then by name; padded to a multiple of 8 with spaces.
-  std::string header =
-      R"({"__metadata__":{"format":"pt"},)"
-      R"("c":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
-      R"("a":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]},)"
-      R"("b":{"dtype":"F32","shape":[2],"data_offsets":[12,20]},)"
-      R"("a\"":{"dtype":"U8","shape":[3],"data_offsets":[20,23]}})";
+  std::string header = R"({"__metadata__":{"format":"pt"},)"
+                       R"("c":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
+                       R"("a":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]},)"
+                       R"("b":{"dtype":"F32","shape":[2],"data_offsets":[12,20]},)"
+                       R"("a\"":{"dtype":"U8","shape":[3],"data_offsets":[20,23]}})";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   EXPECT_EQ(testing::read_bytes(path),
-            safetensors_bytes(header, raw<int64_t>(-1) + raw(std::vector<float>{4, 1.5f, -2}) +
-                                          "\x07\x08\x09"));
+            safetensors_bytes(
+                header, raw<int64_t>(-1) + raw(std::vector<float>{4, 1.5f, -2}) + "\x07\x08\x09"));
 }
 
 TEST(Safetensors, WhatIsReadIsWrittenAgainByteForByte) {
   const TemporaryDirectory directory;
   const std::string first = directory.file("first"), second = directory.file("second");
   std::map<std::string, Tensor> tensors;
-  for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64,
-                      DType::u8})
+  for (DType dtype :
+       {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u8})
     tensors[dtype_name(dtype)] = Tensor::full({3, 5}, dtype, 7);
   tensors["empty"] = Tensor::zeros({0, 4}, DType::f32);
   write_safetensors(first, tensors, {{"a", "1"}, {"b", "\xe2\x82\xac\n"}});
@@ -258,8 +260,9 @@ class SafetensorsIndex : public ::testing::Test {
   SafetensorsIndex() {
     write_safetensors(directory_.file("one.safetensors"), {{"a", Tensor::full({2}, DType::f32, 1)}},
                       {{"format", "pt"}});
-    write_safetensors(directory_.file("two.safetensors"), {{"b", Tensor::full({1}, DType::f32, 2)},
-                                                           {"c", Tensor::full({1}, DType::f32, 3)}});
+    write_safetensors(
+        directory_.file("two.safetensors"),
+        {{"b", Tensor::full({1}, DType::f32, 2)}, {"c", Tensor::full({1}, DType::f32, 3)}});
   }
 
   Safetensors read(const std::string& index) {
@@ -273,7 +276,8 @@ class SafetensorsIndex : public ::testing::Test {
   TemporaryDirectory directory_;
 };
 
-const char* kMap = R"("weight_map":{"a":"one.safetensors","b":"two.safetensors","c":"two.safetensors"})";
+const char* kMap =
+    R"("weight_map":{"a":"one.safetensors","b":"two.safetensors","c":"two.safetensors"})";
 
 TEST_F(SafetensorsIndex, JoinsTheShards) {
   for (const char* size : {"16", "16.0"}) {
@@ -288,8 +292,9 @@ TEST_F(SafetensorsIndex, JoinsTheShards) {
 }
 
 TEST_F(SafetensorsIndex, RefusesShardNamesThatLeadElsewhere) {
-  for (const char* name : {"../one.safetensors", "/etc/passwd", "", ".", "..", "x/one.safetensors",
-                           "x\\\\one.safetensors", "one\\u0000.safetensors", "one\\n.safetensors", ".hidden"})
+  for (const char* name :
+       {"../one.safetensors", "/etc/passwd", "", ".", "..", "x/one.safetensors",
+        "x\\\\one.safetensors", "one\\u0000.safetensors", "one\\n.safetensors", ".hidden"})
     expect_index_refused(fmt::format(R"({{"weight_map":{{"a":"{}"}}}})", name),
                          "is not a plain file name");
 }

@@ -29,7 +29,8 @@ class SealedFile : public TemporaryFolder {
 };
 
 TEST_F(SealedFile, KeepsTheContentAndTellsItsLength) {
-  for (const std::string& content : {std::string(), std::string("x"), std::string(3'000'000, 'y')}) {
+  for (const std::string& content :
+       {std::string(), std::string("x"), std::string(3'000'000, 'y')}) {
     const std::string whole = sealed(content);
     EXPECT_EQ(whole.size(), content.size() + kSealBytes);
     EXPECT_EQ(whole.substr(0, content.size()), content);
@@ -41,7 +42,8 @@ TEST_F(SealedFile, HasTheDocumentedLayout) {
   const std::string whole = sealed("abc");
   EXPECT_EQ(whole.substr(3, 24), std::string("HALFTONE\1\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0", 24));
   std::string digest;
-  for (size_t i = 0; i < 32; ++i) digest += fmt::format("{:02x}", static_cast<uint8_t>(whole[27 + i]));
+  for (size_t i = 0; i < 32; ++i)
+    digest += fmt::format("{:02x}", static_cast<uint8_t>(whole[27 + i]));
   EXPECT_EQ(digest, sha256_hex("abc"));
   EXPECT_EQ(whole.substr(59), std::string(8, '\0'));
 }

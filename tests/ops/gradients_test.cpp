@@ -16,8 +16,9 @@ namespace {
 using Vars = std::vector<Var>;
 
 TEST(Add, GradientsMatchDifferencesWhenATermIsUsedTwice) {
-  expect_gradients([](Tape&, const Vars& x) { return random_sum(add(add(x[0], x[1]), scale(x[0], 3.0))); },
-                   {random_tensor({3, 4}, 1), random_tensor({3, 4}, 2)});
+  expect_gradients(
+      [](Tape&, const Vars& x) { return random_sum(add(add(x[0], x[1]), scale(x[0], 3.0))); },
+      {random_tensor({3, 4}, 1), random_tensor({3, 4}, 2)});
 }
 
 TEST(Linear, GradientsMatchDifferences) {
@@ -26,8 +27,11 @@ TEST(Linear, GradientsMatchDifferences) {
 }
 
 TEST(Embedding, GradientsAddUpOverRepeatedTokens) {
-  expect_gradients([](Tape&, const Vars& x) { return random_sum(embedding({2, 0, 2, 1}, x[0])); },
-                   {random_tensor({4, 6}, 1)});
+  expect_gradients(
+      [](Tape&, const Vars& x) {
+        return random_sum(embedding({2, 0, 2, 1}, x[0]));
+      },
+      {random_tensor({4, 6}, 1)});
 }
 
 TEST(RmsNorm, GradientsMatchDifferences) {
@@ -36,7 +40,8 @@ TEST(RmsNorm, GradientsMatchDifferences) {
 }
 
 TEST(LayerNorm, GradientsMatchDifferences) {
-  expect_gradients([](Tape&, const Vars& x) { return random_sum(layer_norm(x[0], 1e-5)); }, {random_tensor({4, 9}, 1)});
+  expect_gradients([](Tape&, const Vars& x) { return random_sum(layer_norm(x[0], 1e-5)); },
+                   {random_tensor({4, 9}, 1)});
 }
 
 TEST(SwiGlu, GradientsMatchDifferences) {
@@ -51,21 +56,39 @@ TEST(Rotary, GradientsMatchDifferences) {
 }
 
 TEST(Attention, GradientsMatchDifferencesWithGroupedKeys) {
-  const AttentionShape shape{.batch = 2, .query_length = 5, .key_length = 5, .heads = 4, .key_value_heads = 2, .head_dim = 3};
-  expect_gradients([&](Tape&, const Vars& x) { return random_sum(attention(x[0], x[1], x[2], shape)); },
-                   {random_tensor({10, 12}, 1), random_tensor({10, 6}, 2), random_tensor({10, 6}, 3)});
+  const AttentionShape shape{.batch = 2,
+                             .query_length = 5,
+                             .key_length = 5,
+                             .heads = 4,
+                             .key_value_heads = 2,
+                             .head_dim = 3};
+  expect_gradients(
+      [&](Tape&, const Vars& x) { return random_sum(attention(x[0], x[1], x[2], shape)); },
+      {random_tensor({10, 12}, 1), random_tensor({10, 6}, 2), random_tensor({10, 6}, 3)});
 }
 
 TEST(Attention, GradientsMatchDifferencesOverSeveralTilesAndACachedPast) {
-  const AttentionShape shape{.batch = 1, .query_length = 70, .key_length = 75, .heads = 2, .key_value_heads = 1, .head_dim = 2};
-  expect_gradients([&](Tape&, const Vars& x) { return random_sum(attention(x[0], x[1], x[2], shape)); },
-                   {random_tensor({70, 4}, 1), random_tensor({75, 2}, 2), random_tensor({75, 2}, 3)});
+  const AttentionShape shape{.batch = 1,
+                             .query_length = 70,
+                             .key_length = 75,
+                             .heads = 2,
+                             .key_value_heads = 1,
+                             .head_dim = 2};
+  expect_gradients(
+      [&](Tape&, const Vars& x) { return random_sum(attention(x[0], x[1], x[2], shape)); },
+      {random_tensor({70, 4}, 1), random_tensor({75, 2}, 2), random_tensor({75, 2}, 3)});
 }
 
 // Every query's softmax written out: the oracle of the tiles.
 TEST(Attention, EqualsThePlainLoop) {
-  const AttentionShape s{.batch = 2, .query_length = 130, .key_length = 133, .heads = 4, .key_value_heads = 2, .head_dim = 8};
-  const Tensor q = random_tensor({260, 32}, 1), k = random_tensor({266, 16}, 2), v = random_tensor({266, 16}, 3);
+  const AttentionShape s{.batch = 2,
+                         .query_length = 130,
+                         .key_length = 133,
+                         .heads = 4,
+                         .key_value_heads = 2,
+                         .head_dim = 8};
+  const Tensor q = random_tensor({260, 32}, 1), k = random_tensor({266, 16}, 2),
+               v = random_tensor({266, 16}, 3);
   Tensor plain = Tensor::zeros({260, 32}, DType::f64);
   for (int64_t b = 0; b < 2; ++b)
     for (int64_t h = 0; h < 4; ++h)
@@ -82,21 +105,29 @@ TEST(Attention, EqualsThePlainLoop) {
         }
         for (size_t j = 0; j < p.size(); ++j)
           for (int d = 0; d < 8; ++d)
-            plain.data<double>()[(b * 130 + i) * 32 + h * 8 + d] += p[j] / sum * v.data<double>()[(b * 133 + j) * 16 + h / 2 * 8 + d];
+            plain.data<double>()[(b * 130 + i) * 32 + h * 8 + d] +=
+                p[j] / sum * v.data<double>()[(b * 133 + j) * 16 + h / 2 * 8 + d];
       }
   Tape tape(Tape::Mode::no_grad);
   const Var out = attention(tape.constant(q), tape.constant(k), tape.constant(v), s);
   EXPECT_LT(largest_difference(out.value(), plain), 1e-12);
-  const Var single = attention(tape.constant(q.to(DType::f32)), tape.constant(k.to(DType::f32)), tape.constant(v.to(DType::f32)), s);
+  const Var single = attention(tape.constant(q.to(DType::f32)), tape.constant(k.to(DType::f32)),
+                               tape.constant(v.to(DType::f32)), s);
   EXPECT_LT(largest_difference(single.value(), plain), 1e-5);
 }
 
 TEST(Losses, GradientsMatchDifferences) {
   const Tensor t = random_tensor({4, 6}, 5);
-  expect_gradients([&](Tape&, const Vars& x) { return normalised_mse(x[0], t); }, {random_tensor({4, 6}, 1)});
+  expect_gradients([&](Tape&, const Vars& x) { return normalised_mse(x[0], t); },
+                   {random_tensor({4, 6}, 1)});
   expect_gradients([&](Tape&, const Vars& x) { return mse(x[0], t); }, {random_tensor({4, 6}, 1)});
-  expect_gradients([&](Tape&, const Vars& x) { return kl_divergence(x[0], t, 1.7); }, {random_tensor({4, 6}, 1)});
-  expect_gradients([&](Tape&, const Vars& x) { return cross_entropy(x[0], {1, kIgnoredTarget, 5, 0}); }, {random_tensor({4, 6}, 1)});
+  expect_gradients([&](Tape&, const Vars& x) { return kl_divergence(x[0], t, 1.7); },
+                   {random_tensor({4, 6}, 1)});
+  expect_gradients(
+      [&](Tape&, const Vars& x) {
+        return cross_entropy(x[0], {1, kIgnoredTarget, 5, 0});
+      },
+      {random_tensor({4, 6}, 1)});
 }
 
 TEST(Losses, AreZeroForIdenticalModels) {

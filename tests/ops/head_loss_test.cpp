@@ -20,21 +20,28 @@ struct Problem {
 Var composed(const Problem& p, const Var& x, const Var& w, const HeadLossSettings& s) {
   const Var logits = linear(x, w);
   Tape teacher_tape(Tape::Mode::no_grad);
-  const Tensor t = linear(teacher_tape.constant(p.teacher.hidden), teacher_tape.constant(p.teacher.weight)).value();
-  return add(scale(kl_divergence(logits, t, s.kl_temperature), s.kl_weight), scale(cross_entropy(logits, kTargets), s.label_weight));
+  const Tensor t =
+      linear(teacher_tape.constant(p.teacher.hidden), teacher_tape.constant(p.teacher.weight))
+          .value();
+  return add(scale(kl_divergence(logits, t, s.kl_temperature), s.kl_weight),
+             scale(cross_entropy(logits, kTargets), s.label_weight));
 }
 
 TEST(HeadLoss, EqualsTheUnchunkedLossAndItsGradientsForEveryChunk) {
   const Problem p;
   for (double label_weight : {0.0, 0.7})
     for (int64_t chunk : {1, 3, 4, 10, 64}) {
-      const HeadLossSettings s{.kl_weight = 5, .kl_temperature = 1.5, .label_weight = label_weight, .chunk_tokens = chunk};
+      const HeadLossSettings s{.kl_weight = 5,
+                               .kl_temperature = 1.5,
+                               .label_weight = label_weight,
+                               .chunk_tokens = chunk};
       Tape whole, chunked;
       const Var x1 = whole.variable(p.x.clone()), w1 = whole.variable(p.w.clone());
       const Var x2 = chunked.variable(p.x.clone()), w2 = chunked.variable(p.w.clone());
       const Var expected = composed(p, x1, w1, s);
       const HeadLoss got = head_loss(x2, w2, &p.teacher, &kTargets, s);
-      EXPECT_NEAR(got.loss.value().item(), expected.value().item(), 1e-12 * std::abs(expected.value().item()));
+      EXPECT_NEAR(got.loss.value().item(), expected.value().item(),
+                  1e-12 * std::abs(expected.value().item()));
       whole.backward(expected, 0.3);
       chunked.backward(got.loss, 0.3);
       EXPECT_LT(largest_difference(x1.grad().tensor, x2.grad().tensor), 1e-13);
@@ -48,7 +55,8 @@ TEST(HeadLoss, LabelsAloneGiveTheCrossEntropy) {
   const Var x1 = a.variable(p.x.clone()), w1 = a.variable(p.w.clone());
   const Var x2 = b.variable(p.x.clone()), w2 = b.variable(p.w.clone());
   const Var expected = cross_entropy(linear(x1, w1), kTargets);
-  const HeadLoss got = head_loss(x2, w2, nullptr, &kTargets, {.kl_weight = 0, .label_weight = 1, .chunk_tokens = 3});
+  const HeadLoss got =
+      head_loss(x2, w2, nullptr, &kTargets, {.kl_weight = 0, .label_weight = 1, .chunk_tokens = 3});
   EXPECT_NEAR(got.labels, expected.value().item(), 1e-13);
   a.backward(expected);
   b.backward(got.loss);
@@ -58,8 +66,13 @@ TEST(HeadLoss, LabelsAloneGiveTheCrossEntropy) {
 
 TEST(HeadLoss, GradientsMatchDifferences) {
   const Problem p;
-  const HeadLossSettings s{.kl_weight = 5, .kl_temperature = 2, .label_weight = 0.5, .chunk_tokens = 4};
-  expect_gradients([&](Tape&, const std::vector<Var>& x) { return head_loss(x[0], x[1], &p.teacher, &kTargets, s).loss; }, {p.x, p.w});
+  const HeadLossSettings s{
+      .kl_weight = 5, .kl_temperature = 2, .label_weight = 0.5, .chunk_tokens = 4};
+  expect_gradients(
+      [&](Tape&, const std::vector<Var>& x) {
+        return head_loss(x[0], x[1], &p.teacher, &kTargets, s).loss;
+      },
+      {p.x, p.w});
 }
 
 TEST(HeadLoss, FloatWithAHalfTeacherAgreesWithDouble) {
@@ -69,7 +82,8 @@ TEST(HeadLoss, FloatWithAHalfTeacherAgreesWithDouble) {
   Tape wide(Tape::Mode::no_grad), narrow(Tape::Mode::no_grad);
   const HeadTeacher half{p.teacher.hidden.to(DType::f32), p.teacher.weight.to(DType::f16)};
   const HeadLoss a = head_loss(wide.constant(p.x), wide.constant(p.w), &p.teacher, &kTargets, s);
-  const HeadLoss b = head_loss(narrow.constant(p.x.to(DType::f32)), narrow.constant(p.w.to(DType::f32)), &half, &kTargets, s);
+  const HeadLoss b = head_loss(narrow.constant(p.x.to(DType::f32)),
+                               narrow.constant(p.w.to(DType::f32)), &half, &kTargets, s);
   EXPECT_NEAR(a.kl, b.kl, 1e-6 * a.kl);
   EXPECT_NEAR(a.labels, b.labels, 1e-6 * a.labels);
 }
@@ -92,7 +106,9 @@ TEST(HeadLoss, NanInTheInputReachesTheLoss) {
   Problem p;
   p.x.data<double>()[7] = std::nan("");
   Tape tape(Tape::Mode::no_grad);
-  const HeadLoss out = head_loss(tape.constant(p.x.to(DType::f32)), tape.constant(p.w.to(DType::f32)), nullptr, &kTargets, {.kl_weight = 0, .label_weight = 1});
+  const HeadLoss out =
+      head_loss(tape.constant(p.x.to(DType::f32)), tape.constant(p.w.to(DType::f32)), nullptr,
+                &kTargets, {.kl_weight = 0, .label_weight = 1});
   EXPECT_TRUE(std::isnan(out.labels));
 }
 

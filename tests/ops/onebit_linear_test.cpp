@@ -13,7 +13,8 @@ using Vars = std::vector<Var>;
 
 // x, latent, g, h, bias
 std::vector<Tensor> example() {
-  return {random_tensor({4, 6}, 1), random_tensor({5, 6}, 2), random_tensor({6}, 3), random_tensor({5}, 4), random_tensor({5}, 5)};
+  return {random_tensor({4, 6}, 1), random_tensor({5, 6}, 2), random_tensor({6}, 3),
+          random_tensor({5}, 4), random_tensor({5}, 5)};
 }
 
 Var layer(const Vars& v, const OneBitOptions& options) {
@@ -24,7 +25,8 @@ TEST(OneBitLinear, GradientsOfInputScalesAndBiasMatchDifferences) {
   const auto inputs = example();
   for (bool post_layer_norm : {true, false}) {
     const auto loss = [&](Tape& tape, const Vars& x) {
-      return random_sum(layer({x[0], tape.constant(inputs[1]), x[1], x[2], x[3]}, {.post_layer_norm = post_layer_norm}));
+      return random_sum(layer({x[0], tape.constant(inputs[1]), x[1], x[2], x[3]},
+                              {.post_layer_norm = post_layer_norm}));
     };
     expect_gradients(loss, {inputs[0], inputs[2], inputs[3], inputs[4]});
   }
@@ -34,7 +36,8 @@ TEST(OneBitLinear, GradientsOfInputScalesAndBiasMatchDifferences) {
 Tensor sign_gradient(const std::vector<Tensor>& in, bool post_layer_norm) {
   Tape tape;
   Tensor signs = in[1].clone();
-  for (int64_t i = 0; i < signs.numel(); ++i) signs.data<double>()[i] = signs.data<double>()[i] >= 0 ? 1 : -1;
+  for (int64_t i = 0; i < signs.numel(); ++i)
+    signs.data<double>()[i] = signs.data<double>()[i] >= 0 ? 1 : -1;
   Tensor u = in[0].clone();
   for (int64_t i = 0; i < u.numel(); ++i) u.data<double>()[i] *= in[2].data<double>()[i % 6];
   const Var s = tape.variable(signs);
@@ -65,7 +68,8 @@ TEST(OneBitLinear, LatentGradientIsTheSignGradientTimesTheSurrogatesSlope) {
     for (Ste ste : {Ste::tanh, Ste::identity, Ste::clipped}) {
       Tape tape;
       const Var latent = tape.variable(in[1].clone());
-      tape.backward(random_sum(layer({tape.constant(in[0]), latent, tape.constant(in[2]), tape.constant(in[3]), tape.constant(in[4])},
+      tape.backward(random_sum(layer({tape.constant(in[0]), latent, tape.constant(in[2]),
+                                      tape.constant(in[3]), tape.constant(in[4])},
                                      {.post_layer_norm = post_layer_norm, .ste = ste})));
       const Tensor ds = sign_gradient(in, post_layer_norm);
       for (int64_t i = 0; i < 30; ++i) {
@@ -84,8 +88,10 @@ TEST(OneBitLinear, StraightThroughFactorsHaveTheirStatedValues) {
     Tape tape;
     const Tensor one = Tensor::full({1}, DType::f64, 1), x = Tensor::full({1, 1}, DType::f64, 1);
     const Var latent = tape.variable(Tensor::full({1, 1}, DType::f64, w));
-    tape.backward(weighted_sum(onebit_linear(tape.constant(x), latent, tape.constant(one), tape.constant(one), {},
-                                             {.post_layer_norm = false, .ste = ste}), x));
+    tape.backward(
+        weighted_sum(onebit_linear(tape.constant(x), latent, tape.constant(one), tape.constant(one),
+                                   {}, {.post_layer_norm = false, .ste = ste}),
+                     x));
     return latent.grad().tensor.item();
   };
   EXPECT_NEAR(factor(0, Ste::tanh), 1.001, 1e-12);
@@ -101,8 +107,10 @@ TEST(OneBitLinear, ZeroLatentsCountAsPlusOne) {
   Tape tape(Tape::Mode::no_grad);
   const Tensor one = Tensor::full({1}, DType::f64, 1);
   for (double zero : {0.0, -0.0}) {
-    const Var y = onebit_linear(tape.constant(Tensor::full({1, 1}, DType::f64, 2)), tape.constant(Tensor::full({1, 1}, DType::f64, zero)),
-                                tape.constant(one), tape.constant(one), {}, {.post_layer_norm = false});
+    const Var y =
+        onebit_linear(tape.constant(Tensor::full({1, 1}, DType::f64, 2)),
+                      tape.constant(Tensor::full({1, 1}, DType::f64, zero)), tape.constant(one),
+                      tape.constant(one), {}, {.post_layer_norm = false});
     EXPECT_EQ(y.value().item(), 2);
   }
 }
@@ -110,10 +118,17 @@ TEST(OneBitLinear, ZeroLatentsCountAsPlusOne) {
 TEST(OneBitLinear, NormalisationHidesACommonFactorOfTheOutputScale) {
   Tape tape(Tape::Mode::no_grad);
   auto in = example();
-  const Var y = layer({tape.constant(in[0]), tape.constant(in[1]), tape.constant(in[2]), tape.constant(in[3]), {}}, {.eps = 1e-12});
+  const Var y = layer(
+      {tape.constant(in[0]), tape.constant(in[1]), tape.constant(in[2]), tape.constant(in[3]), {}},
+      {.eps = 1e-12});
   Tensor doubled = in[3].clone();
   for (int64_t i = 0; i < 5; ++i) doubled.data<double>()[i] *= 2;
-  const Var z = layer({tape.constant(in[0]), tape.constant(in[1]), tape.constant(in[2]), tape.constant(doubled), {}}, {.eps = 1e-12});
+  const Var z = layer({tape.constant(in[0]),
+                       tape.constant(in[1]),
+                       tape.constant(in[2]),
+                       tape.constant(doubled),
+                       {}},
+                      {.eps = 1e-12});
   EXPECT_LT(largest_difference(y.value(), z.value()), 1e-9);
 }
 

@@ -9,7 +9,8 @@
 
 namespace halftone {
 
-inline Tensor random_tensor(Shape shape, uint64_t seed, double scale = 1.0, DType dtype = DType::f64) {
+inline Tensor random_tensor(Shape shape, uint64_t seed, double scale = 1.0,
+                            DType dtype = DType::f64) {
   Tensor out = Tensor::uninitialized(std::move(shape), DType::f64);
   Rng rng(seed, RngStream::test);
   for (int64_t i = 0; i < out.numel(); ++i) out.data<double>()[i] = scale * rng.normal();
@@ -20,7 +21,8 @@ inline double largest_difference(const Tensor& a, const Tensor& b) {
   EXPECT_EQ(a.shape(), b.shape());
   const Tensor x = a.to(DType::f64), y = b.to(DType::f64);
   double worst = 0;
-  for (int64_t i = 0; i < x.numel(); ++i) worst = std::max(worst, std::abs(x.data<double>()[i] - y.data<double>()[i]));
+  for (int64_t i = 0; i < x.numel(); ++i)
+    worst = std::max(worst, std::abs(x.data<double>()[i] - y.data<double>()[i]));
   return worst;
 }
 
@@ -29,8 +31,8 @@ inline Var random_sum(const Var& y, uint64_t seed = 99) {
   return weighted_sum(y, random_tensor(y.shape(), seed, 1.0, y.dtype()));
 }
 
-inline void expect_gradients(const LossFunction& loss, const std::vector<Tensor>& inputs, double tolerance = 1e-6,
-                             const LossFunction& surrogate = nullptr) {
+inline void expect_gradients(const LossFunction& loss, const std::vector<Tensor>& inputs,
+                             double tolerance = 1e-6, const LossFunction& surrogate = nullptr) {
   const GradCheckResult result = grad_check(loss, inputs, {}, surrogate);
   EXPECT_LE(result.worst, tolerance) << result.where;
 }

@@ -21,7 +21,9 @@ double squared_error(const Tensor& w, const Svid& s) {
   double sum = 0;
   for (int64_t i = 0; i < w.dim(0); ++i)
     for (int64_t j = 0; j < w.dim(1); ++j) {
-      const double d = std::abs(w.data<float>()[i * w.dim(1) + j]) - static_cast<double>(s.out_scale.data<float>()[i]) * s.in_scale.data<float>()[j];
+      const double d =
+          std::abs(w.data<float>()[i * w.dim(1) + j]) -
+          static_cast<double>(s.out_scale.data<float>()[i]) * s.in_scale.data<float>()[j];
       sum += d * d;
     }
   return sum;
@@ -29,7 +31,8 @@ double squared_error(const Tensor& w, const Svid& s) {
 
 double squares(const Tensor& w) {
   double sum = 0;
-  for (int64_t i = 0; i < w.numel(); ++i) sum += static_cast<double>(w.data<float>()[i]) * w.data<float>()[i];
+  for (int64_t i = 0; i < w.numel(); ++i)
+    sum += static_cast<double>(w.data<float>()[i]) * w.data<float>()[i];
   return sum;
 }
 
@@ -41,10 +44,12 @@ TEST(Svid, RecoversTheScalesOfARankOneMatrix) {
   Tensor w = random_matrix(5, 7, 1);
   std::vector<float> h{1, 2, 3, 0.5f, 4}, g{1, 0.1f, 2, 3, 0.7f, 5, 1.5f};
   for (int64_t i = 0; i < 5; ++i)
-    for (int64_t j = 0; j < 7; ++j) w.data<float>()[i * 7 + j] = (w.data<float>()[i * 7 + j] >= 0 ? 1.0f : -1.0f) * h[i] * g[j];
+    for (int64_t j = 0; j < 7; ++j)
+      w.data<float>()[i * 7 + j] = (w.data<float>()[i * 7 + j] >= 0 ? 1.0f : -1.0f) * h[i] * g[j];
   const Svid s = svid(w);
   EXPECT_NEAR(s.relative_error, 0, 1e-6);
-  for (int64_t i = 0; i < 5; ++i) EXPECT_NEAR(s.out_scale.data<float>()[i] / s.out_scale.data<float>()[0], h[i], 1e-5);
+  for (int64_t i = 0; i < 5; ++i)
+    EXPECT_NEAR(s.out_scale.data<float>()[i] / s.out_scale.data<float>()[0], h[i], 1e-5);
   EXPECT_LT(squared_error(w, s), 1e-9);
 }
 
@@ -58,7 +63,8 @@ TEST(Svid, ReportsTheErrorOfItsOwnFactors) {
 
 TEST(Svid, TheNonNegativeFactorisationHasTheSameError) {
   const Tensor w = random_matrix(40, 25, 3);
-  EXPECT_NEAR(svid(w, SvidMethod::nmf).relative_error, svid(w, SvidMethod::svd).relative_error, 1e-9);
+  EXPECT_NEAR(svid(w, SvidMethod::nmf).relative_error, svid(w, SvidMethod::svd).relative_error,
+              1e-9);
 }
 
 TEST(Svid, NoScalesNearbyAreBetter) {
@@ -67,8 +73,10 @@ TEST(Svid, NoScalesNearbyAreBetter) {
   Rng rng(5, RngStream::test);
   for (int trial = 0; trial < 50; ++trial) {
     Svid moved{best.out_scale.clone(), best.in_scale.clone(), 0};
-    for (int64_t i = 0; i < 12; ++i) moved.out_scale.data<float>()[i] *= static_cast<float>(1 + 0.05 * rng.normal());
-    for (int64_t j = 0; j < 9; ++j) moved.in_scale.data<float>()[j] *= static_cast<float>(1 + 0.05 * rng.normal());
+    for (int64_t i = 0; i < 12; ++i)
+      moved.out_scale.data<float>()[i] *= static_cast<float>(1 + 0.05 * rng.normal());
+    for (int64_t j = 0; j < 9; ++j)
+      moved.in_scale.data<float>()[j] *= static_cast<float>(1 + 0.05 * rng.normal());
     EXPECT_GE(squared_error(w, moved), squared_error(w, best) * (1 - 1e-6));
   }
 }
@@ -81,7 +89,8 @@ TEST(Svid, SplitsTheScaleAsItsNameSays) {
   EXPECT_NEAR(squares(svid(w, SvidMethod::svd, SvidSplit::in).out_scale), 1, 1e-5);
   const Svid nmf = svid(w, SvidMethod::svd, SvidSplit::nmf);
   double mean_w = 0, mean_h = 0;
-  for (int64_t i = 0; i < w.numel(); ++i) mean_w += std::abs(w.data<float>()[i]) / static_cast<double>(w.numel());
+  for (int64_t i = 0; i < w.numel(); ++i)
+    mean_w += std::abs(w.data<float>()[i]) / static_cast<double>(w.numel());
   for (int64_t i = 0; i < 50; ++i) mean_h += nmf.out_scale.data<float>()[i] / 50;
   EXPECT_NEAR(mean_h, 0.80 * std::sqrt(mean_w), 1e-5);
 }

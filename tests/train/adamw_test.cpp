@@ -17,7 +17,9 @@ TEST(AdamW, FollowsTheFormulasWrittenOut) {
   Moments moments{Tensor::zeros({n}, DType::f32), Tensor::zeros({n}, DType::f32)};
   std::vector<double> w(n), m(n), v(n);
   Rng rng(1, RngStream::test);
-  for (int64_t i = 0; i < n; ++i) param.value.data<float>()[i] = static_cast<float>(w[i] = static_cast<float>(0.01 * rng.normal()));
+  for (int64_t i = 0; i < n; ++i)
+    param.value.data<float>()[i] =
+        static_cast<float>(w[i] = static_cast<float>(0.01 * rng.normal()));
   const double lr = 0.01, scale = 0.5;
   const AdamWSettings s;
   for (int step = 1; step <= 5; ++step) {
@@ -29,11 +31,13 @@ TEST(AdamW, FollowsTheFormulasWrittenOut) {
       m[i] = s.beta1 * m[i] + (1 - s.beta1) * g;
       v[i] = s.beta2 * v[i] + (1 - s.beta2) * g * g;
       w[i] = (1 - lr * s.weight_decay) * w[i] -
-             lr * (m[i] / (1 - std::pow(s.beta1, step))) / (std::sqrt(v[i] / (1 - std::pow(s.beta2, step))) + s.epsilon);
+             lr * (m[i] / (1 - std::pow(s.beta1, step))) /
+                 (std::sqrt(v[i] / (1 - std::pow(s.beta2, step))) + s.epsilon);
       expected_flips += (before >= 0) != (w[i] >= 0);
     }
     param.grad.filled = true;
-    EXPECT_NEAR(static_cast<double>(adamw_step(param, moments, step, lr, scale, s)), static_cast<double>(expected_flips), 1);
+    EXPECT_NEAR(static_cast<double>(adamw_step(param, moments, step, lr, scale, s)),
+                static_cast<double>(expected_flips), 1);
   }
   for (int64_t i = 0; i < n; ++i) EXPECT_NEAR(param.value.data<float>()[i], w[i], 2e-6);
 }
@@ -49,7 +53,9 @@ TEST(AdamW, NormGainsDoNotDecay) {
 }
 
 TEST(GradientNorm, SeesANan) {
-  Param param{.name = "w", .value = Tensor::zeros({3}, DType::f32), .grad = {Tensor::full({3}, DType::f32, 2), true}};
+  Param param{.name = "w",
+              .value = Tensor::zeros({3}, DType::f32),
+              .grad = {Tensor::full({3}, DType::f32, 2), true}};
   EXPECT_EQ(squared_gradient_norm({&param}), 12);
   param.grad.tensor.data<float>()[1] = std::nanf("");
   EXPECT_TRUE(std::isnan(squared_gradient_norm({&param})));

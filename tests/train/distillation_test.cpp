@@ -27,11 +27,13 @@ struct Fixture {
   std::vector<int32_t> ids;
   OneBitOptions options;
 
-  explicit Fixture(const std::string& variant) : file(read_safetensors(kFolder + variant + ".safetensors")) {
+  explicit Fixture(const std::string& variant)
+      : file(read_safetensors(kFolder + variant + ".safetensors")) {
     std::ifstream(kFolder + variant + ".json") >> expected;
     const Tensor& stored = file.tensors.at("ids");
     ids.assign(stored.data<int32_t>(), stored.data<int32_t>() + stored.numel());
-    options = {.post_layer_norm = expected["post_layer_norm"], .ste = expected["ste"] == "tanh" ? Ste::tanh : Ste::identity};
+    options = {.post_layer_norm = expected["post_layer_norm"],
+               .ste = expected["ste"] == "tanh" ? Ste::tanh : Ste::identity};
   }
   Decoder student() const {
     Weights start;
@@ -51,7 +53,8 @@ double relative_difference(const Tensor& got, const Tensor& expected) {
   EXPECT_EQ(got.shape(), expected.shape());
   double worst = 0, largest = 0;
   for (int64_t i = 0; i < got.numel(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(got.data<float>()[i]) - expected.data<float>()[i]));
+    worst = std::max(
+        worst, std::abs(static_cast<double>(got.data<float>()[i]) - expected.data<float>()[i]));
     largest = std::max(largest, std::abs(static_cast<double>(expected.data<float>()[i])));
   }
   return worst / largest;
@@ -63,7 +66,8 @@ TEST_P(Distillation, StartsFromTheTeacherAsPyTorchDoes) {
   const Fixture f(GetParam());
   Decoder student = build_decoder(f.imported.config, trainable_copy(f.imported.weights));
   start_onebit(student, f.settings());
-  for (const auto& [name, tensor] : weights_of(student)) EXPECT_LT(relative_difference(tensor, f.file.tensors.at("start." + name)), 2e-6) << name;
+  for (const auto& [name, tensor] : weights_of(student))
+    EXPECT_LT(relative_difference(tensor, f.file.tensors.at("start." + name)), 2e-6) << name;
 }
 
 TEST_P(Distillation, LossTermsLogitsAndEveryGradientAgreeWithPyTorch) {
@@ -78,7 +82,8 @@ TEST_P(Distillation, LossTermsLogitsAndEveryGradientAgreeWithPyTorch) {
   tape.backward(batch.loss);
   int compared = 0;
   student.visit([&](Param& param) {
-    EXPECT_LT(relative_difference(param.grad.tensor, f.file.tensors.at("grad." + param.name)), 1e-4) << param.name;
+    EXPECT_LT(relative_difference(param.grad.tensor, f.file.tensors.at("grad." + param.name)), 1e-4)
+        << param.name;
     ++compared;
   });
   EXPECT_EQ(compared, 2 + 2 * (2 + 7 * 3));
@@ -95,7 +100,8 @@ TEST_P(Distillation, TenStepsFollowPyTorch) {
   std::vector<Moments> moments;
   student.visit([&](Param& p) {
     params.push_back(&p);
-    moments.push_back({Tensor::zeros(p.value.shape(), DType::f32), Tensor::zeros(p.value.shape(), DType::f32)});
+    moments.push_back(
+        {Tensor::zeros(p.value.shape(), DType::f32), Tensor::zeros(p.value.shape(), DType::f32)});
   });
   for (int step = 0; step < 10; ++step) {
     for (Param* p : params) p->grad.clear();
@@ -105,11 +111,13 @@ TEST_P(Distillation, TenStepsFollowPyTorch) {
     EXPECT_NEAR(batch.terms.total, expected, 1e-4 * expected) << "step " << step;
     tape.backward(batch.loss);
     const double clip = std::min(1.0, 1.0 / (std::sqrt(squared_gradient_norm(params)) + 1e-6));
-    for (size_t i = 0; i < params.size(); ++i) adamw_step(*params[i], moments[i], step + 1, 1e-3, clip, {});
+    for (size_t i = 0; i < params.size(); ++i)
+      adamw_step(*params[i], moments[i], step + 1, 1e-3, clip, {});
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Distillation, ::testing::Values("released_layer", "no_layer_norm", "sign_identity"));
+INSTANTIATE_TEST_SUITE_P(Variants, Distillation,
+                         ::testing::Values("released_layer", "no_layer_norm", "sign_identity"));
 
 TEST(NextTokens, StopAtTheEndOfEverySequence) {
   EXPECT_EQ(next_tokens({1, 2, 3, 4, 5, 6}, 2), (std::vector<int32_t>{2, 3, -1, 5, 6, -1}));

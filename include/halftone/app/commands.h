@@ -11,8 +11,10 @@
 namespace halftone {
 
 int check_command(const std::string& recipe, const std::vector<std::string>& overrides);
-int run_command(const std::string& recipe, const std::vector<std::string>& overrides, const RunOptions& options);
-int resume_command(const std::string& run_dir, const std::vector<std::string>& overrides, RunOptions options);
+int run_command(const std::string& recipe, const std::vector<std::string>& overrides,
+                const RunOptions& options);
+int resume_command(const std::string& run_dir, const std::vector<std::string>& overrides,
+                   RunOptions options);
 int eval_command(const std::string& model, const EvalSettings& settings, bool json, bool quiet);
 
 struct GenerateOptions {

@@ -9,11 +9,11 @@
 namespace halftone {
 
 struct RunOptions {
-  std::string run_dir;          // empty: <output_dir>/<name>
+  std::string run_dir;  // empty: <output_dir>/<name>
   bool quiet = false;
-  bool json = false;            // print result.json on stdout
-  bool resume = false;          // go on from the newest whole checkpoint
-  bool allow_inexact = false;   // resume also where the bits may differ
+  bool json = false;           // print result.json on stdout
+  bool resume = false;         // go on from the newest whole checkpoint
+  bool allow_inexact = false;  // resume also where the bits may differ
 };
 
 // Returns an exit code: 0, or 7 after SIGINT or SIGTERM with a checkpoint saved.

@@ -22,8 +22,8 @@ class RunDirectory {
   std::string tokenizer_file() const { return path_ + "/tokenizer.json"; }
   std::string checkpoint_file(int64_t step) const;
 
-  void create() const;                                 // throws Error(io)
-  std::vector<std::string> checkpoints() const;        // oldest first
+  void create() const;                           // throws Error(io)
+  std::vector<std::string> checkpoints() const;  // oldest first
   // The newest checkpoint that is whole; damaged ones are named in `damaged` and left alone.
   std::optional<CheckpointContent> newest_checkpoint(std::vector<std::string>& damaged) const;
   // Removes all but the newest `keep` checkpoints.

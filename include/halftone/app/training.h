@@ -18,14 +18,15 @@ struct TrainingResult {
 
 // What a checkpoint must share with the run that resumes from it, for the bits to be the same.
 struct TrainingIdentity {
-  std::string recipe;          // effective text, without what may change between sittings
+  std::string recipe;  // effective text, without what may change between sittings
   std::string teacher_sha256;
   std::string tokenizer_hash;
   std::string data_sha256;
 };
 
 // Trains `student` in place up to the recipe's last step, or until a signal.
-TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory, LoadedModel& student,
-                     Decoder* teacher, const TokenSequences& sequences, const TrainingIdentity& identity);
+TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
+                     LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
+                     const TrainingIdentity& identity);
 
 }  // namespace halftone

@@ -24,8 +24,8 @@ struct Grad {
   void clear() { filled = false; }  // keeps the storage
 };
 
-// A trainable tensor under its checkpoint name. Its gradient lives on between tapes and adds up over
-// micro-batches until the optimiser clears it.
+// A trainable tensor under its checkpoint name. Its gradient lives on between tapes and adds up
+// over micro-batches until the optimiser clears it.
 struct Param {
   std::string name;
   Tensor value;
@@ -37,8 +37,8 @@ class Tape;
 
 struct Node {
   Tensor value;
-  Grad own;             // of variables made by ops
-  Grad* grad = &own;    // or a Param's
+  Grad own;           // of variables made by ops
+  Grad* grad = &own;  // or a Param's
   bool needs_grad = false;
   Tape* tape = nullptr;
 };
@@ -79,9 +79,9 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  Var constant(Tensor value);   // no gradient
-  Var variable(Tensor value);   // a leaf whose gradient is read with grad()
-  Var param(Param& param);      // a leaf whose gradient is the Param's
+  Var constant(Tensor value);  // no gradient
+  Var variable(Tensor value);  // a leaf whose gradient is read with grad()
+  Var param(Param& param);     // a leaf whose gradient is the Param's
 
   // Gradients of a one-element `loss` (times `seed`) into all leaves; the tape is empty afterwards.
   void backward(const Var& loss, double seed = 1.0);

@@ -19,8 +19,8 @@ inline float to_float(half_t h) {
   if (magnitude >= 0x7c00u)  // inf, nan
     return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
   // Shift into place and rescale by 2^112: subnormals come out right.
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(
-                                         std::bit_cast<float>(magnitude << 13) * 0x1.0p112f));
+  return std::bit_cast<float>(
+      sign | std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1.0p112f));
 }
 
 inline float to_float(bf16_t b) {

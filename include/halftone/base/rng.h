@@ -12,7 +12,13 @@ namespace halftone {
 std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t counter);
 
 // Streams keep the draws of the program's parts apart under one seed.
-enum class RngStream : uint64_t { init = 1, data_order = 2, generate = 3, calibration = 4, test = 5 };
+enum class RngStream : uint64_t {
+  init = 1,
+  data_order = 2,
+  generate = 3,
+  calibration = 4,
+  test = 5
+};
 
 class Rng {
  public:
@@ -22,9 +28,9 @@ class Rng {
       : seed_(seed), stream_(stream), counter_(counter) {}
 
   uint64_t next_u64();
-  double uniform();                   // [0, 1), 53 bits
-  double normal();                    // mean 0, variance 1 (Box-Muller, one value a draw)
-  uint64_t below(uint64_t bound);     // 0 .. bound-1, without modulo bias
+  double uniform();                // [0, 1), 53 bits
+  double normal();                 // mean 0, variance 1 (Box-Muller, one value a draw)
+  uint64_t below(uint64_t bound);  // 0 .. bound-1, without modulo bias
   uint64_t counter() const { return counter_; }
 
  private:

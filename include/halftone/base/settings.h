@@ -29,16 +29,20 @@ struct RealRange {
 class FieldVisitor {
  public:
   virtual ~FieldVisitor() = default;
-  virtual void field(std::string_view key, int64_t& value, IntRange range, std::string_view help) = 0;
-  virtual void field(std::string_view key, double& value, RealRange range, std::string_view help) = 0;
+  virtual void field(std::string_view key, int64_t& value, IntRange range,
+                     std::string_view help) = 0;
+  virtual void field(std::string_view key, double& value, RealRange range,
+                     std::string_view help) = 0;
   virtual void field(std::string_view key, bool& value, std::string_view help) = 0;
   virtual void field(std::string_view key, std::string& value, std::string_view help) = 0;
   // A list of whole numbers.
   virtual void field(std::string_view key, std::vector<int64_t>& value, IntRange range,
                      std::string_view help) = 0;
-  // Paths are relative to the recipe; a reader makes them absolute or relative to the working folder.
+  // Paths are relative to the recipe; a reader makes them absolute or relative to the working
+  // folder.
   virtual void path(std::string_view key, std::string& value, std::string_view help) = 0;
-  virtual void paths(std::string_view key, std::vector<std::string>& value, std::string_view help) = 0;
+  virtual void paths(std::string_view key, std::vector<std::string>& value,
+                     std::string_view help) = 0;
   // One of `names`; `index` is the position of the chosen one.
   virtual void choice(std::string_view key, int& index, const std::vector<std::string_view>& names,
                       std::string_view help) = 0;
@@ -48,10 +52,12 @@ class FieldVisitor {
   virtual void close() = 0;
 };
 
-// An enum's field: choice(v, "ste", s.ste, {{"tanh", Ste::tanh}, {"identity", Ste::identity}}, "...").
+// An enum's field: choice(v, "ste", s.ste, {{"tanh", Ste::tanh}, {"identity", Ste::identity}},
+// "...").
 template <class Enum>
 void choice(FieldVisitor& v, std::string_view key, Enum& value,
-            std::initializer_list<std::pair<std::string_view, Enum>> options, std::string_view help) {
+            std::initializer_list<std::pair<std::string_view, Enum>> options,
+            std::string_view help) {
   std::vector<std::string_view> names;
   int index = 0;
   for (const auto& [name, option] : options) {

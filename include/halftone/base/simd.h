@@ -1,5 +1,6 @@
-// Vector code chosen at run time. A loop is written once, as plain C++ in a lambda marked HT_INLINE;
-// simd() compiles it for AVX-512, AVX2 and the baseline, and runs the best that the CPU has.
+// Vector code chosen at run time. A loop is written once, as plain C++ in a lambda marked
+// HT_INLINE; simd() compiles it for AVX-512, AVX2 and the baseline, and runs the best that the CPU
+// has.
 //
 //   simd([&]() HT_INLINE { for (int64_t i = 0; i < n; ++i) y[i] += x[i]; });
 //
@@ -21,7 +22,8 @@ const char* isa_name(Isa isa);
 
 #if defined(__x86_64__)
 template <class Body>
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512"))) void
+__attribute__((
+    target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512"))) void
 simd_avx512(const Body& body) {
   body();
 }
@@ -36,9 +38,12 @@ template <class Body>
 void simd(const Body& body) {
 #if defined(__x86_64__)
   switch (isa()) {
-    case Isa::avx512: return simd_avx512(body);
-    case Isa::avx2: return simd_avx2(body);
-    case Isa::baseline: break;
+    case Isa::avx512:
+      return simd_avx512(body);
+    case Isa::avx2:
+      return simd_avx2(body);
+    case Isa::baseline:
+      break;
   }
 #endif
   body();

@@ -12,7 +12,8 @@ namespace halftone {
 void set_threads(int count);
 int threads();
 
-// A reference to a callable void(int64_t begin, int64_t end), valid during the call it is passed to.
+// A reference to a callable void(int64_t begin, int64_t end), valid during the call it is passed
+// to.
 class RangeFunction {
  public:
   template <class F>
@@ -36,7 +37,8 @@ void parallel_for(int64_t n, int64_t block, RangeFunction body);
 template <class F>
 double parallel_sum(int64_t n, int64_t block, const F& body) {
   std::vector<double> parts(static_cast<size_t>((n + block - 1) / block));
-  parallel_for(n, block, [&](int64_t begin, int64_t end) { parts[begin / block] = body(begin, end); });
+  parallel_for(n, block,
+               [&](int64_t begin, int64_t end) { parts[begin / block] = body(begin, end); });
   double sum = 0;
   for (double part : parts) sum += part;
   return sum;

@@ -13,20 +13,21 @@ namespace halftone {
 struct Evaluation {
   double perplexity = 0;
   int64_t windows = 0;
-  int64_t predictions = 0;          // hf: windows * (context - 1)
-  double teacher_perplexity = 0;    // 0 without a teacher
-  double kl = 0;                    // mean a prediction, KL(teacher || model), nats
-  double top1 = 0;                  // share of predictions where both models' largest logits agree
+  int64_t predictions = 0;        // hf: windows * (context - 1)
+  double teacher_perplexity = 0;  // 0 without a teacher
+  double kl = 0;                  // mean a prediction, KL(teacher || model), nats
+  double top1 = 0;                // share of predictions where both models' largest logits agree
 };
 
 // hf (GPTQ, BiLLM, OneBit; methods 0.4): floor(T / context) disjoint windows, context - 1
 // predictions each, exp of the mean of the windows' means.
 // llamacpp: the same windows, but only predictions from position context / 2 on count (and each
-// window starts with `window_bos` where the model wants one: it takes the place of the first token).
-// max_windows > 0 stops early. `progress(windows done, of, perplexity so far)` may be empty.
-// Throws Error(recipe) when the text is shorter than one window.
+// window starts with `window_bos` where the model wants one: it takes the place of the first
+// token). max_windows > 0 stops early. `progress(windows done, of, perplexity so far)` may be
+// empty. Throws Error(recipe) when the text is shorter than one window.
 using EvalProgress = std::function<void(int64_t, int64_t, double)>;
 Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens,
-                    const EvalSettings& settings, int32_t window_bos = -1, const EvalProgress& progress = {});
+                    const EvalSettings& settings, int32_t window_bos = -1,
+                    const EvalProgress& progress = {});
 
 }  // namespace halftone

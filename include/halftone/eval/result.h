@@ -35,6 +35,7 @@ struct RunResult {
 std::string result_json(const RunResult& result);
 
 // The figures of one evaluation, for `eval --json`.
-std::string evaluation_json(const Evaluation& eval, const EvalSettings& settings, int64_t tokens, const std::string& text_sha256);
+std::string evaluation_json(const Evaluation& eval, const EvalSettings& settings, int64_t tokens,
+                            const std::string& text_sha256);
 
 }  // namespace halftone

@@ -23,7 +23,7 @@ namespace halftone {
 struct GgmlType {
   uint32_t id;
   const char* name;
-  int64_t block;        // numbers a block; 0: the layout is not known here
+  int64_t block;  // numbers a block; 0: the layout is not known here
   int64_t block_bytes;
   // Reads `blocks` blocks into block x blocks floats; nullptr: not supported.
   void (*dequantize)(const uint8_t* in, float* out, int64_t blocks);

@@ -25,7 +25,7 @@ using Hdf5Attribute = std::variant<int64_t, double, std::string>;
 class Hdf5Writer {
  public:
   explicit Hdf5Writer(const std::string& path);  // creates the file or empties it
-  ~Hdf5Writer();                                 // leaves an incomplete file unless close() was called
+  ~Hdf5Writer();  // leaves an incomplete file unless close() was called
   Hdf5Writer(const Hdf5Writer&) = delete;
   Hdf5Writer& operator=(const Hdf5Writer&) = delete;
 
@@ -33,7 +33,8 @@ class Hdf5Writer {
   void write(const std::string& name, const Tensor& tensor);
   void write_text(const std::string& name, std::string_view text);
   // Of the group or dataset `object`, "/" for the file's root; at most 60,000 bytes of text.
-  void write_attribute(const std::string& object, const std::string& key, const Hdf5Attribute& value);
+  void write_attribute(const std::string& object, const std::string& key,
+                       const Hdf5Attribute& value);
   void close();
 
  private:

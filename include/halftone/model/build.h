@@ -16,7 +16,8 @@ using Weights = std::map<std::string, Tensor>;
 //   <module>.weight + .in_scale + .out_scale         OneBit, latent weights
 //   <module>.sign   + .in_scale + .out_scale         OneBit, packed signs (widened to +-1)
 // Throws Error(format) naming the tensor that is missing or has another shape than expected.
-Decoder build_decoder(const ModelConfig& config, const Weights& weights, const OneBitOptions& options = {});
+Decoder build_decoder(const ModelConfig& config, const Weights& weights,
+                      const OneBitOptions& options = {});
 
 // Own F32 copies of everything, for training.
 Weights trainable_copy(const Weights& weights);

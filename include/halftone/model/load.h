@@ -23,10 +23,12 @@ struct LoadedModel {
 LoadedModel load_model(const std::string& path, DType linear_dtype);
 
 // A final model as a checkpoint file's content: packed weights, and what rebuilds the decoder.
-CheckpointContent model_content(Decoder& decoder, const ModelConfig& config, const std::string& tokenizer_path);
+CheckpointContent model_content(Decoder& decoder, const ModelConfig& config,
+                                const std::string& tokenizer_path);
 
 // The meta entries that rebuild a decoder: config, post_layer_norm, tokenizer.
-void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config, const std::string& tokenizer_path);
+void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config,
+                    const std::string& tokenizer_path);
 
 // The decoder of a checkpoint's model/ tensors and meta.
 Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config);

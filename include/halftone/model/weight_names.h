@@ -14,9 +14,9 @@ namespace halftone {
 enum class WeightKind {
   embedding,  // model.embed_tokens.weight
   norm,
-  linear,     // of a block: q, k, v, o, gate, up, down; what gets quantised
-  bias,       // of such a linear
-  head,       // lm_head.weight
+  linear,  // of a block: q, k, v, o, gate, up, down; what gets quantised
+  bias,    // of such a linear
+  head,    // lm_head.weight
 };
 
 struct ExpectedWeight {

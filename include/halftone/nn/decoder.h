@@ -44,10 +44,10 @@ struct Block {
 class Decoder {
  public:
   DecoderShape shape;
-  Param embedding;           // V x C
+  Param embedding;  // V x C
   std::vector<Block> blocks;
-  Param final_norm;          // C
-  Param head;                // V x C; undefined value: tied to the embedding
+  Param final_norm;  // C
+  Param head;        // V x C; undefined value: tied to the embedding
 
   // ids are B sequences of equal length, one after another; activations are (B*T x C).
   Var embed(Tape& tape, const std::vector<int32_t>& ids);
@@ -56,7 +56,8 @@ class Decoder {
   Var head_weight(Tape& tape);
 
   // All of the above up to the final norm; with a cache, ids follow what is in it.
-  Var hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch, KeyValueCache* cache = nullptr);
+  Var hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
+             KeyValueCache* cache = nullptr);
 
   KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
 

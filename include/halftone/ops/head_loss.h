@@ -23,8 +23,8 @@ struct HeadTeacher {
 };
 
 struct HeadLoss {
-  Var loss;         // kl_weight * kl + label_weight * labels
-  double kl = 0;    // mean a token, times temperature^2; 0 without a teacher
+  Var loss;           // kl_weight * kl + label_weight * labels
+  double kl = 0;      // mean a token, times temperature^2; 0 without a teacher
   double labels = 0;  // mean cross entropy of the counted targets; 0 without targets
 };
 

@@ -1,5 +1,5 @@
-// One row of logits at a time: the arithmetic that logit_losses, head_loss and the evaluators share.
-// All are for use inside simd().
+// One row of logits at a time: the arithmetic that logit_losses, head_loss and the evaluators
+// share. All are for use inside simd().
 #pragma once
 
 #include <cmath>
@@ -33,8 +33,8 @@ HT_INLINE inline T kl_row(int64_t v, const T* x, const T* t, T lse_x, T lse_t, T
 
 // d_v = k (q_v - p_v); d may be x.
 template <class T>
-HT_INLINE inline void kl_row_gradient(int64_t v, const T* x, const T* t, T lse_x, T lse_t, T inverse_tau,
-                                      T k, T* d) {
+HT_INLINE inline void kl_row_gradient(int64_t v, const T* x, const T* t, T lse_x, T lse_t,
+                                      T inverse_tau, T k, T* d) {
 #pragma omp simd
   for (int64_t j = 0; j < v; ++j)
     d[j] = k * (fast_exp(x[j] * inverse_tau - lse_x) - fast_exp(t[j] * inverse_tau - lse_t));

@@ -1,5 +1,5 @@
-// The OneBit layer (Xu et al., 2024, arXiv 2402.11295, equations 2 and 5): a sign matrix between two
-// value vectors, and a layer normalisation behind it.
+// The OneBit layer (Xu et al., 2024, arXiv 2402.11295, equations 2 and 5): a sign matrix between
+// two value vectors, and a layer normalisation behind it.
 #pragma once
 
 #include "halftone/autograd/tape.h"
@@ -16,7 +16,7 @@ enum class Ste {
 struct OneBitOptions {
   bool post_layer_norm = true;  // false: z = y, weights can be folded
   Ste ste = Ste::tanh;
-  double eps = 1e-5;            // of the layer normalisation
+  double eps = 1e-5;  // of the layer normalisation
 };
 
 // x (N x I), latent W (O x I), g = in_scale (I), h = out_scale (O), bias (O) or undefined:

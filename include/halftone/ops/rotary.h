@@ -13,7 +13,8 @@ struct RotaryTable {
 };
 
 // inverse_frequencies (D/2): theta^(-2i/D), scaled where the model says so. Computed in double.
-RotaryTable make_rotary_table(int64_t positions, const std::vector<double>& inverse_frequencies, DType dtype);
+RotaryTable make_rotary_table(int64_t positions, const std::vector<double>& inverse_frequencies,
+                              DType dtype);
 
 // y for x (B*T x heads*D): in each head, with a = x[0 : D/2], b = x[D/2 : D] at position p:
 //   y = [a cos - b sin, b cos + a sin].  Row n is at position first_position + n mod T.

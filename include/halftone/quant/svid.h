@@ -10,8 +10,9 @@ namespace halftone {
 // alternating least squares from a constant start, which has the same optimum.
 enum class SvidMethod { svd, nmf };
 
-// How the product's scale is shared. balanced: rms(g) = rms(h). nmf: as scikit-learn's NMF leaves it
-// on average, mean h = 0.80 sqrt(mean |W|), g takes the rest. out: all in h (|g| = 1). in: all in g.
+// How the product's scale is shared. balanced: rms(g) = rms(h). nmf: as scikit-learn's NMF leaves
+// it on average, mean h = 0.80 sqrt(mean |W|), g takes the rest. out: all in h (|g| = 1). in: all
+// in g.
 enum class SvidSplit { balanced, nmf, out, in };
 
 struct Svid {
@@ -21,7 +22,7 @@ struct Svid {
 };
 
 // W (n x m) in F32. Cost: `iterations` passes over W, no copy of it.
-Svid svid(const Tensor& w, SvidMethod method = SvidMethod::svd, SvidSplit split = SvidSplit::balanced,
-          int iterations = 30);
+Svid svid(const Tensor& w, SvidMethod method = SvidMethod::svd,
+          SvidSplit split = SvidSplit::balanced, int iterations = 30);
 
 }  // namespace halftone

@@ -7,7 +7,8 @@
 
 namespace halftone {
 
-// At least `bytes` bytes, uninitialised. Throws Error(memory) saying how much was asked and is held.
+// At least `bytes` bytes, uninitialised. Throws Error(memory) saying how much was asked and is
+// held.
 std::shared_ptr<void> allocate(size_t bytes);
 
 // Gives the kept blocks back to the operating system.

@@ -21,22 +21,43 @@ const char* dtype_name(DType dtype);
 
 template <class T>
 struct dtype_of;
-template <> struct dtype_of<float> { static constexpr DType value = DType::f32; };
-template <> struct dtype_of<double> { static constexpr DType value = DType::f64; };
-template <> struct dtype_of<half_t> { static constexpr DType value = DType::f16; };
-template <> struct dtype_of<bf16_t> { static constexpr DType value = DType::bf16; };
-template <> struct dtype_of<int32_t> { static constexpr DType value = DType::i32; };
-template <> struct dtype_of<int64_t> { static constexpr DType value = DType::i64; };
-template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::u8; };
+template <>
+struct dtype_of<float> {
+  static constexpr DType value = DType::f32;
+};
+template <>
+struct dtype_of<double> {
+  static constexpr DType value = DType::f64;
+};
+template <>
+struct dtype_of<half_t> {
+  static constexpr DType value = DType::f16;
+};
+template <>
+struct dtype_of<bf16_t> {
+  static constexpr DType value = DType::bf16;
+};
+template <>
+struct dtype_of<int32_t> {
+  static constexpr DType value = DType::i32;
+};
+template <>
+struct dtype_of<int64_t> {
+  static constexpr DType value = DType::i64;
+};
+template <>
+struct dtype_of<uint8_t> {
+  static constexpr DType value = DType::u8;
+};
 
 using Shape = std::vector<int64_t>;
 
-int64_t numel(const Shape& shape);             // throws std::invalid_argument on overflow or < 0
-std::string shape_text(const Shape& shape);    // "[576, 1536]"
+int64_t numel(const Shape& shape);           // throws std::invalid_argument on overflow or < 0
+std::string shape_text(const Shape& shape);  // "[576, 1536]"
 
 class Tensor {
  public:
-  Tensor() = default;                           // empty: no storage, numel() == 0
+  Tensor() = default;  // empty: no storage, numel() == 0
 
   static Tensor uninitialized(Shape shape, DType dtype);
   static Tensor zeros(Shape shape, DType dtype);
@@ -51,7 +72,7 @@ class Tensor {
   bool unique() const { return storage_.use_count() == 1; }  // no other handle on the storage
   const Shape& shape() const { return shape_; }
   int64_t rank() const { return static_cast<int64_t>(shape_.size()); }
-  int64_t dim(int64_t i) const;                 // negative counts from the end
+  int64_t dim(int64_t i) const;  // negative counts from the end
   int64_t numel() const { return numel_; }
   DType dtype() const { return dtype_; }
   size_t bytes() const { return static_cast<size_t>(numel_) * dtype_bytes(dtype_); }
@@ -71,11 +92,11 @@ class Tensor {
   const void* raw() const { return data_; }
 
   Tensor clone() const;
-  Tensor reshape(Shape shape) const;            // same storage
+  Tensor reshape(Shape shape) const;              // same storage
   Tensor rows(int64_t begin, int64_t end) const;  // rows of the first dimension, same storage
-  Tensor to(DType dtype) const;                 // converts among f32, f64, f16, bf16; same dtype: *this
+  Tensor to(DType dtype) const;  // converts among f32, f64, f16, bf16; same dtype: *this
   void fill(double value);
-  double item() const;                          // the number of a one-element f32 or f64 tensor
+  double item() const;  // the number of a one-element f32 or f64 tensor
 
  private:
   void expect(DType dtype) const;
@@ -103,9 +124,12 @@ Tensor Tensor::of(Shape shape, const std::vector<T>& values) {
 template <class Body>
 decltype(auto) with_real(DType dtype, const char* what, const Body& body) {
   switch (dtype) {
-    case DType::f32: return body.template operator()<float>();
-    case DType::f64: return body.template operator()<double>();
-    default: throw_not_real(dtype, what);
+    case DType::f32:
+      return body.template operator()<float>();
+    case DType::f64:
+      return body.template operator()<double>();
+    default:
+      throw_not_real(dtype, what);
   }
 }
 

@@ -1,5 +1,5 @@
-// The losses of one micro-batch: OneBit's distillation (arXiv 2402.11295, section 3.3; methods 7.4),
-// or plain next-token training where there is no teacher.
+// The losses of one micro-batch: OneBit's distillation (arXiv 2402.11295, section 3.3;
+// methods 7.4), or plain next-token training where there is no teacher.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +22,12 @@ struct BatchLoss {
   LossTerms terms;
 };
 
-// loss = kl * KL(teacher || student) + hidden * sum_i distance(t_i, s_i) + labels * CE, where t_i and
-// s_i are the inputs of block i (i = 0: the embeddings). The two models go layer by layer side by
-// side, so that one hidden state of the teacher is held at a time. teacher == nullptr: labels only.
-// ids: `batch` sequences of equal length.
-BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher, const std::vector<int32_t>& ids,
-                     int64_t batch, const LossSettings& settings);
+// loss = kl * KL(teacher || student) + hidden * sum_i distance(t_i, s_i) + labels * CE, where t_i
+// and s_i are the inputs of block i (i = 0: the embeddings). The two models go layer by layer side
+// by side, so that one hidden state of the teacher is held at a time. teacher == nullptr: labels
+// only. ids: `batch` sequences of equal length.
+BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
+                     const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings);
 
 // The token behind each token; kIgnoredTarget at the end of every sequence.
 std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch);

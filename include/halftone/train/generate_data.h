@@ -13,7 +13,8 @@ namespace halftone {
 
 // One of the `top_k` largest logits (0: of all) with probability softmax(logits / temperature);
 // temperature 0 takes the largest.
-int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, double temperature, Rng& rng);
+int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, double temperature,
+                     Rng& rng);
 
 struct GeneratorVocabulary {
   std::vector<int32_t> first_tokens;  // the tokens that a sequence may start with (no special ones)
@@ -21,12 +22,14 @@ struct GeneratorVocabulary {
 };
 
 // Sequence number s of a run of the generator, for s in [begin, begin + count):
-//   first token: without replacement, in an order drawn from the seed; its greedy prefix has J tokens
-//   (the first included), J going round greedy_prefix[0] .. greedy_prefix[1]; then sampling until the
-//   end token or `length` tokens. Each depends on (seed, s) alone, not on the batch it is made in.
+//   first token: without replacement, in an order drawn from the seed; its greedy prefix has J
+//   tokens (the first included), J going round greedy_prefix[0] .. greedy_prefix[1]; then sampling
+//   until the end token or `length` tokens. Each depends on (seed, s) alone, not on the batch it is
+//   made in.
 // Departure: ids are kept as sampled, where LLM-QAT decodes and tokenises the text again.
-std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher, const GeneratorVocabulary& vocabulary,
-                                                     const GenerateSettings& settings, int64_t length,
-                                                     int64_t begin, int64_t count);
+std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
+                                                     const GeneratorVocabulary& vocabulary,
+                                                     const GenerateSettings& settings,
+                                                     int64_t length, int64_t begin, int64_t count);
 
 }  // namespace halftone

@@ -7,8 +7,8 @@
 
 namespace halftone {
 
-// The rate of step `step` (from 0) of `max_steps`, as Hugging Face's schedulers give it: linear from
-// 0 over warmup_steps, then constant, linear to 0, or a half cosine to 0.
+// The rate of step `step` (from 0) of `max_steps`, as Hugging Face's schedulers give it: linear
+// from 0 over warmup_steps, then constant, linear to 0, or a half cosine to 0.
 double learning_rate_at(int64_t step, int64_t max_steps, const TrainSettings& settings);
 
 }  // namespace halftone

@@ -18,14 +18,14 @@ namespace halftone {
 
 // One optimiser step as it is logged.
 struct StepReport {
-  int64_t step = 0;            // steps done, this one included
-  int64_t tokens = 0;          // seen so far
-  LossTerms loss;              // mean over the micro-batches
+  int64_t step = 0;    // steps done, this one included
+  int64_t tokens = 0;  // seen so far
+  LossTerms loss;      // mean over the micro-batches
   double learning_rate = 0;
-  double grad_norm = 0;        // before clipping
-  double sign_flip_rate = 0;   // share of latent weights whose sign changed
-  double seconds = 0;          // of this step
-  bool skipped = false;        // the loss or the gradient was not finite; no update was made
+  double grad_norm = 0;       // before clipping
+  double sign_flip_rate = 0;  // share of latent weights whose sign changed
+  double seconds = 0;         // of this step
+  bool skipped = false;       // the loss or the gradient was not finite; no update was made
 };
 
 // All that the next step depends on besides the parameters and moments.
@@ -51,7 +51,8 @@ class Trainer {
   StepReport step();
 
   const TrainerState& state() const { return state_; }
-  // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared storage.
+  // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared
+  // storage.
   std::map<std::string, Tensor> tensors() const;
   // Copies numbers in; throws Error(checkpoint) naming what is missing, extra or of another shape.
   void restore(const std::map<std::string, Tensor>& tensors, const TrainerState& state);
