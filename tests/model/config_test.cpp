@@ -413,23 +413,22 @@ TEST(Config, RefusesNonsenseInGgufMetadata) {
   });
 }
 
+// Two frequencies, the second so slow that llama3 scaling divides it by the whole factor.
+const std::string kSlowBase = GgufBuilder::key("llama.rope.freq_base", 6, testing::raw(5e9f));
+
 // A file with rope_freqs.weight holding these divisors.
 ModelConfig read_gguf_factors(std::vector<float> factors) {
   GgufBuilder b;
   b.add_tensor({"rope_freqs.weight", {factors.size()}, 0, testing::raw(factors)});
-  return read_gguf("", "", "llama", b);
+  return read_gguf("llama.rope.freq_base", kSlowBase, "llama", b);
 }
 
 TEST(Config, RecognisesLlama3ScalingByItsDivisors) {
-  ModelConfig expected = read_gguf();
-  const std::vector<double> plain = rope_inverse_frequencies(expected);
+  const ModelConfig plain = read_gguf("llama.rope.freq_base", kSlowBase);
+  ModelConfig expected = plain;
   expected.rope_scaling = {.kind = RopeScaling::Kind::llama3, .factor = 32};
-  const std::vector<double> scaled = rope_inverse_frequencies(expected);
-  std::vector<float> factors;
-  for (size_t i = 0; i < plain.size(); ++i)
-    factors.push_back(static_cast<float>(plain[i] / scaled[i]));
-  EXPECT_EQ(read_gguf_factors({1, static_cast<float>(plain[1] / scaled[1])}), expected);
-  EXPECT_EQ(read_gguf_factors({1, 1}), read_gguf());
+  EXPECT_EQ(read_gguf_factors({1, 32}), expected);
+  EXPECT_EQ(read_gguf_factors({1, 1}), plain);
   expect_refused("tensor 'rope_freqs.weight': factor 0 is 2", [&] { read_gguf_factors({2, 32}); });
   expect_refused("tensor 'rope_freqs.weight': factor 0 is nan", [&] {
     read_gguf_factors({NAN, 32});
