@@ -20,9 +20,10 @@ std::string duration_text(double seconds) {
   return fmt::format("{} s", s);
 }
 
-Progress::Progress(std::string what, int64_t total, bool quiet)
+Progress::Progress(std::string what, int64_t total, bool quiet, int64_t first)
     : what_(std::move(what)),
       total_(std::max<int64_t>(total, 1)),
+      first_(first),
       quiet_(quiet),
       terminal_(isatty(STDERR_FILENO)),
       start_(std::chrono::steady_clock::now()),
@@ -34,8 +35,6 @@ Progress::~Progress() {
 
 void Progress::update(int64_t done, const std::string& text) {
   if (quiet_) return;
-  if (first_ < 0) first_ = done - 1;
-  last_ = done;
   const auto now = std::chrono::steady_clock::now();
   if (done < total_ && std::chrono::duration<double>(now - shown_).count() <
                            (terminal_ ? kTerminalSeconds : kLineSeconds))

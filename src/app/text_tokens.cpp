@@ -45,7 +45,8 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
   const int32_t end = *tokenizer.eos();
   int64_t done = std::count(tokens.begin(), tokens.end(), end);
   const GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
-  Progress progress("generate", g.sequences, options.quiet);
+  Progress progress("generate", g.sequences, options.quiet, done);
+  std::filesystem::create_directories(recipe.run.output_dir);
   for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
     const int64_t count = std::min(g.batch_size, g.sequences - done);
     for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g,

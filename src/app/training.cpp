@@ -121,7 +121,7 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
 
   TrainingResult result;
   std::vector<double> step_seconds;
-  Progress progress("train", max_steps, options.quiet);
+  Progress progress("train", max_steps, options.quiet, trainer.state().step);
   const auto save = [&] {
     write_checkpoint_file(directory.checkpoint_file(trainer.state().step),
                           checkpoint_content(trainer, student, identity));

@@ -9,15 +9,16 @@ namespace halftone {
 
 class Progress {
  public:
-  Progress(std::string what, int64_t total, bool quiet);
+  // `first`: where a resumed stage begins; it says nothing about the time left.
+  Progress(std::string what, int64_t total, bool quiet, int64_t first = 0);
   ~Progress();
-  // `done` of the total, and what to say beside it. `first` is where a resumed run began.
+  // `done` of the total, and what to say beside it.
   void update(int64_t done, const std::string& text);
   void finish();
 
  private:
   std::string what_;
-  int64_t total_, first_ = -1, last_ = 0;
+  int64_t total_, first_;
   bool quiet_, terminal_, open_ = false;
   std::chrono::steady_clock::time_point start_, shown_;
 };
