@@ -8,12 +8,15 @@
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
+#include "halftone/tensor/memory.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
 #include "halftone/train/generate_data.h"
 
 namespace halftone {
 namespace {
+
+constexpr std::chrono::seconds kSaveInterval{30};
 
 // The cache's name says all that decides its content but the number of sequences.
 std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer,
@@ -32,18 +35,13 @@ GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
   return out;
 }
 
-// Tokens of data.generate.sequences sequences, each followed by the end token.
-std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& options,
-                                      const Tokenizer& tokenizer, LoadedModel& teacher) {
+// Makes sequences number `done` and on, and saves the cache every half minute. The teacher is
+// loaded anew with F32 weights for it: widening them for every token would cost more than the
+// products.
+void generate_missing(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer,
+                      const std::string& cache, int64_t done, std::vector<int32_t>& tokens) {
   const GenerateSettings& g = recipe.data.generate;
-  if (!tokenizer.eos())
-    throw_error(ErrorKind::recipe,
-                "data.generate: the tokenizer has no end token to close a sequence with");
-  const std::string path = cache_path(recipe, tokenizer, teacher);
-  std::vector<int32_t> tokens;
-  if (std::filesystem::exists(path)) tokens = read_token_file(path, tokenizer);
-  const int32_t end = *tokenizer.eos();
-  int64_t done = std::count(tokens.begin(), tokens.end(), end);
+  LoadedModel teacher = load_model(recipe.teacher.model, DType::f32);
   const GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
   Progress progress("generate", g.sequences, options.quiet, done);
   std::filesystem::create_directories(recipe.run.output_dir);
@@ -52,21 +50,35 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
     for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g,
                                                    recipe.data.max_seq_length, done, count)) {
       tokens.insert(tokens.end(), sequence.begin(), sequence.end());
-      tokens.push_back(end);
+      tokens.push_back(vocabulary.end_token);
     }
     done += count;
     progress.update(done, fmt::format("{} tokens", tokens.size()));
-    if (done < g.sequences && !interrupted() &&
-        std::chrono::steady_clock::now() - saved < std::chrono::seconds(30))
-      continue;
-    write_token_file(path, tokens, tokenizer);
+    const bool due = std::chrono::steady_clock::now() - saved >= kSaveInterval;
+    if (done < g.sequences && !interrupted() && !due) continue;
+    write_token_file(cache, tokens, tokenizer);
     saved = std::chrono::steady_clock::now();
     if (interrupted() && done < g.sequences) throw Interrupted();
   }
+}
+
+// Tokens of data.generate.sequences sequences, each followed by the end token.
+std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& options,
+                                      const Tokenizer& tokenizer, const LoadedModel& teacher) {
+  if (!tokenizer.eos())
+    throw_error(ErrorKind::recipe,
+                "data.generate: the tokenizer has no end token to close a sequence with");
+  const int32_t end = *tokenizer.eos();
+  const int64_t wanted = recipe.data.generate.sequences;
+  const std::string cache = cache_path(recipe, tokenizer, teacher);
+  std::vector<int32_t> tokens;
+  if (std::filesystem::exists(cache)) tokens = read_token_file(cache, tokenizer);
+  const int64_t done = std::count(tokens.begin(), tokens.end(), end);
+  if (done < wanted) generate_missing(recipe, options, tokenizer, cache, done, tokens);
+  release_kept_memory();
   // A cache with more sequences than asked for gives its first ones.
   size_t kept = 0;
-  for (int64_t left = g.sequences; left > 0 && kept < tokens.size(); ++kept)
-    left -= tokens[kept] == end;
+  for (int64_t left = wanted; left > 0 && kept < tokens.size(); ++kept) left -= tokens[kept] == end;
   tokens.resize(kept);
   return tokens;
 }
@@ -84,7 +96,7 @@ TextTokens read_text_tokens(const EvalSettings& settings, const Tokenizer& token
 }
 
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
-                           const Tokenizer& tokenizer, LoadedModel* teacher) {
+                           const Tokenizer& tokenizer, const LoadedModel* teacher) {
   std::vector<int32_t> tokens = read_token_stream(recipe.data.train, tokenizer);
   if (teacher && recipe.data.generate.sequences > 0) {
     const std::vector<int32_t> generated = generated_tokens(recipe, options, tokenizer, *teacher);

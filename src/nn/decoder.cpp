@@ -11,18 +11,12 @@
 namespace halftone {
 namespace {
 
-// Appends rows (B*T x width) at `position` of (B x capacity x width); returns the filled part
-// (B*(position+T) x width).
-Tensor append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position,
-              int64_t capacity) {
-  const int64_t length = rows.dim(0) / batch, width = rows.dim(1), filled = position + length;
-  Tensor out = Tensor::uninitialized({batch * filled, width}, rows.dtype());
-  for (int64_t b = 0; b < batch; ++b) {
-    float* row = store.data<float>() + b * capacity * width;
-    std::copy_n(rows.data<float>() + b * length * width, length * width, row + position * width);
-    std::copy_n(row, filled * width, out.data<float>() + b * filled * width);
-  }
-  return out;
+// Puts rows (B*T x width) at `position` of each sequence of the store (B*capacity x width).
+void append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position, int64_t capacity) {
+  const int64_t length = rows.dim(0) / batch, width = rows.dim(1);
+  for (int64_t b = 0; b < batch; ++b)
+    std::copy_n(rows.data<float>() + b * length * width, length * width,
+                store.data<float>() + (b * capacity + position) * width);
 }
 
 }  // namespace
@@ -62,8 +56,10 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
     require(first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
             first + length, cache->capacity);
     KeyValues& kv = cache->blocks[index];
-    k = tape.constant(append(kv.keys, k.value(), batch, first, cache->capacity));
-    v = tape.constant(append(kv.values, v.value(), batch, first, cache->capacity));
+    append(kv.keys, k.value(), batch, first, cache->capacity);
+    append(kv.values, v.value(), batch, first, cache->capacity);
+    k = tape.constant(kv.keys);
+    v = tape.constant(kv.values);
   }
   const Var mixed = attention(q, k, v,
                               {.batch = batch,
@@ -71,7 +67,8 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
                                .key_length = first + length,
                                .heads = shape.num_attention_heads,
                                .key_value_heads = shape.num_key_value_heads,
-                               .head_dim = shape.head_dim});
+                               .head_dim = shape.head_dim,
+                               .key_capacity = cache ? cache->capacity : 0});
   return b.o->forward(tape, mixed);
 }
 
@@ -105,7 +102,7 @@ Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
 
 KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
-  const Shape size{batch, capacity, shape.num_key_value_heads * shape.head_dim};
+  const Shape size{batch * capacity, shape.num_key_value_heads * shape.head_dim};
   for (size_t i = 0; i < blocks.size(); ++i)
     cache.blocks.push_back(
         {Tensor::uninitialized(size, DType::f32), Tensor::uninitialized(size, DType::f32)});

@@ -51,6 +51,10 @@ void softmax_rows(int64_t rows, int64_t keys, int64_t first_visible, T scale, T*
   });
 }
 
+int64_t key_rows(const AttentionShape& s) {
+  return s.key_capacity ? s.key_capacity : s.key_length;
+}
+
 template <class T>
 void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
                        T* lse) {
@@ -64,8 +68,8 @@ void attention_forward(const AttentionShape& s, const T* q, const T* k, const T*
     const int64_t visible = s.key_length - s.query_length + first + 1, keys = visible + rows - 1;
     const int64_t g = h / (s.heads / s.key_value_heads);
     const auto qh = head_rows(q, b, s.query_length, s.heads, s.head_dim, h);
-    const auto kh = head_rows(k, b, s.key_length, s.key_value_heads, s.head_dim, g);
-    const auto vh = head_rows(v, b, s.key_length, s.key_value_heads, s.head_dim, g);
+    const auto kh = head_rows(k, b, key_rows(s), s.key_value_heads, s.head_dim, g);
+    const auto vh = head_rows(v, b, key_rows(s), s.key_value_heads, s.head_dim, g);
     const auto oh = head_rows(out, b, s.query_length, s.heads, s.head_dim, h);
     Tensor tile_scores = Tensor::uninitialized({rows, keys}, dtype_of<T>::value);
     T* scores = tile_scores.template data<T>();
@@ -174,7 +178,11 @@ Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s)
   require(s.key_length >= s.query_length, "attention: {} queries, {} keys", s.query_length,
           s.key_length);
   const Shape q_shape{s.batch * s.query_length, s.heads * s.head_dim};
-  const Shape k_shape{s.batch * s.key_length, s.key_value_heads * s.head_dim};
+  const Shape k_shape{s.batch * key_rows(s), s.key_value_heads * s.head_dim};
+  require(key_rows(s) >= s.key_length, "attention: {} keys in a cache of {}", s.key_length,
+          s.key_capacity);
+  require(!s.key_capacity || !(q.needs_grad() || k.needs_grad() || v.needs_grad()),
+          "attention: a cache has no gradient");
   require(q.shape() == q_shape && k.shape() == k_shape && v.shape() == k_shape,
           "attention: q {}, k {}, v {}, expected {} and {}", shape_text(q.shape()),
           shape_text(k.shape()), shape_text(v.shape()), shape_text(q_shape), shape_text(k_shape));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 
 namespace halftone {
@@ -74,16 +75,15 @@ std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
   for (int64_t at = 1; at < length && std::count(ended.begin(), ended.end(), 0) > 0; ++at) {
     const Tensor logits = next_logits(teacher, next, count, cache);
     const int64_t v = logits.dim(1);
-    for (int64_t i = 0; i < count; ++i) {
-      if (ended[i]) continue;
-      const int64_t greedy = s.greedy_prefix[0] + (begin + i) % span;
-      next[i] = sample_token(logits.data<float>() + i * v, v, s.top_k,
-                             at < greedy ? 0.0 : s.temperature, draws[i]);
+    parallel_for(count, 1, [&](int64_t i, int64_t) {
+      if (ended[i]) return;
+      const double temperature = at < s.greedy_prefix[0] + (begin + i) % span ? 0.0 : s.temperature;
+      next[i] = sample_token(logits.data<float>() + i * v, v, s.top_k, temperature, draws[i]);
       if (next[i] == vocabulary.end_token)
         ended[i] = 1;
       else
         out[i].push_back(next[i]);
-    }
+    });
   }
   return out;
 }

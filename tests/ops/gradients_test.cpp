@@ -116,6 +116,21 @@ TEST(Attention, EqualsThePlainLoop) {
   EXPECT_LT(largest_difference(single.value(), plain), 1e-5);
 }
 
+TEST(Attention, ReadsTheFilledPartOfACache) {
+  const AttentionShape plain{.batch = 2, .query_length = 1, .key_length = 3, .heads = 2,
+                             .key_value_heads = 1, .head_dim = 4};
+  AttentionShape cached = plain;
+  cached.key_capacity = 5;
+  const Tensor q = random_tensor({2, 8}, 1), k = random_tensor({10, 4}, 2);
+  Tensor filled = Tensor::uninitialized({6, 4}, DType::f64);
+  for (int64_t b = 0; b < 2; ++b)
+    std::copy_n(k.data<double>() + b * 20, 12, filled.data<double>() + b * 12);
+  Tape tape(Tape::Mode::no_grad);
+  const Var kv = tape.constant(filled), cache = tape.constant(k), x = tape.constant(q);
+  EXPECT_EQ(largest_difference(attention(x, kv, kv, plain).value(),
+                               attention(x, cache, cache, cached).value()), 0);
+}
+
 TEST(Losses, GradientsMatchDifferences) {
   const Tensor t = random_tensor({4, 6}, 5);
   expect_gradients([&](Tape&, const Vars& x) { return normalised_mse(x[0], t); },

@@ -30,6 +30,6 @@ struct TrainingText {
 // data.train and data.generate together. Generated text is cached beside the run directories, in a
 // file named by the teacher and the settings; an interrupted generation goes on where it was.
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
-                           const Tokenizer& tokenizer, LoadedModel* teacher);
+                           const Tokenizer& tokenizer, const LoadedModel* teacher);
 
 }  // namespace halftone

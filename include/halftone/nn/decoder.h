@@ -21,7 +21,7 @@ struct DecoderShape {
   std::vector<double> inverse_frequencies;  // head_dim / 2, scaled as the model says
 };
 
-// Keys and values of one block, B x capacity x G*D each, filled up to the decoder's position.
+// Keys and values of one block, B*capacity x G*D each, filled up to the cache's position.
 struct KeyValues {
   Tensor keys, values;
 };

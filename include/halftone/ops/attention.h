@@ -7,15 +7,17 @@
 namespace halftone {
 
 struct AttentionShape {
-  int64_t batch;            // B
-  int64_t query_length;     // Tq
-  int64_t key_length;       // Tk; query i sees keys 0 .. Tk - Tq + i
-  int64_t heads;            // H
-  int64_t key_value_heads;  // G, divides H: query head h reads key head h / (H / G)
-  int64_t head_dim;         // D
+  int64_t batch;             // B
+  int64_t query_length;      // Tq
+  int64_t key_length;        // Tk; query i sees keys 0 .. Tk - Tq + i
+  int64_t heads;             // H
+  int64_t key_value_heads;   // G, divides H: query head h reads key head h / (H / G)
+  int64_t head_dim;          // D
+  int64_t key_capacity = 0;  // rows a sequence has in k and v, of a cache; 0: Tk
 };
 
-// out (B*Tq x H*D) from q (B*Tq x H*D), k and v (B*Tk x G*D); per head
+// out (B*Tq x H*D) from q (B*Tq x H*D), k and v (B*Tk x G*D, or B*capacity x G*D: only without
+// gradients); per head
 //   out = softmax(q k^T / sqrt(D) + causal mask) v.
 // Backward, with P the softmax and dP = dout v^T:
 //   dv += P^T dout, dS = P o (dP - rowsum(dout o out)), dq += dS k / sqrt(D), dk += dS^T q /
