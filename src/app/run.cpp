@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
@@ -74,18 +75,6 @@ std::string identity_text(Recipe recipe) {
   return write_recipe(recipe);
 }
 
-Evaluation evaluate_text(const Recipe& recipe, const RunOptions& options, Decoder& model,
-                         Decoder* teacher, const TextTokens& text) {
-  const int64_t windows = static_cast<int64_t>(text.tokens.size()) / recipe.eval.context;
-  Progress progress(
-      "eval", recipe.eval.max_windows > 0 ? std::min(windows, recipe.eval.max_windows) : windows,
-      options.quiet);
-  return evaluate(model, teacher, text.tokens, recipe.eval, text.window_bos,
-                  [&](int64_t done, int64_t, double perplexity) {
-                    progress.update(done, fmt::format("perplexity {:.4f}", perplexity));
-                  });
-}
-
 void print_summary(const RunResult& r, const std::string& directory) {
   fmt::print("{}: {}\n", r.name, r.method);
   if (r.evaluated) {
@@ -104,10 +93,106 @@ void print_summary(const RunResult& r, const std::string& directory) {
              duration_text(r.seconds.total), directory);
 }
 
+// One run from its recipe to its result, a stage a function.
+class Run {
+ public:
+  Run(const Recipe& recipe, const RunOptions& options, RunDirectory directory)
+      : recipe_(recipe), options_(options), directory_(std::move(directory)) {
+    result_.name = recipe.run.name;
+    result_.method = method_name(recipe.run.method);
+    result_.recipe_sha256 = recipe_sha256(recipe);
+    result_.seed = recipe.run.seed;
+  }
+
+  void import() {
+    tokenizer_ = load_tokenizer(recipe_.teacher.model);
+    tokenizer_path_ = keep_tokenizer(recipe_.teacher.model, directory_);
+    if (!recipe_.eval.text.empty()) held_out_ = read_text_tokens(recipe_.eval, *tokenizer_);
+    if (!has_teacher()) return;
+    teacher_ = load_model(recipe_.teacher.model, DType::f16);
+    result_.teacher_path = recipe_.teacher.model;
+    result_.teacher_sha256 = teacher_.sha256;
+    result_.teacher_parameters = footprint(teacher_.decoder, 0).parameters;
+    result_.teacher_fp16_bytes = 2 * result_.teacher_parameters;
+    result_.seconds.import = total_.seconds();
+  }
+
+  // False when a signal ended it; the state is saved then.
+  bool train() {
+    const TrainingText text =
+        training_text(recipe_, options_, *tokenizer_, has_teacher() ? &teacher_ : nullptr);
+    const Stopwatch starting;
+    student_ = start_student(recipe_, has_teacher() ? &teacher_ : nullptr, tokenizer_path_);
+    result_.seconds.quantise = starting.seconds();
+    const TrainingIdentity identity{identity_text(recipe_), teacher_.sha256, tokenizer_->hash(),
+                                    text.sha256};
+    const TrainingResult training = halftone::train(
+        recipe_, options_, directory_, student_, has_teacher() ? &teacher_.decoder : nullptr,
+        text.sequences, identity, held_out_ ? &*held_out_ : nullptr);
+    result_.tokens_seen = training.tokens;
+    result_.seconds.train = training.seconds;
+    result_.tokens_per_second = training.tokens_per_second;
+    return !training.interrupted;
+  }
+
+  // Writes the final model and reads it back: what is evaluated is what was written.
+  void pack() {
+    write_checkpoint_file(directory_.model_file(),
+                          model_content(student_.decoder, student_.config, tokenizer_path_));
+    student_ = load_model(directory_.model_file(), DType::f32);
+    release_kept_memory();
+  }
+
+  void evaluate() {
+    const Stopwatch evaluating;
+    LoadedModel& model = trained() ? student_ : teacher_;
+    result_.model_bytes = model.file_bytes;
+    result_.student = footprint(model.decoder, model.file_bytes);
+    if (!held_out_) return;
+    const int64_t windows = static_cast<int64_t>(held_out_->tokens.size()) / recipe_.eval.context;
+    const int64_t wanted = recipe_.eval.max_windows;
+    Progress progress("eval", wanted > 0 ? std::min(windows, wanted) : windows, options_.quiet);
+    result_.eval = halftone::evaluate(
+        model.decoder, has_teacher() && trained() ? &teacher_.decoder : nullptr, held_out_->tokens,
+        recipe_.eval, held_out_->window_bos, [&](int64_t done, int64_t, double perplexity) {
+          progress.update(done, fmt::format("perplexity {:.4f}", perplexity));
+        });
+    result_.evaluated = true;
+    result_.eval_settings = recipe_.eval;
+    result_.eval_tokens = static_cast<int64_t>(held_out_->tokens.size());
+    result_.text_sha256 = held_out_->sha256;
+    result_.seconds.eval = evaluating.seconds();
+  }
+
+  void report() {
+    result_.seconds.total = total_.seconds();
+    const std::string json = result_json(result_);
+    write_text_durably(directory_.result_file(), json + "\n");
+    if (options_.json)
+      fmt::print("{}\n", json);
+    else
+      print_summary(result_, directory_.path());
+  }
+
+  bool trained() const { return recipe_.run.method != Method::none; }
+
+ private:
+  bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
+
+  const Recipe& recipe_;
+  const RunOptions& options_;
+  RunDirectory directory_;
+  Stopwatch total_;
+  RunResult result_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::string tokenizer_path_;
+  std::optional<TextTokens> held_out_;
+  LoadedModel teacher_, student_;
+};
+
 }  // namespace
 
 int run_recipe(const Recipe& recipe, const RunOptions& options) {
-  const Stopwatch total;
   const RunDirectory directory(
       options.run_dir.empty() ? recipe.run.output_dir + "/" + recipe.run.name : options.run_dir);
   directory.create();
@@ -121,72 +206,20 @@ int run_recipe(const Recipe& recipe, const RunOptions& options) {
   set_threads(static_cast<int>(recipe.run.threads));
   catch_interrupts();
 
-  RunResult result{.name = recipe.run.name,
-                   .method = std::string(method_name(recipe.run.method)),
-                   .recipe_sha256 = recipe_sha256(recipe),
-                   .seed = recipe.run.seed};
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(recipe.teacher.model);
-  const std::string tokenizer_path = keep_tokenizer(recipe.teacher.model, directory);
-  const bool trained = recipe.run.method != Method::none;
-  const bool has_teacher = recipe.run.method != Method::pretrain;
-  LoadedModel teacher, student;
-  if (has_teacher) {
-    teacher = load_model(recipe.teacher.model, DType::f16);
-    result.teacher_path = recipe.teacher.model;
-    result.teacher_sha256 = teacher.sha256;
-    result.teacher_parameters = footprint(teacher.decoder, 0).parameters;
-    result.teacher_fp16_bytes = 2 * result.teacher_parameters;
-  }
-  result.seconds.import = total.seconds();
-
-  if (trained) {
-    const Stopwatch starting;
-    student = start_student(recipe, has_teacher ? &teacher : nullptr, tokenizer_path);
-    result.seconds.quantise = starting.seconds();
-    const TrainingText text =
-        training_text(recipe, options, *tokenizer, has_teacher ? &teacher : nullptr);
-    const TrainingIdentity identity{identity_text(recipe), teacher.sha256, tokenizer->hash(),
-                                    text.sha256};
-    const TrainingResult training =
-        train(recipe, options, directory, student, has_teacher ? &teacher.decoder : nullptr,
-              text.sequences, identity);
-    write_text_durably(directory.recipe_file(),
-                       write_recipe(recipe));  // a refused resume has changed nothing
-    result.tokens_seen = training.tokens;
-    result.seconds.train = training.seconds;
-    result.tokens_per_second = training.tokens_per_second;
-    if (training.interrupted) {
+  Run run(recipe, options, directory);
+  run.import();
+  if (run.trained()) {
+    const bool finished = run.train();
+    // Only now: a resume that is refused has changed nothing.
+    write_text_durably(directory.recipe_file(), write_recipe(recipe));
+    if (!finished) {
       fmt::print(stderr, "interrupted; go on with: halftone resume {}\n", directory.path());
       return kExitInterrupted;
     }
-    write_checkpoint_file(directory.model_file(),
-                          model_content(student.decoder, student.config, tokenizer_path));
-    student =
-        load_model(directory.model_file(), DType::f32);  // what is evaluated is what was written
-    release_kept_memory();
+    run.pack();
   }
-
-  const Stopwatch evaluating;
-  Decoder& model = trained ? student.decoder : teacher.decoder;
-  result.model_bytes = trained ? student.file_bytes : teacher.file_bytes;
-  result.student = footprint(model, result.model_bytes);
-  if (!recipe.eval.text.empty()) {
-    const TextTokens text = read_text_tokens(recipe.eval, *tokenizer);
-    result.evaluated = true;
-    result.eval = evaluate_text(recipe, options, model,
-                                has_teacher && trained ? &teacher.decoder : nullptr, text);
-    result.eval_settings = recipe.eval;
-    result.eval_tokens = static_cast<int64_t>(text.tokens.size());
-    result.text_sha256 = text.sha256;
-  }
-  result.seconds.eval = evaluating.seconds();
-  result.seconds.total = total.seconds();
-  const std::string json = result_json(result);
-  write_text_durably(directory.result_file(), json + "\n");
-  if (options.json)
-    fmt::print("{}\n", json);
-  else
-    print_summary(result, directory.path());
+  run.evaluate();
+  run.report();
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/eval/perplexity.h"
 #include "halftone/tensor/gemm.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/trainer.h"
@@ -106,11 +107,15 @@ std::string log_line(const StepReport& r) {
   return line.dump();
 }
 
+std::string eval_line(int64_t step, const Evaluation& evaluation) {
+  return nlohmann::ordered_json{{"step", step}, {"eval_perplexity", evaluation.perplexity}}.dump();
+}
+
 }  // namespace
 
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
                      LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
-                     const TrainingIdentity& identity) {
+                     const TrainingIdentity& identity, const TextTokens* held_out) {
   const TrainSettings& settings = recipe.train;
   const int64_t max_steps = planned_steps(settings, sequences.count());
   Batches batches(sequences, settings.per_device_train_batch_size,
@@ -123,6 +128,7 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
   std::vector<double> step_seconds;
   Progress progress("train", max_steps, options.quiet, trainer.state().step);
   const auto save = [&] {
+    trainer.require_finite();
     write_checkpoint_file(directory.checkpoint_file(trainer.state().step),
                           checkpoint_content(trainer, student, identity));
     directory.remove_old_checkpoints(settings.save_total_limit);
@@ -138,6 +144,10 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
                     fmt::format("loss {:.4f}  {:.0f} tokens/s", report.loss.total, rate));
     if (report.step % settings.logging_steps == 0 || report.skipped || trainer.done())
       directory.append_log(log_line(report));
+    if (held_out && settings.eval_steps > 0 && report.step % settings.eval_steps == 0)
+      directory.append_log(eval_line(
+          report.step,
+          evaluate(student.decoder, nullptr, held_out->tokens, recipe.eval, held_out->window_bos)));
     result.interrupted = interrupted() && !trainer.done();
     if (result.interrupted || trainer.done() ||
         (settings.save_steps > 0 && report.step % settings.save_steps == 0))

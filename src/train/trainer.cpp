@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
 #include "halftone/train/schedule.h"
 
 namespace halftone {
@@ -104,6 +106,25 @@ std::map<std::string, Tensor> Trainer::tensors() const {
     out["optimizer/v/" + params_[i]->name] = moments_[i].v;
   }
   return out;
+}
+
+void Trainer::require_finite() const {
+  for (const auto& [name, tensor] : tensors()) {
+    const float* x = tensor.data<float>();
+    // x - x is 0 for a finite x, else NaN, which no sum hides.
+    const double sum = parallel_sum(tensor.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+      float part = 0;
+      simd([&]() HT_INLINE {
+#pragma omp simd reduction(+ : part)
+        for (int64_t i = begin; i < end; ++i) part += x[i] - x[i];
+      });
+      return static_cast<double>(part);
+    });
+    if (sum != 0)
+      throw_error(ErrorKind::numerical,
+                  "step {}: '{}' holds a number that is not finite; nothing was saved", state_.step,
+                  name);
+  }
 }
 
 void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerState& state) {

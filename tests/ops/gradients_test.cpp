@@ -117,8 +117,12 @@ TEST(Attention, EqualsThePlainLoop) {
 }
 
 TEST(Attention, ReadsTheFilledPartOfACache) {
-  const AttentionShape plain{.batch = 2, .query_length = 1, .key_length = 3, .heads = 2,
-                             .key_value_heads = 1, .head_dim = 4};
+  const AttentionShape plain{.batch = 2,
+                             .query_length = 1,
+                             .key_length = 3,
+                             .heads = 2,
+                             .key_value_heads = 1,
+                             .head_dim = 4};
   AttentionShape cached = plain;
   cached.key_capacity = 5;
   const Tensor q = random_tensor({2, 8}, 1), k = random_tensor({10, 4}, 2);
@@ -128,7 +132,8 @@ TEST(Attention, ReadsTheFilledPartOfACache) {
   Tape tape(Tape::Mode::no_grad);
   const Var kv = tape.constant(filled), cache = tape.constant(k), x = tape.constant(q);
   EXPECT_EQ(largest_difference(attention(x, kv, kv, plain).value(),
-                               attention(x, cache, cache, cached).value()), 0);
+                               attention(x, cache, cache, cached).value()),
+            0);
 }
 
 TEST(Losses, GradientsMatchDifferences) {

@@ -4,6 +4,7 @@
 #include "halftone/app/recipe.h"
 #include "halftone/app/run.h"
 #include "halftone/app/run_directory.h"
+#include "halftone/app/text_tokens.h"
 #include "halftone/model/load.h"
 #include "halftone/text/token_stream.h"
 
@@ -24,9 +25,10 @@ struct TrainingIdentity {
   std::string data_sha256;
 };
 
-// Trains `student` in place up to the recipe's last step, or until a signal.
+// Trains `student` in place up to the recipe's last step, or until a signal. With `held_out`, its
+// perplexity is logged every eval_steps (of the latent weights as they are, not of a packed file).
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
                      LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
-                     const TrainingIdentity& identity);
+                     const TrainingIdentity& identity, const TextTokens* held_out);
 
 }  // namespace halftone

@@ -54,6 +54,9 @@ class Trainer {
   // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared
   // storage.
   std::map<std::string, Tensor> tensors() const;
+  // Throws Error(numerical), naming the tensor, when one holds a number that is not finite: such a
+  // state must not become a checkpoint.
+  void require_finite() const;
   // Copies numbers in; throws Error(checkpoint) naming what is missing, extra or of another shape.
   void restore(const std::map<std::string, Tensor>& tensors, const TrainerState& state);
 

@@ -1,0 +1,146 @@
+// Whole commands: exit codes, one clear line, nothing lost.
+#include <nlohmann/json.hpp>
+
+#include "app/program_testing.h"
+
+namespace halftone {
+namespace {
+
+class CommandsTest : public ProgramTest {
+ protected:
+  // Fails with `code`, one line on stderr that holds `phrase`, nothing on stdout.
+  void expect_failure(int code, const std::string& phrase,
+                      const std::vector<std::string>& arguments) {
+    const Output got = program(arguments);
+    EXPECT_EQ(got.code, code) << got.err;
+    EXPECT_NE(got.err.find(phrase), std::string::npos) << got.err;
+    EXPECT_EQ(std::count(got.err.begin(), got.err.end(), '\n'), 1) << got.err;
+    EXPECT_EQ(got.out, "");
+  }
+  const std::string teacher_ = HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher";
+  const std::string text_ = HALFTONE_SOURCE_DIR "/recipes/quickstart/heldout.txt";
+};
+
+TEST_F(CommandsTest, UsageErrorsExitWithTwo) {
+  EXPECT_EQ(program({}).code, 2);
+  EXPECT_EQ(program({"distill"}).code, 2);
+  EXPECT_EQ(program({"eval", teacher_}).code, 2);
+  EXPECT_EQ(program({"eval", teacher_, "--text", text_, "--protocol", "gptq"}).code, 2);
+  EXPECT_EQ(program({"--help"}).code, 0);
+  EXPECT_EQ(program({"check", "--help"}).code, 0);
+  expect_failure(2, "nothing.toml", {"run", folder_ + "/nothing.toml"});
+  expect_failure(2, "at least eval.context",
+                 {"eval", teacher_, "--text", text_, "--context", "1000000", "--quiet"});
+}
+
+TEST_F(CommandsTest, UnreadableInputExitsWithThreeNamingTheFile) {
+  expect_failure(3, folder_, {"eval", folder_, "--text", text_});
+  expect_failure(3, "missing.gguf", {"eval", folder_ + "/missing.gguf", "--text", text_});
+  expect_failure(3, "nothing.txt", {"eval", teacher_, "--text", folder_ + "/nothing.txt"});
+  std::ofstream(folder_ + "/broken.gguf") << "GGUF";
+  expect_failure(3, "broken.gguf", {"inspect", folder_ + "/broken.gguf"});
+  std::ofstream(folder_ + "/broken.h5") << std::string(1000, 'x');
+  expect_failure(3, "broken.h5", {"inspect", folder_ + "/broken.h5"});
+  expect_failure(3, folder_, {"generate", folder_, "--prompt", "x"});
+}
+
+TEST_F(CommandsTest, CheckPrintsTheEffectiveRecipeWithoutComputing) {
+  const Output got = program({"check", HALFTONE_SOURCE_DIR "/recipes/quickstart/onebit.toml",
+                              "--set", "train.max_steps=70"});
+  EXPECT_EQ(got.code, 0) << got.err;
+  for (const char* phrase : {"max_steps = 70", "adam_beta2 = 0.98", "# parameters         3279104",
+                             "# bits a weight", "# memory"})
+    EXPECT_NE(got.out.find(phrase), std::string::npos) << phrase;
+}
+
+TEST_F(CommandsTest, EvalAsJsonGivesTheSameFiguresTwice) {
+  const std::vector<std::string> arguments{"eval", teacher_,        "--text", text_,    "--context",
+                                           "64",   "--max-windows", "4",      "--json", "--quiet"};
+  const Output first = program(arguments), second = program(arguments);
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.out, second.out);
+  const auto json = nlohmann::json::parse(first.out);
+  EXPECT_EQ(json["windows"], 4);
+  EXPECT_EQ(json["predictions"], 4 * 63);
+  EXPECT_EQ(json["protocol"], "hf");
+  EXPECT_GT(json["perplexity"], 1);
+  EXPECT_LT(json["perplexity"], 60);
+}
+
+TEST_F(CommandsTest, GenerateRepeatsWithItsSeed) {
+  const std::vector<std::string> arguments{"generate", teacher_, "--prompt", "Once upon a time",
+                                           "--tokens", "12",     "--seed",   "5"};
+  const Output first = program(arguments);
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.out.find("Once upon a time"), 0u);
+  EXPECT_EQ(first.out, program(arguments).out);
+}
+
+TEST_F(CommandsTest, ARunReportsPacksEvaluatesAndExports) {
+  make_teacher();
+  const std::string more = "eval_steps = 3\n[student]\npost_layer_norm = false\n[eval]\ntext = \"" +
+                           text_ + "\"\ncontext = 32\nmax_windows = 5\n";
+  const std::string recipe = write_recipe_file("whole", "max_steps = 6\n", more);
+  const Output got = program({"run", recipe, "--json", "--quiet"});
+  ASSERT_EQ(got.code, 0) << got.err;
+  const auto result = nlohmann::json::parse(got.out);
+  EXPECT_EQ(nlohmann::json::parse(read_whole(folder_ + "/whole/result.json")), result);
+  EXPECT_EQ(result["tokens_seen"], 6 * 2 * 32);
+  // 2 x (2 (64 x 64) + 2 (64 x 32) + 3 (64 x 96)) weights, scales of 16 bits on both sides
+  EXPECT_EQ(result["student"]["quantised_parameters"], 61440);
+  EXPECT_NEAR(result["bits"]["linear"], 1 + 16.0 * 2 * (2 * 128 + 2 * 96 + 3 * 160) / 61440, 1e-12);
+  EXPECT_EQ(result["bytes"]["model"], std::filesystem::file_size(folder_ + "/whole/model.h5"));
+  const std::string log = read_whole(folder_ + "/whole/log.jsonl");
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 6 + 2);
+  EXPECT_NE(log.find("eval_perplexity"), std::string::npos);
+
+  // The packed run, evaluated again, and its dense export give the result's perplexity.
+  const auto perplexity = [&](const std::string& model) {
+    const Output eval = program({"eval", model, "--text", text_, "--context", "32", "--max-windows",
+                                 "5", "--json", "--quiet"});
+    EXPECT_EQ(eval.code, 0) << eval.err;
+    return nlohmann::json::parse(eval.out)["perplexity"].get<double>();
+  };
+  const double expected = result["eval"]["perplexity"];
+  EXPECT_EQ(perplexity(folder_ + "/whole"), expected);
+  ASSERT_EQ(program({"export", folder_ + "/whole", "--out", folder_ + "/dense"}).code, 0);
+  EXPECT_NEAR(perplexity(folder_ + "/dense"), expected, 2e-3 * expected);
+  expect_failure(2, "holds checkpoints of an earlier run", {"run", recipe, "--quiet"});
+}
+
+TEST_F(CommandsTest, ALayerNormalisationCannotBeExportedAndSaysSo) {
+  make_teacher();
+  ASSERT_EQ(program({"run", write_recipe_file("normed", "max_steps = 1\n"), "--quiet"}).code, 0);
+  expect_failure(2, "post_layer_norm = false",
+                 {"export", folder_ + "/normed", "--out", folder_ + "/dense"});
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/dense"));
+}
+
+TEST_F(CommandsTest, NumbersThatAreNotFiniteStopTheRunWithSixAndSaveNothing) {
+  make_teacher();
+  const Output got =
+      program({"run", write_recipe_file("wild", "max_steps = 40\nsave_steps = 1\n"), "--quiet",
+               "--set", "train.learning_rate=1000", "--set", "student.post_layer_norm=false"});
+  EXPECT_EQ(got.code, 6) << got.err;
+  EXPECT_NE(got.err.find("not finite"), std::string::npos) << got.err;
+  // What was saved before is whole.
+  EXPECT_EQ(program({"inspect", folder_ + "/wild", "--digest"}).code, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/wild/model.h5"));
+}
+
+TEST_F(CommandsTest, ASecondTrainerOnTheSameRunIsRefused) {
+  make_teacher();
+  const std::string recipe = write_recipe_file("shared", "max_steps = 4000\n");
+  Output second{};
+  const Output first = program({"run", recipe, "--quiet"}, SIGTERM, [&] {
+    if (read_whole(folder_ + "/shared/log.jsonl").empty()) return false;
+    second = program({"resume", folder_ + "/shared"});
+    return true;
+  });
+  EXPECT_EQ(first.code, 7) << first.err;
+  EXPECT_EQ(second.code, 2) << second.err;
+  EXPECT_NE(second.err.find("shared"), std::string::npos) << second.err;
+}
+
+}  // namespace
+}  // namespace halftone
