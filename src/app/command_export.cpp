@@ -25,9 +25,8 @@ Tensor dense_weight(const OneBitLinear& linear) {
 Weights dense_weights(Decoder& decoder) {
   Weights all = weights_of(decoder);
   for (Block& block : decoder.blocks)
-    for (LinearLike* linear : {block.q.get(), block.k.get(), block.v.get(), block.o.get(),
-                               block.gate.get(), block.up.get(), block.down.get()}) {
-      const auto* onebit = dynamic_cast<OneBitLinear*>(linear);
+    for (const auto* linear : block.linears()) {
+      const auto* onebit = dynamic_cast<OneBitLinear*>(linear->get());
       if (!onebit) continue;
       if (onebit->options.post_layer_norm)
         throw_error(ErrorKind::recipe,

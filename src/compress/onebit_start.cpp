@@ -48,8 +48,7 @@ double start_onebit(Decoder& student, const StudentSettings& settings) {
   double sum = 0;
   int64_t count = 0;
   for (Block& block : student.blocks)
-    for (auto* slot :
-         {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) {
+    for (auto* slot : block.linears()) {
       const auto* dense = dynamic_cast<const Linear*>(slot->get());
       require(dense, "start_onebit: a block linear is not dense");
       const std::string& weight = dense->weight.name;

@@ -8,9 +8,8 @@ Footprint footprint(Decoder& model, int64_t file_bytes) {
   double paper_bits = 0, paper_numbers = 0, stored_bits = 0;
   model.visit([&](Param& param) { out.parameters += param.value.numel(); });
   for (Block& block : model.blocks)
-    for (LinearLike* linear : {block.q.get(), block.k.get(), block.v.get(), block.o.get(),
-                               block.gate.get(), block.up.get(), block.down.get()}) {
-      const auto* onebit = dynamic_cast<OneBitLinear*>(linear);
+    for (const auto* linear : block.linears()) {
+      const auto* onebit = dynamic_cast<OneBitLinear*>(linear->get());
       if (!onebit) continue;
       const int64_t o = onebit->latent.value.dim(0), i = onebit->latent.value.dim(1);
       out.quantised_parameters += o * i;

@@ -26,9 +26,8 @@ Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const Los
     is_latent_.push_back(0);
   });
   for (Block& block : student_.blocks)
-    for (LinearLike* linear : {block.q.get(), block.k.get(), block.v.get(), block.o.get(),
-                               block.gate.get(), block.up.get(), block.down.get()})
-      if (const auto* onebit = dynamic_cast<OneBitLinear*>(linear))
+    for (const auto* linear : block.linears())
+      if (const auto* onebit = dynamic_cast<OneBitLinear*>(linear->get()))
         is_latent_[std::find(params_.begin(), params_.end(), &onebit->latent) - params_.begin()] =
             1;
 }

@@ -2,6 +2,7 @@
 // norm and a head. Its linears are LinearLike, so teacher and student are the same code.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -39,6 +40,10 @@ struct Block {
   std::unique_ptr<LinearLike> gate, up, down;
 
   void visit(const ParamVisitor& visitor);
+  // q, k, v, o, gate, up, down: what gets quantised.
+  std::array<std::unique_ptr<LinearLike>*, 7> linears() {
+    return {&q, &k, &v, &o, &gate, &up, &down};
+  }
 };
 
 class Decoder {
