@@ -38,8 +38,10 @@ TEST_F(ResumeTest, KilledThreeTimesItEndsWithTheSameBits) {
     if (std::filesystem::exists(folder_ + "/killed/recipe.toml"))
       arguments = {"resume", folder_ + "/killed", "--quiet"};
   }
+  std::ofstream(folder_ + "/killed/step-00000099.h5.tmp.1") << "left by a killed writer";
   const Output last = program(arguments);
   ASSERT_EQ(last.code, 0) << last.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/killed/step-00000099.h5.tmp.1"));
   EXPECT_EQ(digest("killed"), digest("whole"));
 }
 
