@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "halftone/base/rng.h"
+#include "halftone/tensor/linalg.h"
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
@@ -93,6 +94,18 @@ TEST(Svid, SplitsTheScaleAsItsNameSays) {
     mean_w += std::abs(w.data<float>()[i]) / static_cast<double>(w.numel());
   for (int64_t i = 0; i < 50; ++i) mean_h += nmf.out_scale.data<float>()[i] / 50;
   EXPECT_NEAR(mean_h, 0.80 * std::sqrt(mean_w), 1e-5);
+}
+
+TEST(Svid, ItsErrorIsTheSumOfTheOtherSquaredSingularValues) {
+  const Tensor w = random_matrix(30, 20, 7);
+  Tensor magnitudes = w.to(DType::f64);
+  for (int64_t i = 0; i < w.numel(); ++i)
+    magnitudes.data<double>()[i] = std::abs(magnitudes.data<double>()[i]);
+  const SingularValues d = singular_value_decomposition(magnitudes);
+  double others = 0;
+  for (int64_t i = 1; i < 20; ++i) others += d.s.data<double>()[i] * d.s.data<double>()[i];
+  EXPECT_NEAR(svid(w, SvidMethod::svd, SvidSplit::balanced, 60).relative_error,
+              std::sqrt(others / squares(w)), 1e-7);
 }
 
 TEST(Svid, AZeroMatrixGivesZeroScales) {
