@@ -1,0 +1,116 @@
+#include "halftone/quant/billm.h"
+
+#include <algorithm>
+
+#include "binary_matrix.h"
+#include "halftone/base/threads.h"
+#include "halftone/quant/arb_rc.h"
+#include "halftone/quant/arb_x.h"
+#include "halftone/quant/block_code.h"
+#include "halftone/quant/hessian.h"
+#include "halftone/tensor/gemm.h"
+
+namespace halftone {
+namespace {
+
+SearchBlock copy_block(const Tensor& current, int64_t first, int64_t last) {
+  const int64_t n = current.dim(0), m = current.dim(1), b = last - first;
+  SearchBlock out{.rows = n, .width = b, .t = std::vector<double>(static_cast<size_t>(n * b))};
+  for (int64_t i = 0; i < n; ++i)
+    std::copy_n(current.data<double>() + i * m + first, b, out.t.data() + i * b);
+  return out;
+}
+
+// S = H_bb / 2 of the undamped H.
+std::vector<double> block_gram(const Tensor& hessian, int64_t first, int64_t last) {
+  const int64_t m = hessian.dim(0);
+  std::vector<double> s;
+  for (int64_t i = first; i < last; ++i)
+    for (int64_t j = first; j < last; ++j) s.push_back(hessian.data<double>()[i * m + j] / 2);
+  return s;
+}
+
+// E = D / diag(U_bb), or the exact solution of E U_bb = D, of one row.
+void solve_row(double* e, int64_t width, const double* u, int64_t m, BlockCompensation how) {
+  for (int64_t j = 0; j < width; ++j) {
+    if (how == BlockCompensation::exact)
+      for (int64_t k = 0; k < j; ++k) e[j] -= e[k] * u[k * m + j];
+    e[j] /= u[j * m + j];
+  }
+}
+
+// W[:, later] -= E U[block, later].
+void compensate(Tensor& current, const BlockCode& code, const SearchBlock& block, int64_t first,
+                const Tensor& upper, BlockCompensation how) {
+  const int64_t n = block.rows, b = block.width, m = current.dim(1), last = first + b;
+  if (how == BlockCompensation::none || last >= m) return;
+  const double* u = upper.data<double>();
+  std::vector<double> errors(block.t.size());
+  parallel_for(n, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      double* e = errors.data() + i * b;
+      for (int64_t j = 0; j < b; ++j) e[j] = block.t[i * b + j] - code.value(i, j);
+      solve_row(e, b, u + first * m + first, m, how);
+    }
+  });
+  gemm(Transpose::no, Transpose::no, n, m - last, b, -1.0, errors.data(), b, u + first * m + last,
+       m, 1.0, current.data<double>() + last, m);
+}
+
+}  // namespace
+
+LowBitMatrix billm(const Tensor& w, const Tensor& hessian, PtqMethod method,
+                   const PtqSettings& settings) {
+  const int64_t m = w.dim(1);
+  const int iterations = static_cast<int>(settings.iterations);
+  const bool row_column = method == PtqMethod::arb_rc, x = method == PtqMethod::arb_x;
+  const PreparedHessian prepared = prepare_hessian(hessian, settings.damp_percent);
+  Tensor current = w.to(DType::f64);
+  for (int64_t k = 0; k < current.numel(); ++k)
+    if (prepared.dead[k % m]) current.data<double>()[k] = 0;
+
+  BinaryMatrix out({.scheme = LowBitLayout::Scheme::binary,
+                    .blocksize = settings.blocksize,
+                    .row_column = row_column,
+                    .partitioned = true,
+                    .cgb = settings.cgb,
+                    .num_p = settings.num_p},
+                   w.dim(0), m);
+  for (int64_t first = 0; first < m; first += settings.blocksize) {
+    const int64_t last = std::min(m, first + settings.blocksize);
+    const SearchBlock block = copy_block(current, first, last);
+    std::vector<double> u_diagonal, s;
+    for (int64_t j = first; j < last; ++j)
+      u_diagonal.push_back(prepared.upper.data<double>()[j * m + j]);
+    if (x) s = block_gram(hessian, first, last);
+
+    BlockCode code(partition_block(block, u_diagonal, s, settings), settings.cgb, settings.num_p,
+                   true, row_column);
+    if (row_column)
+      arb_rc(code, block.t, iterations);
+    else if (x)
+      arb_x(code, block.t, s, iterations, settings.x_joint);
+    else
+      binarise_groups(code, block.t, method == PtqMethod::arb ? iterations : 0);
+    compensate(current, code, block, first, prepared.upper, settings.block_comp);
+    out.add(code, first);
+  }
+  return out.pack();
+}
+
+LowBitMatrix xnor(const Tensor& w) {
+  const int64_t n = w.dim(0), m = w.dim(1);
+  const Tensor wide = w.to(DType::f64);
+  SearchBlock block = copy_block(wide, 0, m);
+  BlockCode code({.rows = n,
+                  .width = m,
+                  .salient = std::vector<uint8_t>(static_cast<size_t>(m), 0),
+                  .group = std::vector<uint8_t>(block.t.size(), 0)},
+                 false, 1, false, false);
+  binarise_groups(code, block.t, 0);
+  BinaryMatrix out({.scheme = LowBitLayout::Scheme::binary}, n, m);
+  out.add(code, 0);
+  return out.pack();
+}
+
+}  // namespace halftone
