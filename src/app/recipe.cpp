@@ -27,6 +27,13 @@ bool is_directory(const std::string& path) {
   return fs::is_directory(path, ignored);
 }
 
+const std::initializer_list<std::pair<std::string_view, Method>> kMethods = {
+    {"none", Method::none},     {"pretrain", Method::pretrain}, {"onebit", Method::onebit},
+    {"rtn", Method::rtn},       {"xnor", Method::xnor},         {"gptq", Method::gptq},
+    {"billm", Method::billm},   {"arb", Method::arb},           {"arb-x", Method::arb_x},
+    {"arb-rc", Method::arb_rc},
+};
+
 // The name becomes one path component inside output_dir and must stay one.
 bool is_run_name(std::string_view name) {
   if (name.empty() || name.size() > 200 || name[0] == '.') return false;
@@ -82,6 +89,27 @@ void check_data(const Recipe& r, RecipeReport& report) {
   }
 }
 
+void check_calibration(const Recipe& r, RecipeReport& report) {
+  for (const std::string& path : r.calibration.text)
+    if (!is_file(path))
+      report.add("calibration.text",
+                 fmt::format("found {}, {}", toml_string(path),
+                             exists(path) ? "a file expected" : "which does not exist"));
+  report.rule(r.calibration.text.empty() && !r.data.generate_present,
+              {"calibration.text", "data.generate", "run.method"},
+              "missing, text to calibrate on or data.generate expected");
+  report.rule(r.ptq.norm_tweak_present && r.calibration.num_calibration_samples < 2,
+              {"calibration.num_calibration_samples", "ptq.norm_tweak"},
+              fmt::format("found {}, at least 2 expected: norm tweaking holds one out",
+                          r.calibration.num_calibration_samples));
+}
+
+std::vector<std::string_view> method_names() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, method] : kMethods) names.push_back(name);
+  return names;
+}
+
 void check_training(const Recipe& r, RecipeReport& report) {
   const TrainSettings& t = r.train;
   report.rule(t.max_steps == 0 && t.num_train_epochs == 0,
@@ -105,9 +133,7 @@ void check_training(const Recipe& r, RecipeReport& report) {
 
 void fields(FieldVisitor& v, RunSettings& s) {
   v.field("name", s.name, "name of the run and of its directory; required");
-  choice(v, "method", s.method,
-         {{"none", Method::none}, {"pretrain", Method::pretrain}, {"onebit", Method::onebit}},
-         "how the model is made; required");
+  choice(v, "method", s.method, kMethods, "how the model is made; required");
   v.path("output_dir", s.output_dir, "where the run directory is made");
   v.field("seed", s.seed, {}, "of every random number of the run");
   v.field("device", s.device, "cpu");
@@ -128,19 +154,40 @@ void for_each_section(
   visit("student", [&](FieldVisitor& v) { fields(v, r.student); });
   visit("loss", [&](FieldVisitor& v) { fields(v, r.loss); });
   visit("train", [&](FieldVisitor& v) { fields(v, r.train); });
+  visit("calibration", [&](FieldVisitor& v) { fields(v, r.calibration); });
+  visit("ptq", [&](FieldVisitor& v) { fields(v, r.ptq); });
   visit("eval", [&](FieldVisitor& v) { fields(v, r.eval); });
 }
 
 std::string method_name(Method method) {
-  switch (method) {
-    case Method::none:
-      return "none";
-    case Method::pretrain:
-      return "pretrain";
-    case Method::onebit:
-      return "onebit";
-  }
+  for (const auto& [name, value] : kMethods)
+    if (value == method) return std::string(name);
   return "";
+}
+
+std::optional<PtqMethod> ptq_method(Method method) {
+  switch (method) {
+    case Method::rtn:
+      return PtqMethod::rtn;
+    case Method::xnor:
+      return PtqMethod::xnor;
+    case Method::gptq:
+      return PtqMethod::gptq;
+    case Method::billm:
+      return PtqMethod::billm;
+    case Method::arb:
+      return PtqMethod::arb;
+    case Method::arb_x:
+      return PtqMethod::arb_x;
+    case Method::arb_rc:
+      return PtqMethod::arb_rc;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool is_trained(Method method) {
+  return method == Method::pretrain || method == Method::onebit;
 }
 
 std::string RecipeReport::place(std::string key) const {
@@ -175,14 +222,15 @@ void check_rules(const Recipe& r, RecipeReport& report) {
               fmt::format("found {}, one file name without spaces or a dot in front expected",
                           toml_string(r.run.name)));
   report.rule(!report.given("run.method"), {"run.method"},
-              "missing, one of none, pretrain, onebit expected");
+              fmt::format("missing, one of {} expected", fmt::join(method_names(), ", ")));
   report.rule(r.run.device != "cpu", {"run.device"},
               fmt::format("found {}, \"cpu\" expected: no other device in this version",
                           toml_string(r.run.device)));
   report.rule(r.run.output_dir.empty(), {"run.output_dir"}, "found \"\", a directory expected");
   check_teacher(r, report);
   check_data(r, report);
-  if (r.run.method != Method::none) check_training(r, report);
+  if (is_trained(r.run.method)) check_training(r, report);
+  if (ptq_method(r.run.method)) check_calibration(r, report);
   report.rule(r.run.method == Method::none && r.eval.text.empty(), {"eval.text", "run.method"},
               "missing, the method none only evaluates and expects a text");
   report.rule(!r.eval.text.empty() && !is_file(r.eval.text), {"eval.text"},

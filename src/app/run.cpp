@@ -6,6 +6,7 @@
 
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
+#include "halftone/app/quantising.h"
 #include "halftone/app/run_directory.h"
 #include "halftone/app/text_tokens.h"
 #include "halftone/app/training.h"
@@ -124,8 +125,8 @@ class Run {
     const Stopwatch starting;
     student_ = start_student(recipe_, has_teacher() ? &teacher_ : nullptr, tokenizer_path_);
     result_.seconds.quantise = starting.seconds();
-    const TrainingIdentity identity{identity_text(recipe_), teacher_.sha256, tokenizer_->hash(),
-                                    text.sha256};
+    const RunIdentity identity{identity_text(recipe_), teacher_.sha256, tokenizer_->hash(),
+                               text.sha256};
     const TrainingResult training = halftone::train(
         recipe_, options_, directory_, student_, has_teacher() ? &teacher_.decoder : nullptr,
         text.sequences, identity, held_out_ ? &*held_out_ : nullptr);
@@ -133,6 +134,20 @@ class Run {
     result_.seconds.train = training.seconds;
     result_.tokens_per_second = training.tokens_per_second;
     return !training.interrupted;
+  }
+
+  // False when a signal ended it; the finished blocks are saved then.
+  bool quantise() {
+    const CalibrationText text = calibration_text(recipe_, options_, *tokenizer_, teacher_);
+    student_ = start_student(recipe_, &teacher_, tokenizer_path_);
+    const RunIdentity identity{identity_text(recipe_), teacher_.sha256, tokenizer_->hash(),
+                               text.sha256};
+    QuantisingResult quantised =
+        quantise_model(recipe_, options_, directory_, student_, text, identity);
+    result_.layers = std::move(quantised.layers);
+    result_.seconds.calibrate = quantised.calibrate_seconds;
+    result_.seconds.quantise = quantised.quantise_seconds;
+    return !quantised.interrupted;
   }
 
   // Writes the final model and reads it back: what is evaluated is what was written.
@@ -145,7 +160,7 @@ class Run {
 
   void evaluate() {
     const Stopwatch evaluating;
-    LoadedModel& model = trained() ? student_ : teacher_;
+    LoadedModel& model = made() ? student_ : teacher_;
     result_.model_bytes = model.file_bytes;
     result_.student = footprint(model.decoder, model.file_bytes);
     if (!held_out_) return;
@@ -153,7 +168,7 @@ class Run {
     const int64_t wanted = recipe_.eval.max_windows;
     Progress progress("eval", wanted > 0 ? std::min(windows, wanted) : windows, options_.quiet);
     result_.eval = halftone::evaluate(
-        model.decoder, has_teacher() && trained() ? &teacher_.decoder : nullptr, held_out_->tokens,
+        model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, held_out_->tokens,
         recipe_.eval, held_out_->window_bos, [&](int64_t done, int64_t, double perplexity) {
           progress.update(done, fmt::format("perplexity {:.4f}", perplexity));
         });
@@ -174,7 +189,8 @@ class Run {
       print_summary(result_, directory_.path());
   }
 
-  bool trained() const { return recipe_.run.method != Method::none; }
+  // The method makes a model of its own.
+  bool made() const { return recipe_.run.method != Method::none; }
 
  private:
   bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
@@ -209,8 +225,8 @@ int run_recipe(const Recipe& recipe, const RunOptions& options) {
 
   Run run(recipe, options, directory);
   run.import();
-  if (run.trained()) {
-    const bool finished = run.train();
+  if (run.made()) {
+    const bool finished = is_trained(recipe.run.method) ? run.train() : run.quantise();
     // Only now: a resume that is refused has changed nothing.
     write_text_durably(directory.recipe_file(), write_recipe(recipe));
     if (!finished) {

@@ -7,6 +7,7 @@
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
+#include "halftone/base/rng.h"
 #include "halftone/base/sha256.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/documents.h"
@@ -105,6 +106,30 @@ TrainingText training_text(const Recipe& recipe, const RunOptions& options,
   TokenSequences sequences(std::move(tokens), recipe.data.max_seq_length);
   std::string sha256 = sequences.sha256();
   return {std::move(sequences), std::move(sha256)};
+}
+
+CalibrationText calibration_text(const Recipe& recipe, const RunOptions& options,
+                                 const Tokenizer& tokenizer, const LoadedModel& teacher) {
+  const CalibrationSettings& settings = recipe.calibration;
+  const TokenSequences windows(settings.text.empty()
+                                   ? generated_tokens(recipe, options, tokenizer, teacher)
+                                   : read_token_stream(settings.text, tokenizer),
+                               settings.max_seq_length);
+  if (windows.count() < settings.num_calibration_samples)
+    throw_error(ErrorKind::recipe,
+                "calibration.num_calibration_samples: found {}, but the text has {} windows of {} "
+                "tokens",
+                settings.num_calibration_samples, windows.count(), settings.max_seq_length);
+  const auto order =
+      permutation(static_cast<uint64_t>(windows.count()), static_cast<uint64_t>(settings.seed),
+                  static_cast<uint64_t>(RngStream::calibration));
+  CalibrationText out{.tokens = {}, .sequences = settings.num_calibration_samples, .sha256 = {}};
+  for (int64_t s = 0; s < out.sequences; ++s) {
+    const auto window = windows.sequence(static_cast<int64_t>(order[s]));
+    out.tokens.insert(out.tokens.end(), window.begin(), window.end());
+  }
+  out.sha256 = TokenSequences(out.tokens, settings.max_seq_length).sha256();
+  return out;
 }
 
 }  // namespace halftone

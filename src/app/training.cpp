@@ -7,30 +7,15 @@
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
-#include "halftone/base/simd.h"
-#include "halftone/base/threads.h"
 #include "halftone/eval/perplexity.h"
-#include "halftone/tensor/gemm.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
 namespace {
 
-// Everything that decides bits, as meta entries of a checkpoint.
-std::map<std::string, std::string> identity_meta(const TrainingIdentity& identity) {
-  return {{"recipe", identity.recipe},
-          {"teacher_sha256", identity.teacher_sha256},
-          {"tokenizer_hash", identity.tokenizer_hash},
-          {"data_sha256", identity.data_sha256},
-          {"isa", isa_name(isa())},
-          {"threads", std::to_string(threads())},
-          {"blas", blas_name()},
-          {"version", HALFTONE_VERSION}};
-}
-
 CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& student,
-                                     const TrainingIdentity& identity) {
+                                     const RunIdentity& identity) {
   CheckpointContent content{.tensors = trainer.tensors(), .meta = identity_meta(identity)};
   add_model_meta(content, student.decoder, student.config, student.tokenizer_path);
   const TrainerState& state = trainer.state();
@@ -43,34 +28,9 @@ CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& studen
   return content;
 }
 
-int64_t number(const CheckpointContent& content, const std::string& key) {
-  const auto it = content.meta.find(key);
-  int64_t value = -1;
-  if (it != content.meta.end()) std::istringstream(it->second) >> value;
-  if (value < 0)
-    throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
-  return value;
-}
-
-// Throws Error(checkpoint) where a resumed run could not give the same bits.
-void check_identity(const CheckpointContent& content, const TrainingIdentity& identity,
-                    bool allow_inexact) {
-  for (const auto& [key, expected] : identity_meta(identity)) {
-    const auto it = content.meta.find(key);
-    const std::string found = it == content.meta.end() ? "nothing" : it->second;
-    if (found == expected) continue;
-    const bool machine = key == "isa" || key == "threads" || key == "blas" || key == "version";
-    if (machine && allow_inexact) continue;
-    throw_error(ErrorKind::checkpoint,
-                "checkpoint: {} was {}, this run has {}; the run cannot go on bit for bit{}", key,
-                printable(found), printable(expected),
-                machine ? " (--allow-inexact goes on all the same)" : "");
-  }
-}
-
 // Restores the newest whole checkpoint; false where there is none.
-bool restore_newest(Trainer& trainer, const RunDirectory& directory,
-                    const TrainingIdentity& identity, const RunOptions& options) {
+bool restore_newest(Trainer& trainer, const RunDirectory& directory, const RunIdentity& identity,
+                    const RunOptions& options) {
   std::vector<std::string> damaged;
   const auto content = directory.newest_checkpoint(damaged);
   for (const std::string& what : damaged)
@@ -78,10 +38,10 @@ bool restore_newest(Trainer& trainer, const RunDirectory& directory,
   if (!content) return false;
   check_identity(*content, identity, options.allow_inexact);
   TrainerState state;
-  state.step = number(*content, "step");
-  state.tokens = number(*content, "tokens");
-  state.cursor.epoch = number(*content, "epoch");
-  state.cursor.position = number(*content, "position");
+  state.step = meta_number(*content, "step");
+  state.tokens = meta_number(*content, "tokens");
+  state.cursor.epoch = meta_number(*content, "epoch");
+  state.cursor.position = meta_number(*content, "position");
   std::istringstream skipped(content->meta.at("skipped"));
   for (int64_t step; skipped >> step;) state.skipped.push_back(step);
   trainer.restore(content->tensors, state);
@@ -115,7 +75,7 @@ std::string eval_line(int64_t step, const Evaluation& evaluation) {
 
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
                      LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
-                     const TrainingIdentity& identity, const TextTokens* held_out) {
+                     const RunIdentity& identity, const TextTokens* held_out) {
   const TrainSettings& settings = recipe.train;
   const int64_t max_steps = planned_steps(settings, sequences.count());
   Batches batches(sequences, settings.per_device_train_batch_size,

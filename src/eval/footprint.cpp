@@ -9,6 +9,14 @@ Footprint footprint(Decoder& model, int64_t file_bytes) {
   model.visit([&](Param& param) { out.parameters += param.value.numel(); });
   for (Block& block : model.blocks)
     for (const auto* linear : block.linears()) {
+      if (const auto* low = dynamic_cast<LowBitLinear*>(linear->get())) {
+        const LowBitCount count = count_bits(low->code);
+        out.quantised_parameters += count.weights;
+        paper_bits += count.paper_bits * static_cast<double>(count.weights);
+        paper_numbers += static_cast<double>(count.weights);
+        stored_bits += static_cast<double>(count.stored_bits);
+        continue;
+      }
       const auto* onebit = dynamic_cast<OneBitLinear*>(linear->get());
       if (!onebit) continue;
       const int64_t o = onebit->latent.value.dim(0), i = onebit->latent.value.dim(1);

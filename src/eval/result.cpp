@@ -73,6 +73,8 @@ std::string result_json(const RunResult& r) {
                     {"threads", threads()},
                     {"blas", blas_name()},
                     {"device", "cpu"}};
+  for (const LayerError& layer : r.layers)
+    out["layers"].push_back({{"name", layer.name}, {"relative_error", layer.relative_error}});
   out["version"] = HALFTONE_VERSION;
   return out.dump(2);
 }

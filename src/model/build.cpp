@@ -26,6 +26,17 @@ class Source {
     return it->second;
   }
 
+  // The parts of a low-bit matrix, by their names alone.
+  std::map<std::string, Tensor> parts(const std::string& module) const {
+    std::map<std::string, Tensor> out;
+    for (auto it = weights_.lower_bound(module + "."); it != weights_.end(); ++it) {
+      if (!it->first.starts_with(module + ".")) break;
+      const std::string part = it->first.substr(module.size() + 1);
+      if (is_part_name(part)) out[part] = it->second;
+    }
+    return out;
+  }
+
   Tensor take_float(const std::string& name, const Shape& expected) const {
     return take(name, expected).to(DType::f32);
   }
@@ -34,43 +45,56 @@ class Source {
   const Weights& weights_;
 };
 
+struct LinearKinds {
+  OneBitOptions onebit;
+  std::optional<LowBitLayout> layout;
+};
+
 Param norm(const Source& from, const std::string& name, int64_t size) {
   return {.name = name, .value = from.take_float(name, {size}), .grad = {}, .decay = false};
 }
 
 std::unique_ptr<LinearLike> linear(const Source& from, const std::string& name, int64_t out,
-                                   int64_t in, const OneBitOptions& options) {
+                                   int64_t in, const LinearKinds& kinds) {
   Tensor bias;
   if (from.has(name + ".bias")) bias = from.take_float(name + ".bias", {out});
+  if (kinds.layout && (from.has(name + ".codes") || from.has(name + ".signs"))) {
+    LowBitMatrix code{
+        .layout = *kinds.layout, .rows = out, .columns = in, .parts = from.parts(name)};
+    check_parts(code, "model: tensor " + name);
+    return std::make_unique<LowBitLinear>(name, std::move(code), bias);
+  }
   if (!from.has(name + ".in_scale"))
     return std::make_unique<Linear>(name, from.take(name + ".weight", {out, in}), bias);
   const Tensor latent = from.has(name + ".sign")
                             ? unpack_signs(from.take(name + ".sign", {out, (in + 7) / 8}), in)
                             : from.take_float(name + ".weight", {out, in});
   return std::make_unique<OneBitLinear>(name, latent, from.take_float(name + ".in_scale", {in}),
-                                        from.take_float(name + ".out_scale", {out}), bias, options);
+                                        from.take_float(name + ".out_scale", {out}), bias,
+                                        kinds.onebit);
 }
 
-Block block(const Source& from, const ModelConfig& c, int64_t layer, const OneBitOptions& options) {
+Block block(const Source& from, const ModelConfig& c, int64_t layer, const LinearKinds& kinds) {
   const std::string at = fmt::format("model.layers.{}.", layer);
   const int64_t hidden = c.hidden_size, q = c.num_attention_heads * c.head_dim,
                 kv = c.num_key_value_heads * c.head_dim;
   Block b;
   b.input_norm = norm(from, at + "input_layernorm.weight", hidden);
-  b.q = linear(from, at + "self_attn.q_proj", q, hidden, options);
-  b.k = linear(from, at + "self_attn.k_proj", kv, hidden, options);
-  b.v = linear(from, at + "self_attn.v_proj", kv, hidden, options);
-  b.o = linear(from, at + "self_attn.o_proj", hidden, q, options);
+  b.q = linear(from, at + "self_attn.q_proj", q, hidden, kinds);
+  b.k = linear(from, at + "self_attn.k_proj", kv, hidden, kinds);
+  b.v = linear(from, at + "self_attn.v_proj", kv, hidden, kinds);
+  b.o = linear(from, at + "self_attn.o_proj", hidden, q, kinds);
   b.post_attention_norm = norm(from, at + "post_attention_layernorm.weight", hidden);
-  b.gate = linear(from, at + "mlp.gate_proj", c.intermediate_size, hidden, options);
-  b.up = linear(from, at + "mlp.up_proj", c.intermediate_size, hidden, options);
-  b.down = linear(from, at + "mlp.down_proj", hidden, c.intermediate_size, options);
+  b.gate = linear(from, at + "mlp.gate_proj", c.intermediate_size, hidden, kinds);
+  b.up = linear(from, at + "mlp.up_proj", c.intermediate_size, hidden, kinds);
+  b.down = linear(from, at + "mlp.down_proj", hidden, c.intermediate_size, kinds);
   return b;
 }
 
 }  // namespace
 
-Decoder build_decoder(const ModelConfig& c, const Weights& weights, const OneBitOptions& options) {
+Decoder build_decoder(const ModelConfig& c, const Weights& weights, const OneBitOptions& options,
+                      const std::optional<LowBitLayout>& layout) {
   const Source from(weights);
   Decoder decoder;
   decoder.shape = {.hidden_size = c.hidden_size,
@@ -84,7 +108,7 @@ Decoder build_decoder(const ModelConfig& c, const Weights& weights, const OneBit
       .value = from.take("model.embed_tokens.weight", {c.vocab_size, c.hidden_size}),
       .grad = {}};
   for (int64_t i = 0; i < c.num_hidden_layers; ++i)
-    decoder.blocks.push_back(block(from, c, i, options));
+    decoder.blocks.push_back(block(from, c, i, {options, layout}));
   decoder.final_norm = norm(from, "model.norm.weight", c.hidden_size);
   if (!c.tie_word_embeddings)
     decoder.head = {.name = "lm_head.weight",
@@ -123,6 +147,12 @@ Weights weights_of(Decoder& decoder) {
 
 Weights packed_weights(Decoder& decoder) {
   Weights all = weights_of(decoder), out;
+  for (Block& block : decoder.blocks)
+    for (const auto* slot : block.linears())
+      if (const auto* low = dynamic_cast<const LowBitLinear*>(slot->get())) {
+        for (const auto& [part, tensor] : low->code.parts) out[low->name + "." + part] = tensor;
+        all.erase(low->weight.name);
+      }
   for (const auto& [name, tensor] : all) {
     const std::string module = name.substr(0, name.rfind('.'));
     if (name.ends_with(".weight") && all.contains(module + ".in_scale"))

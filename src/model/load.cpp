@@ -81,14 +81,21 @@ Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) 
   Weights weights;
   for (const auto& [name, tensor] : content.tensors)
     if (name.starts_with(prefix)) weights[name.substr(prefix.size())] = tensor;
+  const auto quantised = content.meta.find("quantised");
+  std::optional<LowBitLayout> layout;
+  if (quantised != content.meta.end()) layout = parse_layout(quantised->second);
   const auto norm = content.meta.find("post_layer_norm");
   return build_decoder(config, weights,
-                       {.post_layer_norm = norm == content.meta.end() || norm->second == "true"});
+                       {.post_layer_norm = norm == content.meta.end() || norm->second == "true"},
+                       layout);
 }
 
 void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config,
                     const std::string& tokenizer_path) {
   content.meta["config"] = config_json(config, DType::f32);
+  for (Block& block : decoder.blocks)
+    if (const auto* low = dynamic_cast<LowBitLinear*>(block.q.get()))
+      content.meta["quantised"] = layout_text(low->code.layout);
   content.meta["post_layer_norm"] = onebit_options(decoder).post_layer_norm ? "true" : "false";
   content.meta["tokenizer"] = fs::absolute(tokenizer_path).string();
 }

@@ -44,4 +44,20 @@ void OneBitLinear::visit(const ParamVisitor& visitor) {
   if (bias.value.defined()) visitor(bias);
 }
 
+LowBitLinear::LowBitLinear(std::string module, LowBitMatrix matrix, Tensor bias_value)
+    : name(std::move(module)),
+      code(std::move(matrix)),
+      weight{.name = name + ".weight", .value = reconstruct(code), .grad = {}},
+      bias{.name = name + ".bias", .value = std::move(bias_value), .grad = {}, .decay = false} {}
+
+Var LowBitLinear::forward(Tape& tape, const Var& x) {
+  return linear(x, tape.constant(weight.value),
+                bias.value.defined() ? tape.constant(bias.value) : Var());
+}
+
+void LowBitLinear::visit(const ParamVisitor& visitor) {
+  visitor(weight);
+  if (bias.value.defined()) visitor(bias);
+}
+
 }  // namespace halftone

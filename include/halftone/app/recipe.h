@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "halftone/base/settings.h"
+#include "halftone/compress/settings.h"
 #include "halftone/eval/settings.h"
 #include "halftone/nn/student_settings.h"
 #include "halftone/text/data_settings.h"
@@ -18,6 +20,14 @@ enum class Method {
   none,      // the teacher itself, evaluated
   pretrain,  // a full-precision model from scratch
   onebit,    // a OneBit student distilled from the teacher
+  // Post-training methods, quant/settings.h.
+  rtn,
+  xnor,
+  gptq,
+  billm,
+  arb,
+  arb_x,
+  arb_rc,
 };
 
 struct RunSettings {
@@ -41,6 +51,8 @@ struct Recipe {
   StudentSettings student;
   LossSettings loss;
   TrainSettings train;
+  CalibrationSettings calibration;
+  CompressSettings ptq;
   EvalSettings eval;
 };
 
@@ -68,5 +80,7 @@ std::vector<std::string> recipe_differences(const Recipe& from, const Recipe& to
 std::string recipe_help();
 
 std::string method_name(Method method);
+std::optional<PtqMethod> ptq_method(Method method);  // nothing: no post-training method
+bool is_trained(Method method);                      // pretrain, onebit
 
 }  // namespace halftone

@@ -32,4 +32,14 @@ struct TrainingText {
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
                            const Tokenizer& tokenizer, const LoadedModel* teacher);
 
+// The calibration windows of a recipe, drawn without replacement, one after another. Throws
+// Error(recipe) when the text is too short.
+struct CalibrationText {
+  std::vector<int32_t> tokens;
+  int64_t sequences = 0;
+  std::string sha256;  // of the tokens
+};
+CalibrationText calibration_text(const Recipe& recipe, const RunOptions& options,
+                                 const Tokenizer& tokenizer, const LoadedModel& teacher);
+
 }  // namespace halftone

@@ -1,6 +1,7 @@
 // The training stage of a run, with its checkpoints and its log.
 #pragma once
 
+#include "halftone/app/identity.h"
 #include "halftone/app/recipe.h"
 #include "halftone/app/run.h"
 #include "halftone/app/run_directory.h"
@@ -17,18 +18,10 @@ struct TrainingResult {
   double tokens_per_second = 0;  // median step
 };
 
-// What a checkpoint must share with the run that resumes from it, for the bits to be the same.
-struct TrainingIdentity {
-  std::string recipe;  // effective text, without what may change between sittings
-  std::string teacher_sha256;
-  std::string tokenizer_hash;
-  std::string data_sha256;
-};
-
 // Trains `student` in place up to the recipe's last step, or until a signal. With `held_out`, its
 // perplexity is logged every eval_steps (of the latent weights as they are, not of a packed file).
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
                      LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
-                     const TrainingIdentity& identity, const TextTokens* held_out);
+                     const RunIdentity& identity, const TextTokens* held_out);
 
 }  // namespace halftone

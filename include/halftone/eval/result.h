@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "halftone/eval/footprint.h"
 #include "halftone/eval/perplexity.h"
@@ -11,6 +12,11 @@ namespace halftone {
 
 struct RunSeconds {
   double import = 0, calibrate = 0, quantise = 0, train = 0, eval = 0, total = 0;
+};
+
+struct LayerError {
+  std::string name;
+  double relative_error = 0;  // tr(E H E^T) / tr(W H W^T)
 };
 
 struct RunResult {
@@ -27,6 +33,7 @@ struct RunResult {
   int64_t eval_tokens = 0;
   std::string text_sha256;
   int64_t tokens_seen = 0;
+  std::vector<LayerError> layers;  // of post-training methods
   RunSeconds seconds;
   double tokens_per_second = 0;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "halftone/model/config.h"
@@ -15,9 +16,11 @@ using Weights = std::map<std::string, Tensor>;
 //   <module>.weight                                  dense
 //   <module>.weight + .in_scale + .out_scale         OneBit, latent weights
 //   <module>.sign   + .in_scale + .out_scale         OneBit, packed signs (widened to +-1)
+//   <module>.<part> of a LowBitMatrix                a post-training method, in `layout`
 // Throws Error(format) naming the tensor that is missing or has another shape than expected.
 Decoder build_decoder(const ModelConfig& config, const Weights& weights,
-                      const OneBitOptions& options = {});
+                      const OneBitOptions& options = {},
+                      const std::optional<LowBitLayout>& layout = {});
 
 // Own F32 copies of everything, for training.
 Weights trainable_copy(const Weights& weights);
@@ -28,7 +31,8 @@ Weights random_weights(const ModelConfig& config, uint64_t seed);
 // Every parameter under its name, sharing storage.
 Weights weights_of(Decoder& decoder);
 
-// As stored for use: OneBit linears as packed signs, scales and 2-D weights in F16, norms in F32.
+// As stored for use: OneBit linears as packed signs, those of post-training methods as their parts,
+// scales and 2-D weights in F16, norms in F32.
 Weights packed_weights(Decoder& decoder);
 
 }  // namespace halftone

@@ -6,6 +6,7 @@
 
 #include "halftone/autograd/tape.h"
 #include "halftone/ops/onebit_linear.h"
+#include "halftone/quant/low_bit_matrix.h"
 
 namespace halftone {
 
@@ -42,6 +43,20 @@ class OneBitLinear : public LinearLike {
   Param out_scale;  // <name>.out_scale, O (h)
   Param bias;       // <name>.bias; undefined value: none
   OneBitOptions options;
+};
+
+// A linear of a post-training method: y = x W-hat^T + bias, W-hat rebuilt from its packed form. The
+// weight is frozen.
+class LowBitLinear : public LinearLike {
+ public:
+  LowBitLinear(std::string name, LowBitMatrix code, Tensor bias);
+  Var forward(Tape& tape, const Var& x) override;
+  void visit(const ParamVisitor& visitor) override;
+
+  std::string name;
+  LowBitMatrix code;
+  Param weight;  // <name>.weight, rebuilt, F32
+  Param bias;    // <name>.bias; undefined value: none
 };
 
 }  // namespace halftone

@@ -1,0 +1,30 @@
+// What a checkpoint must share with the run that goes on from it, for the bits to be the same.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "halftone/io/checkpoint_file.h"
+
+namespace halftone {
+
+struct RunIdentity {
+  std::string recipe;  // effective text, without what may change between sittings
+  std::string teacher_sha256;
+  std::string tokenizer_hash;
+  std::string data_sha256;
+};
+
+// Everything that decides bits, as meta entries of a checkpoint: the above, the ISA, the threads,
+// the BLAS, the version.
+std::map<std::string, std::string> identity_meta(const RunIdentity& identity);
+
+// Throws Error(checkpoint) where a resumed run could not give the same bits. A machine that differs
+// is let pass with `allow_inexact`.
+void check_identity(const CheckpointContent& content, const RunIdentity& identity,
+                    bool allow_inexact);
+
+// A whole number >= 0 of the meta entries; throws Error(checkpoint).
+int64_t meta_number(const CheckpointContent& content, const std::string& key);
+
+}  // namespace halftone

@@ -1,0 +1,45 @@
+// A post-training method applied block by block (methods 0.3): the inputs of a block are what the
+// quantised blocks before it give.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "halftone/compress/norm_tweak.h"
+#include "halftone/compress/settings.h"
+#include "halftone/nn/decoder.h"
+
+namespace halftone {
+
+// Calibration activations: the inputs of the next block, N sequences of L tokens (N L x C, F32).
+struct Calibration {
+  Tensor inputs;
+  int64_t sequences = 0;
+};
+
+// The embeddings of `tokens`, N sequences one after another.
+Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens,
+                              int64_t sequences);
+
+struct QuantisedLinear {
+  std::string name;
+  double relative_error = 0;  // tr(D H D^T) / tr(W H W^T)
+};
+
+struct BlockReport {
+  std::vector<QuantisedLinear> linears;
+  std::optional<NormTweakReport> tweak;
+  double calibrate_seconds = 0, quantise_seconds = 0;
+};
+
+// Quantises the seven linears of block `index`, which must be Linear with F32 weights, tweaks its
+// norms when the recipe says so, and moves `calibration` on to the block's outputs.
+//
+// q, k, v share one Hessian, gate and up another. All four Hessians are of the block's original
+// weights (released codes); true_sequential takes {q,k,v}, {o}, {gate,up}, {down} in turn instead,
+// each after the ones before it are quantised.
+BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration, PtqMethod method,
+                           const CompressSettings& settings);
+
+}  // namespace halftone

@@ -1,0 +1,135 @@
+#include "halftone/app/quantising.h"
+
+#include <nlohmann/json.hpp>
+
+#include "halftone/app/interrupt.h"
+#include "halftone/app/progress.h"
+#include "halftone/base/error.h"
+#include "halftone/compress/ptq.h"
+#include "halftone/io/strict_json.h"
+#include "halftone/tensor/memory.h"
+
+namespace halftone {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string layers_json(const std::vector<LayerError>& layers) {
+  Json out = Json::array();
+  for (const LayerError& layer : layers) out.push_back({layer.name, layer.relative_error});
+  return out.dump();
+}
+
+// The blocks done so far: their tensors, the next block's inputs, the errors measured.
+CheckpointContent block_content(LoadedModel& student, size_t done, const Calibration& calibration,
+                                const QuantisingResult& result, const RunIdentity& identity) {
+  CheckpointContent content;
+  content.meta = identity_meta(identity);
+  add_model_meta(content, student.decoder, student.config, student.tokenizer_path);
+  for (const auto& [name, tensor] : packed_weights(student.decoder))
+    for (size_t i = 0; i < done; ++i)
+      if (name.starts_with(fmt::format("model.layers.{}.", i)))
+        content.tensors["model/" + name] = tensor;
+  content.tensors["state/inputs"] = calibration.inputs;
+  content.meta["kind"] = "quantising";
+  content.meta["step"] = std::to_string(done);
+  content.meta["layers"] = layers_json(result.layers);
+  return content;
+}
+
+// Puts the finished blocks of a checkpoint into the student: the dense weights of its other blocks
+// stay. Returns how many there are.
+size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
+                      Calibration& calibration, QuantisingResult& result) {
+  const int64_t done = meta_number(content, "step");
+  const auto inputs = content.tensors.find("state/inputs");
+  if (inputs == content.tensors.end() || inputs->second.shape() != calibration.inputs.shape() ||
+      done > static_cast<int64_t>(student.decoder.blocks.size()))
+    throw_error(ErrorKind::checkpoint, "checkpoint: its blocks do not fit this recipe");
+  CheckpointContent whole = content;
+  for (const auto& [name, tensor] : weights_of(student.decoder)) {
+    bool restored = false;
+    for (int64_t i = 0; i < done; ++i)
+      restored = restored || name.starts_with(fmt::format("model.layers.{}.", i));
+    if (!restored) whole.tensors["model/" + name] = tensor;
+  }
+  student.decoder = decoder_of(whole, student.config);
+  calibration.inputs = inputs->second;
+  for (const auto& layer : parse_strict_json(content.meta.at("layers"), "checkpoint: meta layers"))
+    result.layers.push_back({layer.at(0).get<std::string>(), layer.at(1).get<double>()});
+  return static_cast<size_t>(done);
+}
+
+size_t resume_blocks(const RunDirectory& directory, const RunIdentity& identity,
+                     const RunOptions& options, LoadedModel& student, Calibration& calibration,
+                     QuantisingResult& result) {
+  std::vector<std::string> damaged;
+  const auto content = directory.newest_checkpoint(damaged);
+  for (const std::string& what : damaged)
+    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  if (!content) {
+    fmt::print(stderr, "no checkpoint yet: starting from the first block\n");
+    return 0;
+  }
+  check_identity(*content, identity, options.allow_inexact);
+  const size_t done = restore_blocks(*content, student, calibration, result);
+  directory.rewind_log(static_cast<int64_t>(done));
+  return done;
+}
+
+std::string log_line(size_t done, const BlockReport& report) {
+  Json line{{"step", done}};
+  for (const QuantisedLinear& linear : report.linears)
+    line["relative_error"][linear.name] = linear.relative_error;
+  if (report.tweak)
+    line["norm_tweak"] = {{"before", report.tweak->before},
+                          {"after", report.tweak->after},
+                          {"kept", report.tweak->kept}};
+  line["seconds"] = {{"calibrate", report.calibrate_seconds},
+                     {"quantise", report.quantise_seconds}};
+  line["rss_bytes"] = rss_bytes();
+  return line.dump();
+}
+
+double mean_error(const BlockReport& report) {
+  double sum = 0;
+  for (const QuantisedLinear& linear : report.linears) sum += linear.relative_error;
+  return sum / static_cast<double>(report.linears.size());
+}
+
+}  // namespace
+
+QuantisingResult quantise_model(const Recipe& recipe, const RunOptions& options,
+                                const RunDirectory& directory, LoadedModel& student,
+                                const CalibrationText& text, const RunIdentity& identity) {
+  QuantisingResult result;
+  Decoder& model = student.decoder;
+  Calibration calibration = start_calibration(model, text.tokens, text.sequences);
+  const size_t blocks = model.blocks.size();
+  size_t done = options.resume
+                    ? resume_blocks(directory, identity, options, student, calibration, result)
+                    : 0;
+  Progress progress(method_name(recipe.run.method), static_cast<int64_t>(blocks), options.quiet,
+                    static_cast<int64_t>(done));
+  while (done < blocks && !result.interrupted) {
+    const BlockReport report =
+        quantise_block(model, done, calibration, *ptq_method(recipe.run.method), recipe.ptq);
+    ++done;
+    for (const QuantisedLinear& linear : report.linears)
+      result.layers.push_back({linear.name, linear.relative_error});
+    result.calibrate_seconds += report.calibrate_seconds;
+    result.quantise_seconds += report.quantise_seconds;
+    directory.append_log(log_line(done, report));
+    progress.update(static_cast<int64_t>(done),
+                    fmt::format("mean relative error {:.4f}", mean_error(report)));
+    result.interrupted = interrupted() && done < blocks;
+    write_checkpoint_file(directory.checkpoint_file(static_cast<int64_t>(done)),
+                          block_content(student, done, calibration, result, identity));
+    directory.remove_old_checkpoints(1);
+  }
+  progress.finish();
+  release_kept_memory();
+  return result;
+}
+
+}  // namespace halftone

@@ -1,0 +1,82 @@
+#include "halftone/compress/norm_tweak.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "halftone/ops/channel_distance.h"
+#include "halftone/ops/losses.h"
+
+namespace halftone {
+namespace {
+
+struct Adam {
+  explicit Adam(Param& norm)
+      : param(norm), m(norm.value.numel(), 0.0), v(norm.value.numel(), 0.0) {}
+
+  void step(int64_t t, double rate) {
+    for (size_t i = 0; i < m.size(); ++i) {
+      const double g = param.grad.tensor.data<float>()[i];
+      m[i] = 0.9 * m[i] + 0.1 * g;
+      v[i] = 0.999 * v[i] + 0.001 * g * g;
+      const double first = m[i] / (1 - std::pow(0.9, t)), second = v[i] / (1 - std::pow(0.999, t));
+      param.value.data<float>()[i] -= static_cast<float>(rate * first / (std::sqrt(second) + 1e-8));
+    }
+    param.grad.clear();
+  }
+
+  Param& param;
+  std::vector<double> m, v;
+};
+
+}  // namespace
+
+NormTweakReport tweak_norms(Decoder& model, size_t index, const Tensor& inputs,
+                            const Tensor& targets, int64_t sequences,
+                            const NormTweakSettings& settings) {
+  require(sequences >= 2, "tweak_norms: {} sequences, one to train on and one to judge by",
+          sequences);
+  const int64_t length = inputs.dim(0) / sequences;
+  const int64_t held_out = std::max<int64_t>(1, sequences / 8), trained = sequences - held_out;
+  const auto loss_of = [&](Tape& tape, int64_t s) {
+    const Var out =
+        model.block(tape, index, tape.constant(inputs.rows(s * length, (s + 1) * length)), 1);
+    const Tensor target = targets.rows(s * length, (s + 1) * length);
+    return settings.loss == TweakLoss::dist ? channel_distance(out, target) : mse(out, target);
+  };
+  const auto judge = [&] {
+    double sum = 0;
+    for (int64_t s = trained; s < sequences; ++s) {
+      Tape tape(Tape::Mode::no_grad);
+      sum += loss_of(tape, s).value().item();
+    }
+    return sum / static_cast<double>(held_out);
+  };
+
+  Block& block = model.blocks[index];
+  const Tensor input_gain = block.input_norm.value.clone(),
+               post_gain = block.post_attention_norm.value.clone();
+  Adam first(block.input_norm), second(block.post_attention_norm);
+  first.param.grad.clear();
+  second.param.grad.clear();
+  const double rate = settings.learning_rate * (1 + settings.scale * static_cast<double>(index) /
+                                                        static_cast<double>(model.blocks.size()));
+  NormTweakReport report{.before = judge()};
+  int64_t step = 0;
+  for (int64_t pass = 0; pass < settings.iterations; ++pass)
+    for (int64_t s = 0; s < trained; ++s) {
+      Tape tape;
+      tape.backward(loss_of(tape, s));
+      ++step;
+      first.step(step, rate);
+      second.step(step, rate);
+    }
+  report.after = judge();
+  report.kept = report.after < report.before;
+  if (!report.kept) {
+    block.input_norm.value = input_gain;
+    block.post_attention_norm.value = post_gain;
+  }
+  return report;
+}
+
+}  // namespace halftone
