@@ -240,4 +240,19 @@ LowBitCount count_bits(const LowBitMatrix& m) {
   return out;
 }
 
+int64_t planned_bits(const LowBitLayout& l, int64_t n, int64_t m, int64_t c) {
+  if (l.scheme == LowBitLayout::Scheme::uniform) {
+    const int64_t grids = n * (l.group_size ? (m + l.group_size - 1) / l.group_size : 1);
+    return 8 * (packed_bytes(n * m, static_cast<int>(l.bits)) + 2 * grids +
+                (l.symmetric ? 0 : packed_bytes(grids, static_cast<int>(l.bits))) +
+                (l.ordered ? 4 * m : 0));
+  }
+  const int64_t width = l.blocksize ? l.blocksize : m, blocks = (m + width - 1) / width;
+  int64_t bytes = packed_bytes(n * m, 1) + 2 * blocks * n * l.row_values();
+  if (l.partitioned)
+    bytes += packed_bytes(n * m, l.group_bits()) + packed_bytes(m, 1) + packed_bytes(n * c, 1);
+  if (l.row_column) bytes += 2 * (2 * l.salient_groups() * c + l.rest_groups() * (m - c));
+  return 8 * bytes;
+}
+
 }  // namespace halftone

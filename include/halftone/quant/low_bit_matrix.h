@@ -69,4 +69,8 @@ struct LowBitCount {
 };
 LowBitCount count_bits(const LowBitMatrix& matrix);
 
+// What count_bits will say of a matrix with `salient` salient columns (methods 5.7 for binary
+// layouts): uniform  q n m + (16 + q) n groups;  binary  2 n m + n c + m + 16 (k n blocks + kc).
+int64_t planned_bits(const LowBitLayout& layout, int64_t rows, int64_t columns, int64_t salient);
+
 }  // namespace halftone
