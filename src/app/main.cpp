@@ -103,6 +103,17 @@ int run_program(int argc, char** argv) {
       "Example: halftone generate runs/quickstart-onebit --prompt \"Once upon a time\"");
   generate->callback([&] { command = [&] { return generate_command(generate_options); }; });
 
+  CompareOptions compare_options;
+  CLI::App* compare = app.add_subcommand("compare", "Finished runs side by side");
+  compare->add_option("RUN_DIR", compare_options.runs)->required()->expected(1, -1);
+  compare->add_option("--html", compare_options.html, "write a self-contained page to this file");
+  compare->add_option("--csv", compare_options.csv, "write the table to this file");
+  compare->add_option("--sort", compare_options.sort,
+                      "column to sort by: bits_linear, megabytes, perplexity, kl ... [perplexity]");
+  compare->add_flag("--json", compare_options.json, "print one object on stdout");
+  compare->footer("Example: halftone compare runs/* --html report.html");
+  compare->callback([&] { command = [&] { return compare_command(compare_options); }; });
+
   bool digest = false;
   CLI::App* inspect =
       app.add_subcommand("inspect", "What a file or directory is: tensors, shapes, bits a weight");

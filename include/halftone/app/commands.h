@@ -26,6 +26,13 @@ struct GenerateOptions {
 };
 int generate_command(const GenerateOptions& options);
 
+struct CompareOptions {
+  std::vector<std::string> runs;
+  std::string html, csv, sort = "perplexity";
+  bool json = false;
+};
+int compare_command(const CompareOptions& options);
+
 int inspect_command(const std::string& path, bool digest, bool json);
 int export_command(const std::string& model, const std::string& format, const std::string& out);
 

@@ -1,0 +1,35 @@
+// What a finished run left in its directory, read back for comparison.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace halftone {
+
+struct LoggedStep {
+  double step = 0;
+  std::optional<double> loss, learning_rate, sign_flip_rate;
+};
+
+struct RunRecord {
+  std::string directory, name, method;
+  std::optional<double> perplexity, teacher_perplexity, kl, top1;
+  double bits_paper = 0, bits_linear = 0, bits_file = 0;
+  double bytes = 0, seconds = 0, peak_rss_bytes = 0;
+  std::vector<std::pair<std::string, double>> layers;  // name, relative error
+  std::vector<LoggedStep> log;
+  // What decides whether perplexities compare: teacher, text, protocol, context, windows, join.
+  std::vector<std::pair<std::string, std::string>> protocol;
+  std::vector<std::pair<std::string, std::string>> machine;  // cpu, isa, threads, blas, version
+  std::vector<std::pair<std::string, std::string>> recipe;   // "section.key" -> value as written
+};
+
+// Reads result.json, and log.jsonl where there is one. `recipe` stays empty. Throws Error(format)
+// naming the file and the field that is missing or of the wrong type, or the run directory that has
+// no result yet.
+RunRecord read_run(const std::string& directory);
+
+}  // namespace halftone
