@@ -43,6 +43,8 @@ figcaption{font-weight:600;font-size:13.5px;margin-bottom:.25rem}figure>svg{widt
 .label{fill:var(--fg);font-size:11.5px}.level{stroke:var(--dim);stroke-dasharray:5 4}
 .line{fill:none;stroke-width:1.8}.s0{--c:var(--s0)}.s1{--c:var(--s1)}.s2{--c:var(--s2)}
 .s3{--c:var(--s3)}.s4{--c:var(--s4)}.s5{--c:var(--s5)}.s6{--c:var(--s6)}.s7{--c:var(--s7)}
+.front{fill:none;stroke:var(--dim);stroke-width:1.2}
+@media(max-width:600px){.tick{font-size:17px}.label{font-size:15px}}
 .line{stroke:var(--c)}.m{fill:var(--c)}
 </style></head><body>
 )";
@@ -109,6 +111,18 @@ std::optional<double> teacher_perplexity(const std::vector<RunRecord>& runs) {
   return std::nullopt;
 }
 
+// What the names of all runs begin with, up to a dash: charts say only what differs.
+size_t common_prefix(const std::vector<RunRecord>& runs) {
+  const std::string& first = runs.front().name;
+  size_t length = runs.size() < 2 ? 0 : first.size();
+  for (const RunRecord& run : runs)
+    length = std::min<size_t>(
+        length, std::mismatch(first.begin(), first.end(), run.name.begin(), run.name.end()).first -
+                    first.begin());
+  const size_t dash = length ? first.rfind('-', length - 1) : std::string::npos;
+  return dash == std::string::npos ? 0 : dash + 1;
+}
+
 // Runs as labelled points, and the front that no run beats in both.
 std::string pareto_chart(const std::vector<RunRecord>& runs, const std::string& title,
                          const std::string& x_title, double (*x)(const RunRecord&)) {
@@ -118,11 +132,12 @@ std::string pareto_chart(const std::vector<RunRecord>& runs, const std::string& 
               .log_y = true,
               .level = teacher_perplexity(runs),
               .level_name = "teacher"};
+  const size_t prefix = common_prefix(runs);
   std::vector<std::pair<double, double>> points;
   for (const RunRecord& run : runs) {
     if (!run.perplexity || run.method == "none") continue;
     points.emplace_back(x(run), *run.perplexity);
-    chart.series.push_back({.name = run.name,
+    chart.series.push_back({.name = run.name.substr(prefix),
                             .points = {points.back()},
                             .line = false,
                             .markers = true,
@@ -139,8 +154,9 @@ std::string pareto_chart(const std::vector<RunRecord>& runs, const std::string& 
 std::string curves(const std::vector<RunRecord>& runs, const std::string& title, bool log_y,
                    std::optional<double> LoggedStep::*member) {
   Chart chart{.title = title, .x_title = "step", .y_title = title, .log_y = log_y};
+  const size_t prefix = common_prefix(runs);
   for (const RunRecord& run : runs) {
-    Series series{.name = run.name, .points = {}};
+    Series series{.name = run.name.substr(prefix), .points = {}};
     for (const LoggedStep& step : run.log)
       if (step.*member) series.points.emplace_back(step.step, *(step.*member));
     if (!series.points.empty()) chart.series.push_back(series);
@@ -152,6 +168,7 @@ std::string curves(const std::vector<RunRecord>& runs, const std::string& title,
 std::string layer_charts(const std::vector<RunRecord>& runs) {
   std::map<std::string, Chart> charts;
   std::vector<std::string> kinds;
+  const size_t prefix = common_prefix(runs);
   for (const RunRecord& run : runs) {
     std::map<std::string, Series> series;
     for (const auto& [name, error] : run.layers) {
@@ -164,7 +181,7 @@ std::string layer_charts(const std::vector<RunRecord>& runs) {
                         .log_y = true};
       }
       Series& s = series[kind];
-      s.name = run.name;
+      s.name = run.name.substr(prefix);
       s.points.emplace_back(static_cast<double>(s.points.size()), error);
     }
     for (auto& [kind, s] : series) {

@@ -12,7 +12,8 @@ constexpr double kWidth = 560, kHeight = 340, kLeft = 64, kRight = 16, kTop = 12
 constexpr size_t kColours = 8;
 
 std::string number(double x) {
-  if (x != 0 && (std::abs(x) >= 1e5 || std::abs(x) < 1e-3)) return fmt::format("{:.0e}", x);
+  if (x == 0) return "0";  // not -0
+  if (std::abs(x) >= 1e5 || std::abs(x) < 1e-3) return fmt::format("{:.0e}", x);
   return fmt::format("{:.6g}", x);
 }
 
@@ -43,7 +44,7 @@ Axis fit_axis(double low, double high, double from, double to, bool log_scale) {
 
 std::string marker(size_t kind, double x, double y) {
   const std::string css = fmt::format("s{}", kind % kColours);
-  switch (kind % 4) {
+  switch ((kind + kind / kColours) % 4) {  // after eight, the same colours in other shapes
     case 0:
       return fmt::format("<circle class='m {}' cx='{:.1f}' cy='{:.1f}' r='4.5'/>", css, x, y);
     case 1:

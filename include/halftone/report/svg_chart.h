@@ -11,7 +11,7 @@
 namespace halftone {
 
 struct Series {
-  std::string name;
+  std::string name;  // empty: a plain line in the colour of the axes
   std::vector<std::pair<double, double>> points;
   bool line = true;       // joined in the order given
   bool markers = false;   // a shape at each point
