@@ -188,7 +188,10 @@ std::string svg_chart(const Chart& chart) {
         path +=
             fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", x.at(p.first), y.at(p.second));
     if (path.empty()) continue;
-    if (series.line) body += fmt::format("<path class='line s{}' d='{}'/>", s % kColours, path);
+    if (series.line) {
+      const std::string css = series.name.empty() ? "front" : fmt::format("line s{}", s % kColours);
+      body += fmt::format("<path class='{}' d='{}'/>", css, path);
+    }
     for (const auto& p : series.points)
       if (series.markers && shown(p)) body += marker(s, x.at(p.first), y.at(p.second));
     if (series.labelled) {
