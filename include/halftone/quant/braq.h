@@ -9,6 +9,10 @@
 
 namespace halftone {
 
+// A difference this small beside the row's other numbers counts as none: weights that come from a
+// quantised file lie on few levels, exact ties are common, and rounding must not decide them.
+inline constexpr double kTie = 1e-12;
+
 // x ~ mu + sum_k alpha_k b_k, b_k = +-1, k < order.
 struct BinaryRow {
   int order = 1;
@@ -22,7 +26,8 @@ struct BinaryRow {
 };
 
 // Repeats `order` times: mu = mean(r), alpha = mean |r - mu|, b = sgn(r - mu), r -= mu + alpha b.
-// The means are merged into one. An empty x gives zeros. sgn(0) = +1.
+// The means are merged into one. An empty x gives zeros. sgn(0) = +1, also for |r - mu| below
+// kTie rms(r).
 void braq(std::span<const double> x, int order, BinaryRow& out);
 
 double squared_error(std::span<const double> x, const BinaryRow& row);

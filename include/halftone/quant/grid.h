@@ -9,7 +9,8 @@
 
 namespace halftone {
 
-// To the nearest binary16, ties to even, in one rounding (not by way of float).
+// To binary16 by way of float: the mean of two binary16 weights is a tie, which the last bit of a
+// sum in double must not decide.
 half_t round_to_half(double x);
 inline double half_value(double x) {
   return to_float(round_to_half(x));

@@ -23,6 +23,12 @@ struct BlockPartition {
   std::vector<uint8_t> group;
 };
 
+// The first of `errors` within 1e-12 `scale` of the least. Groups of one or two elements are exact
+// under any split: rounding must not choose among such ties.
+size_t first_minimum(const std::vector<double>& errors, double scale);
+
+double sum_of_squares(const SearchBlock& block);
+
 // The number of salient columns, the first of `ranked` (columns by falling sum of |T|, at most 50):
 //   argmin over i = 1..K-1, the first minimum, of
 //   ||T - BRAQ(T, first i columns, 2) - BRAQ(T, the others, 2)||^2.
@@ -46,7 +52,9 @@ double best_split_by_output(const SearchBlock& block, const std::vector<uint8_t>
 double best_split_of_order_2(const SearchBlock& block, const std::vector<uint8_t>& active,
                              const std::vector<double>& candidates);
 
-// Quantiles 0.10, 0.11 ... `last` of `values` by linear interpolation; values are reordered.
+// Quantiles 0.10, 0.11 ... `last` of `values` by linear interpolation; values are reordered. A
+// position within 1e-9 of an element is that element: rounding must not decide on which side of the
+// threshold it lies.
 std::vector<double> quantiles(std::vector<double>& values, double last);
 
 // W of the block and diag(U) over its columns; `s` (S of methods 0.2, width x width) chooses
