@@ -1,0 +1,104 @@
+// Seconds of each post-training method on one linear given its Hessian, and of BiLLM's searches on
+// one block:  ptq_bench [rows [columns]]  (4096 x 4096). One JSON object a line. The block is
+// written to block.f64 in the working directory, for bench/peers/ptq_numpy.py.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+
+#include "halftone/base/rng.h"
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
+#include "halftone/quant/hessian.h"
+#include "halftone/quant/partition.h"
+#include "halftone/quant/quantise.h"
+#include "halftone/tensor/gemm.h"
+#include "halftone/tensor/memory.h"
+
+namespace {
+
+using namespace halftone;
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Tensor random(int64_t rows, int64_t columns, uint64_t stream) {
+  Tensor out = Tensor::uninitialized({rows, columns}, DType::f32);
+  Rng rng(1, stream);
+  for (int64_t i = 0; i < out.numel(); ++i) out.data<float>()[i] = static_cast<float>(rng.normal());
+  return out;
+}
+
+// The rate of dgemm at the shape of a lazy update, the method's only bound that is not its own
+// code.
+double gemm_rate(int64_t n, int64_t m) {
+  const int64_t b = 128;
+  Tensor e = random(n, b, 7).to(DType::f64), u = random(b, m, 8).to(DType::f64);
+  Tensor w = Tensor::zeros({n, m}, DType::f64);
+  double best = 0;
+  for (int k = 0; k < 3; ++k) {
+    const double time = seconds([&] { gemm(Transpose::no, Transpose::no, e, u, 1, w); });
+    best = std::max(best, 2.0 * static_cast<double>(n * m * b) / time);
+  }
+  return best / 1e9;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int64_t n = argc > 1 ? std::atoll(argv[1]) : 4096, m = argc > 2 ? std::atoll(argv[2]) : n;
+  set_threads(0);
+  const Tensor w = random(n, m, 1);
+  HessianSum sum(m);
+  const double hessian_seconds = seconds([&] { sum.add(random(2 * m, m, 2), 1); });
+  const Tensor hessian = sum.hessian();
+  fmt::print(
+      "{{\"isa\": \"{}\", \"threads\": {}, \"rows\": {}, \"columns\": {}, "
+      "\"dgemm_gflops\": {:.1f}, \"hessian_seconds\": {:.2f}}}\n",
+      isa_name(isa()), threads(), n, m, gemm_rate(n, m), hessian_seconds);
+  fmt::print("{{\"what\": \"prepare_hessian\", \"seconds\": {:.3f}}}\n",
+             seconds([&] { prepare_hessian(hessian, 0.01); }));
+
+  SearchBlock block{
+      .rows = n, .width = 128, .t = std::vector<double>(static_cast<size_t>(n * 128))};
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < 128; ++j) block.t[i * 128 + j] = w.data<float>()[i * m + j];
+  std::ofstream("block.f64", std::ios::binary)
+      .write(reinterpret_cast<const char*>(block.t.data()),
+             static_cast<std::streamsize>(8 * block.t.size()));
+  const std::vector<double> u(128, 1.0);
+  BlockPartition found;
+  const double search = seconds([&] { found = partition_block(block, u, {}, {.cgb = false}); });
+  int64_t salient = 0, hi = 0;
+  for (const uint8_t s : found.salient) salient += s;
+  for (const uint8_t g : found.group) hi += g;
+  fmt::print(
+      "{{\"what\": \"search of one block\", \"seconds\": {:.4f}, \"salient\": {}, \"hi\": {}}}\n",
+      search, salient, hi);
+
+  const std::pair<const char*, PtqMethod> methods[] = {
+      {"rtn", PtqMethod::rtn},      {"xnor", PtqMethod::xnor}, {"gptq", PtqMethod::gptq},
+      {"billm", PtqMethod::billm},  {"arb", PtqMethod::arb},   {"arb-x", PtqMethod::arb_x},
+      {"arb-rc", PtqMethod::arb_rc}};
+  for (const auto& [name, method] : methods) {
+    LowBitMatrix q;
+    const double time =
+        seconds([&] { q = quantise(method, w, hessian, {.cgb = method != PtqMethod::billm}); });
+    const double error = relative_error(w, reconstruct(q), hessian);
+    if (!std::isfinite(error) || error <= 0 || error >= 1) {
+      fmt::print(stderr, "{}: relative error {}, the result is wrong\n", name, error);
+      return 1;
+    }
+    fmt::print(
+        "{{\"what\": \"{}\", \"seconds\": {:.2f}, \"relative_error\": {:.4f}, "
+        "\"peak_rss_mb\": {:.0f}}}\n",
+        name, time, error, static_cast<double>(peak_rss_bytes()) / 1e6);
+    std::fflush(stdout);
+  }
+}
