@@ -1,9 +1,13 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "halftone/app/commands.h"
 #include "halftone/app/recipe.h"
 #include "halftone/model/import.h"
 #include "halftone/model/weight_names.h"
+#include "halftone/quant/low_bit_matrix.h"
 
 namespace halftone {
 namespace {
@@ -37,12 +41,49 @@ int64_t kept_numbers(const ModelConfig& c, bool onebit) {
   return 4 * h + (onebit ? projections : 0) + 2 * q + 2 * kv + 3 * f;
 }
 
+// Stored bits a weight over all linears of a block; binary methods at 8 % salient columns.
+double planned_linear_bits(PtqMethod method, const PtqSettings& s, const ModelConfig& c) {
+  LowBitLayout layout{.bits = s.bits,
+                      .group_size = s.group_size,
+                      .symmetric = s.symmetric,
+                      .ordered = method == PtqMethod::gptq && s.act_order};
+  if (method == PtqMethod::xnor) layout = {.scheme = LowBitLayout::Scheme::binary};
+  if (method >= PtqMethod::billm)
+    layout = {.scheme = LowBitLayout::Scheme::binary,
+              .blocksize = s.blocksize,
+              .row_column = method == PtqMethod::arb_rc,
+              .partitioned = true,
+              .cgb = s.cgb,
+              .num_p = s.num_p};
+  const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim,
+                kv = c.num_key_value_heads * c.head_dim, f = c.intermediate_size;
+  double bits = 0, weights = 0;
+  for (const auto& [n, m] : {std::pair{q, h}, {kv, h}, {kv, h}, {h, q}, {f, h}, {f, h}, {h, f}}) {
+    bits +=
+        static_cast<double>(planned_bits(layout, n, m, std::lround(0.08 * static_cast<double>(m))));
+    weights += static_cast<double>(n * m);
+  }
+  return bits / weights;
+}
+
 MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters) {
-  const bool trained = r.run.method != Method::none, teacher = r.run.method != Method::pretrain;
+  const bool trained = is_trained(r.run.method), teacher = r.run.method != Method::pretrain;
   const double tokens =
       static_cast<double>(r.train.per_device_train_batch_size * r.data.max_seq_length);
   MemoryPlan plan;
   if (teacher) plan.teacher = 2.0 * static_cast<double>(parameters);
+  if (ptq_method(r.run.method)) {
+    // A dense copy, the activations before and after a block, and F64 matrices of the widest
+    // linear: the Hessians of a block, the damped one, its factor, the weight twice.
+    const double widest = static_cast<double>(std::max(c.intermediate_size, c.hidden_size)),
+                 hidden = static_cast<double>(c.hidden_size),
+                 tokens = static_cast<double>(r.calibration.num_calibration_samples *
+                                              r.calibration.max_seq_length);
+    plan.student = 4.0 * static_cast<double>(parameters);
+    plan.activations = 3 * 4.0 * tokens * hidden +
+                       8.0 * (3 * hidden * hidden + 4 * widest * widest + 2 * widest * hidden);
+    return plan;
+  }
   if (!trained) return plan;
   plan.student = 16.0 * static_cast<double>(parameters);  // weight, gradient, two moments in F32
   plan.activations =
@@ -69,12 +110,16 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
                (static_cast<double>(linears) +
                 16.0 * static_cast<double>(scales(config) + parameters - linears)) /
                    static_cast<double>(parameters));
+  if (const auto method = ptq_method(recipe.run.method))
+    fmt::print("# bits a weight      {:.4f} in the linears{}\n",
+               planned_linear_bits(*method, recipe.ptq.ptq, config),
+               *method < PtqMethod::billm ? "" : ", if 8 % of the columns are salient");
   if (recipe.train.max_steps > 0)
     fmt::print("# tokens             {} steps of {}\n", recipe.train.max_steps,
                recipe.train.per_device_train_batch_size * recipe.train.gradient_accumulation_steps *
                    recipe.data.max_seq_length);
   fmt::print(
-      "# memory             {:.0f} MB: teacher {:.0f}, student with its optimiser {:.0f}, "
+      "# memory             {:.0f} MB: teacher {:.0f}, student (and optimiser) {:.0f}, "
       "activations {:.0f}, head {:.0f}\n",
       plan.total() / kMegabyte, plan.teacher / kMegabyte, plan.student / kMegabyte,
       plan.activations / kMegabyte, plan.logits / kMegabyte);
