@@ -22,10 +22,6 @@ namespace {
 constexpr off_t kMostBytes = 1 << 20;
 constexpr int kMostNesting = 32;
 
-// Methods of the field that other versions have.
-constexpr std::string_view kLaterMethods[] = {"rtn", "xnor",  "gptq",  "billm",
-                                              "arb", "arb-x", "arb-rc"};
-
 std::string read_text(const std::string& path) {
   // Not blocking: a FIFO under this name must not hang the program.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -222,12 +218,9 @@ class Reader : public FieldVisitor {
       index = static_cast<int>(found - names.begin());
       return;
     }
-    const bool later = full(key) == "run.method" &&
-                       std::count(std::begin(kLaterMethods), std::end(kLaterMethods), *text);
-    report_.add(full(key),
-                fmt::format("found {}{}, one of {} expected{}", toml_string(printable(*text)),
-                            later ? ", which is not in this version" : "", fmt::join(names, ", "),
-                            suggestion(*text, {names.begin(), names.end()})));
+    report_.add(full(key), fmt::format("found {}, one of {} expected{}",
+                                       toml_string(printable(*text)), fmt::join(names, ", "),
+                                       suggestion(*text, {names.begin(), names.end()})));
   }
 
   bool open(std::string_view key, bool& present, std::string_view) override {
@@ -367,11 +360,9 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
     const std::string name(key.str());
     if (std::count(sections.begin(), sections.end(), name)) continue;
     const auto line = node.source().begin.line;
-    const bool later = name == "calibration" || name == "ptq";
     report.add_line(fmt::format("{}: {}: unknown section{}",
                                 line ? fmt::format("{}:{}", path, line) : "--set", printable(name),
-                                later ? ", it belongs to methods that are not in this version"
-                                      : suggestion(name, sections)));
+                                suggestion(name, sections)));
   }
   check_rules(recipe, report);
   report.throw_if_any();

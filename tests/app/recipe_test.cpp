@@ -115,8 +115,9 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
       {good_but("train", "max_steps = 5\nqqqqqqqqqqqq = 1"),
        {":12: train.qqqqqqqqqqqq: unknown key, known are max_steps,"}},
       {kGood + "[trian]\nx = 1\n", {":12: trian: unknown section, did you mean train?"}},
-      {kGood + "[ptq]\nbits = 1\n",
-       {":12: ptq: unknown section, it belongs to methods that are not in this version"}},
+      {kGood + "[ptq]\nbits = 9\n", {":13: ptq.bits: found 9, at most 8 expected"}},
+      {kGood + "[ptq]\nnorm_tweak = { los = \"mse\" }\n",
+       {":13: ptq.norm_tweak.los: unknown key, did you mean loss?"}},
       {"train = 5\n" + good_but("train", "").substr(0, kGood.find("[train]")),
        {":1: train: found 5, a table expected"}},
       {good_but("train", "max_steps = \"ten\""),
@@ -154,10 +155,10 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
       {good_but("run", "name = \"../x\"\nmethod = \"onebit\""),
        {"run.name: found \"../x\", one file name"}},
       {good_but("run", "name = \"a\""),
-       {"run.method: missing, one of none, pretrain, onebit expected"}},
+       {"run.method: missing, one of none, pretrain, onebit, rtn, xnor, gptq, billm, arb, arb-x, "
+        "arb-rc expected"}},
       {good_but("run", run + "\"gptq\""),
-       {"run.method: found \"gptq\", which is not in this version, one of none, pretrain, onebit "
-        "expected"}},
+       {"calibration.text: missing, text to calibrate on or data.generate expected"}},
       {good_but("run", run + "\"onebits\""), {"did you mean onebit?"}},
       {good_but("run", run + "\"onebit\"\ndevice = \"cuda:0\""),
        {"run.device: found \"cuda:0\", \"cpu\" expected"}},
@@ -226,7 +227,7 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
 
 TEST_F(RecipeFile, ReportsAllFaultsAtOnceAndEachOnce) {
   const std::string error = error_of(
-      "[run]\nname = 3\nmethod = \"gptq\"\n[train]\nmax_steps = -1\nlr = 1\n[loss]\nkl = nan\n");
+      "[run]\nname = 3\nmethod = \"gtpq\"\n[train]\nmax_steps = -1\nlr = 1\n[loss]\nkl = nan\n");
   for (const char* key : {"run.name: found 3", "run.method: found", "teacher.model: missing",
                           "train.max_steps: found -1", "train.lr: unknown", "loss.kl: found nan"}) {
     const size_t first = error.find(key);
