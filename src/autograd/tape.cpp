@@ -1,23 +1,23 @@
 #include "halftone/autograd/tape.h"
 
+#include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 
 namespace halftone {
 namespace {
 
-void check_gradient(const Tensor& value, const Tensor& dx) {
-  require(dx.shape() == value.shape() && dx.dtype() == value.dtype(),
-          "gradient: {} {} for a value {} {}", dtype_name(dx.dtype()), shape_text(dx.shape()),
-          dtype_name(value.dtype()), shape_text(value.shape()));
+void check_gradient(const Node& node, const Tensor& dx) {
+  require(dx.shape() == node.shape && dx.dtype() == node.dtype, "gradient: {} {} for a value {} {}",
+          dtype_name(dx.dtype()), shape_text(dx.shape()), dtype_name(node.dtype),
+          shape_text(node.shape));
 }
 
 }  // namespace
 
 Var::Target Var::grad_target() const {
   Grad& grad = *node_->grad;
-  if (!grad.tensor.defined())
-    grad.tensor = Tensor::uninitialized(node_->value.shape(), node_->value.dtype());
-  check_gradient(node_->value, grad.tensor);
+  if (!grad.tensor.defined()) grad.tensor = Tensor::uninitialized(node_->shape, node_->dtype);
+  check_gradient(*node_, grad.tensor);
   if (grad.filled && !grad.tensor.unique()) grad.tensor = grad.tensor.clone();
   const double beta = grad.filled ? 1.0 : 0.0;
   grad.filled = true;
@@ -25,7 +25,7 @@ Var::Target Var::grad_target() const {
 }
 
 void Var::add_grad(const Tensor& dx) const {
-  check_gradient(node_->value, dx);
+  check_gradient(*node_, dx);
   Grad& grad = *node_->grad;
   if (!grad.filled) {
     grad.tensor = dx;
@@ -38,33 +38,36 @@ void Var::add_grad(const Tensor& dx) const {
     T* out = sum.data<T>();
     const T* a = grad.tensor.data<T>();
     const T* b = dx.data<T>();
-    parallel_for(dx.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = a[i] + b[i];
+    parallel_for(dx.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i) out[i] = a[i] + b[i];
+      });
     });
   });
   grad.tensor = sum;
 }
 
-std::shared_ptr<Node> Tape::make(Tensor value, bool needs_grad) {
+std::shared_ptr<Node> Tape::make(const Tensor& value, bool needs_grad) {
   auto node = std::make_shared<Node>();
-  node->value = std::move(value);
+  node->shape = value.shape();
+  node->dtype = value.dtype();
   node->needs_grad = needs_grad && recording();
   node->tape = this;
   return node;
 }
 
 Var Tape::constant(Tensor value) {
-  return Var(make(std::move(value), false));
+  return Var(make(value, false), value);
 }
 
 Var Tape::variable(Tensor value) {
-  return Var(make(std::move(value), true));
+  return Var(make(value, true), value);
 }
 
 Var Tape::param(Param& param) {
   std::shared_ptr<Node> node = make(param.value, true);
   node->grad = &param.grad;
-  return Var(std::move(node));
+  return Var(std::move(node), param.value);
 }
 
 Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value,
@@ -75,9 +78,9 @@ Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value
     require(&input.tape() == this, "{}: its inputs are on different tapes", op);
     needs_grad |= input.needs_grad();
   }
-  std::shared_ptr<Node> node = make(std::move(value), needs_grad);
+  std::shared_ptr<Node> node = make(value, needs_grad);
   if (node->needs_grad) records_.push_back({op, node, std::move(backward)});
-  return Var(std::move(node));
+  return Var(std::move(node), std::move(value));
 }
 
 void Tape::backward(const Var& loss, double seed) {

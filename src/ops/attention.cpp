@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "halftone/base/threads.h"
 #include "halftone/ops/math.h"
+#include "halftone/ops/row_math.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
@@ -26,28 +26,44 @@ HeadRows<T> head_rows(T* data, int64_t batch, int64_t length, int64_t heads, int
   return {data + batch * length * heads * dim + head * dim, heads * dim};
 }
 
-// probabilities (rows x visible) = softmax of the tile's scores in place; row r sees
-// first_visible + r of the keys. Returns each row's log-sum-exp.
+// Softmax of the first `visible` scores of a row in place, the others become 0; returns their
+// log-sum-exp.
+template <class T>
+HT_INLINE inline T softmax_row(int64_t keys, int64_t visible, T scale, T* row) {
+  const T largest = row_max(visible, row);
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < visible; ++j) {
+    const T e = fast_exp((row[j] - largest) * scale);
+    row[j] = e;
+    sum += e;
+  }
+  const T inverse = T(1) / sum;
+#pragma omp simd
+  for (int64_t j = 0; j < visible; ++j) row[j] *= inverse;
+  for (int64_t j = visible; j < keys; ++j) row[j] = 0;
+  return largest * scale + std::log(sum);
+}
+
+// Scores p and dp = dO V^T of a row become the probabilities and the gradient at the scores.
+template <class T>
+HT_INLINE inline void softmax_row_backward(int64_t keys, int64_t visible, T lse, T dot, T* p,
+                                           T* dp) {
+#pragma omp simd
+  for (int64_t j = 0; j < visible; ++j) {
+    const T e = fast_exp(p[j] - lse);
+    p[j] = e;
+    dp[j] = e * (dp[j] - dot);
+  }
+  for (int64_t j = visible; j < keys; ++j) p[j] = dp[j] = 0;
+}
+
+// The tile's scores become probabilities; row r sees first_visible + r of the keys.
 template <class T>
 void softmax_rows(int64_t rows, int64_t keys, int64_t first_visible, T scale, T* scores, T* lse) {
   simd([&]() HT_INLINE {
-    for (int64_t r = 0; r < rows; ++r) {
-      T* row = scores + r * keys;
-      const int64_t visible = first_visible + r;
-      T largest = -std::numeric_limits<T>::infinity();
-#pragma omp simd reduction(max : largest)
-      for (int64_t j = 0; j < visible; ++j) largest = row[j] > largest ? row[j] : largest;
-      T sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t j = 0; j < visible; ++j) {
-        row[j] = fast_exp((row[j] - largest) * scale);
-        sum += row[j];
-      }
-      const T inverse = T(1) / sum;
-      for (int64_t j = 0; j < visible; ++j) row[j] *= inverse;
-      for (int64_t j = visible; j < keys; ++j) row[j] = 0;
-      lse[r] = largest * scale + std::log(sum);
-    }
+    for (int64_t r = 0; r < rows; ++r)
+      lse[r] = softmax_row(keys, first_visible + r, scale, scores + r * keys);
   });
 }
 
@@ -112,17 +128,9 @@ void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, co
          vh.stride, T(0), dp, keys);
     simd([&]() HT_INLINE {
       for (int64_t r = 0; r < rows; ++r) {
-        T dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < d; ++j)
-          dot += do_rows[r * doh.stride + j] * o_rows[r * oh.stride + j];
-        T *pr = p + r * keys, *dpr = dp + r * keys;
-        const T l = row_lse[first + r];
-        for (int64_t j = 0; j < visible + r; ++j) {
-          pr[j] = fast_exp(pr[j] - l);
-          dpr[j] = pr[j] * (dpr[j] - dot);
-        }
-        for (int64_t j = visible + r; j < keys; ++j) pr[j] = dpr[j] = 0;
+        const T dot = row_dot(d, do_rows + r * doh.stride, o_rows + r * oh.stride);
+        softmax_row_backward(keys, visible + r, row_lse[first + r], dot, p + r * keys,
+                             dp + r * keys);
       }
     });
     gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1), dv,

@@ -44,15 +44,17 @@ Var add(const Var& a, const Var& b) {
   with_real(a.dtype(), "add", [&]<class T>() {
     add_forward(y.numel(), a.value().data<T>(), b.value().data<T>(), y.data<T>());
   });
-  return a.tape().record("add", {a, b}, y, [a, b](const Tensor& dy) {
-    if (a.needs_grad()) a.add_grad(dy);
-    if (b.needs_grad()) b.add_grad(dy);
-  });
+  return a.tape().record("add", {a, b}, y,
+                         [a = a.without_value(), b = b.without_value()](const Tensor& dy) {
+                           if (a.needs_grad()) a.add_grad(dy);
+                           if (b.needs_grad()) b.add_grad(dy);
+                         });
 }
 
 Var scale(const Var& x, double c) {
-  return x.tape().record("scale", {x}, scaled(x.value(), c),
-                         [x, c](const Tensor& dy) { x.add_grad(scaled(dy, c)); });
+  return x.tape().record(
+      "scale", {x}, scaled(x.value(), c),
+      [x = x.without_value(), c](const Tensor& dy) { x.add_grad(scaled(dy, c)); });
 }
 
 Var weighted_sum(const Var& x, const Tensor& w) {
@@ -65,7 +67,7 @@ Var weighted_sum(const Var& x, const Tensor& w) {
       sum += static_cast<double>(x.value().data<T>()[i]) * w.data<T>()[i];
     *y.data<T>() = static_cast<T>(sum);
   });
-  return x.tape().record("weighted_sum", {x}, y, [x, w](const Tensor& dy) {
+  return x.tape().record("weighted_sum", {x}, y, [x = x.without_value(), w](const Tensor& dy) {
     x.add_grad(scaled(w.reshape(x.shape()), dy.item()));
   });
 }

@@ -21,19 +21,21 @@ Var embedding(const std::vector<int32_t>& ids, const Var& weight) {
         std::copy_n(weight.value().data<T>() + ids[i] * c, c, y.data<T>() + i * c);
     });
   }
-  return weight.tape().record("embedding", {weight}, y, [ids, weight](const Tensor& dy) {
-    Var::Target dw = weight.grad_target();
-    if (dw.beta == 0) dw.tensor.fill(0);
-    with_real(dy.dtype(), "embedding", [&]<class T>() {
-      const int64_t c = dy.dim(1);
-      const T* in = dy.data<T>();
-      T* table = dw.tensor.data<T>();
-      parallel_for(c, 64, [&](int64_t begin, int64_t end) {
-        for (size_t i = 0; i < ids.size(); ++i)
-          for (int64_t j = begin; j < end; ++j) table[ids[i] * c + j] += in[i * c + j];
-      });
-    });
-  });
+  return weight.tape().record("embedding", {weight}, y,
+                              [ids, weight = weight.without_value()](const Tensor& dy) {
+                                Var::Target dw = weight.grad_target();
+                                if (dw.beta == 0) dw.tensor.fill(0);
+                                with_real(dy.dtype(), "embedding", [&]<class T>() {
+                                  const int64_t c = dy.dim(1);
+                                  const T* in = dy.data<T>();
+                                  T* table = dw.tensor.data<T>();
+                                  parallel_for(c, 64, [&](int64_t begin, int64_t end) {
+                                    for (size_t i = 0; i < ids.size(); ++i)
+                                      for (int64_t j = begin; j < end; ++j)
+                                        table[ids[i] * c + j] += in[i * c + j];
+                                  });
+                                });
+                              });
 }
 
 }  // namespace halftone

@@ -136,7 +136,8 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
   out.labels = sums.labels * per_label;
   const double loss = s.kl_weight * out.kl + s.label_weight * out.labels;
   out.loss = x.tape().record(
-      "head_loss", {x, weight}, Tensor::scalar(loss, dtype), [x, weight, dx, dw](const Tensor& dy) {
+      "head_loss", {x, weight}, Tensor::scalar(loss, dtype),
+      [x = x.without_value(), weight = weight.without_value(), dx, dw](const Tensor& dy) {
         // Usually dy = 1; another factor scales what the forward pass made.
         const auto add = [&](const Var& input, Tensor gradient) {
           if (dy.item() != 1.0) {

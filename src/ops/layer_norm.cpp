@@ -1,9 +1,7 @@
 #include "halftone/ops/layer_norm.h"
 
-#include <cmath>
-
-#include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/ops/row_math.h"
 
 namespace halftone {
 namespace {
@@ -14,18 +12,7 @@ template <class T>
 void layer_norm_forward(int64_t n, int64_t c, const T* y, T eps, T* z, T* r) {
   parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* yi = y + i * c;
-        T sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < c; ++j) sum += yi[j];
-        const T mean = sum / static_cast<T>(c);
-#pragma omp simd reduction(+ : squares)
-        for (int64_t j = 0; j < c; ++j) squares += (yi[j] - mean) * (yi[j] - mean);
-        const T ri = T(1) / std::sqrt(squares / static_cast<T>(c) + eps);
-        for (int64_t j = 0; j < c; ++j) z[i * c + j] = (yi[j] - mean) * ri;
-        r[i] = ri;
-      }
+      for (int64_t i = begin; i < end; ++i) r[i] = normalise_row(c, y + i * c, eps, z + i * c);
     });
   });
 }
@@ -34,18 +21,8 @@ template <class T>
 void layer_norm_backward(int64_t n, int64_t c, const T* z, const T* r, const T* dz, T* dy) {
   parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const T *zi = z + i * c, *dzi = dz + i * c;
-        T sum = 0, dot = 0;
-#pragma omp simd reduction(+ : sum, dot)
-        for (int64_t j = 0; j < c; ++j) {
-          sum += dzi[j];
-          dot += dzi[j] * zi[j];
-        }
-        sum /= static_cast<T>(c);
-        dot /= static_cast<T>(c);
-        for (int64_t j = 0; j < c; ++j) dy[i * c + j] = r[i] * (dzi[j] - sum - zi[j] * dot);
-      }
+      for (int64_t i = begin; i < end; ++i)
+        normalise_row_backward(c, z + i * c, r[i], dz + i * c, dy + i * c);
     });
   });
 }
@@ -60,13 +37,14 @@ Var layer_norm(const Var& y, double eps) {
   with_real(y.dtype(), "layer_norm", [&]<class T>() {
     layer_norm_forward(n, c, y.value().data<T>(), static_cast<T>(eps), z.data<T>(), r.data<T>());
   });
-  return y.tape().record("layer_norm", {y}, z, [y, z, r, n, c](const Tensor& dz) {
-    Tensor dy = Tensor::uninitialized(dz.shape(), dz.dtype());
-    with_real(dz.dtype(), "layer_norm", [&]<class T>() {
-      layer_norm_backward(n, c, z.data<T>(), r.data<T>(), dz.data<T>(), dy.data<T>());
-    });
-    y.add_grad(dy);
-  });
+  return y.tape().record(
+      "layer_norm", {y}, z, [y = y.without_value(), z, r, n, c](const Tensor& dz) {
+        Tensor dy = Tensor::uninitialized(dz.shape(), dz.dtype());
+        with_real(dz.dtype(), "layer_norm", [&]<class T>() {
+          layer_norm_backward(n, c, z.data<T>(), r.data<T>(), dz.data<T>(), dy.data<T>());
+        });
+        y.add_grad(dy);
+      });
 }
 
 }  // namespace halftone

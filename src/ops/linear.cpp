@@ -11,16 +11,6 @@ namespace {
 
 constexpr int64_t kWidenedRows = 1024;  // rows of an F16 weight in float at a time
 
-template <class T>
-void add_bias(int64_t n, int64_t o, const T* bias, T* y) {
-  parallel_for(n, 16, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i)
-        for (int64_t j = 0; j < o; ++j) y[i * o + j] += bias[j];
-    });
-  });
-}
-
 }  // namespace
 
 void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out) {
@@ -33,6 +23,20 @@ void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out) {
     gemm(Transpose::no, Transpose::yes, n, rows, k, 1.0f, x.data<float>(), k, widened.data<float>(),
          k, 0.0f, out.data<float>() + row, o);
   }
+}
+
+void add_bias(const Tensor& bias, Tensor& y) {
+  with_real(y.dtype(), "add_bias", [&]<class T>() {
+    const int64_t n = y.dim(0), o = y.dim(1);
+    const T* b = bias.data<T>();
+    T* out = y.data<T>();
+    parallel_for(n, 16, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i)
+          for (int64_t j = 0; j < o; ++j) out[i * o + j] += b[j];
+      });
+    });
+  });
 }
 
 void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
@@ -60,9 +64,7 @@ Var linear(const Var& x, const Var& weight, const Var& bias) {
   if (bias.defined()) {
     require(bias.shape() == Shape{weight.dim(0)}, "linear: bias {}, weight {}",
             shape_text(bias.shape()), shape_text(weight.shape()));
-    with_real(x.dtype(), "linear", [&]<class T>() {
-      add_bias(y.dim(0), y.dim(1), bias.value().data<T>(), y.data<T>());
-    });
+    add_bias(bias.value(), y);
   }
   return x.tape().record("linear", {x, weight, bias}, y, [x, weight, bias](const Tensor& dy) {
     if (x.needs_grad()) {

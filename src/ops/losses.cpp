@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/ops/row_math.h"
 
 namespace halftone {
 namespace {
@@ -31,6 +31,18 @@ HT_INLINE inline RowProducts<T> row_products(int64_t c, const T* x, const T* t) 
   return {x_norm, t_norm, xt / (x_norm * t_norm)};
 }
 
+// d = beta d + a x - b t, beta 0 or 1
+template <class T>
+HT_INLINE inline void add_difference(int64_t c, T a, const T* x, T b, const T* t, T beta, T* d) {
+  if (beta == T(0)) {
+#pragma omp simd
+    for (int64_t j = 0; j < c; ++j) d[j] = a * x[j] - b * t[j];
+  } else {
+#pragma omp simd
+    for (int64_t j = 0; j < c; ++j) d[j] += a * x[j] - b * t[j];
+  }
+}
+
 template <class T>
 double normalised_mse_forward(int64_t n, int64_t c, const T* x, const T* t) {
   return parallel_sum(n, kRows,
@@ -41,11 +53,7 @@ double normalised_mse_forward(int64_t n, int64_t c, const T* x, const T* t) {
                             const T *xi = x + i * c, *ti = t + i * c;
                             const auto row = row_products(c, xi, ti);
                             const T a = T(1) / row.x_norm, b = T(1) / row.t_norm;
-                            T distance = 0;
-#pragma omp simd reduction(+ : distance)
-                            for (int64_t j = 0; j < c; ++j)
-                              distance += (xi[j] * a - ti[j] * b) * (xi[j] * a - ti[j] * b);
-                            sum += static_cast<double>(distance);
+                            sum += static_cast<double>(row_distance(c, xi, a, ti, b));
                           }
                         });
                         return sum;
@@ -64,10 +72,7 @@ void normalised_mse_backward(int64_t n, int64_t c, const T* x, const T* t, T dy,
         const auto row = row_products(c, xi, ti);
         const T k = T(2) * dy / (row.x_norm * static_cast<T>(n));
         const T a = k * row.cosine / row.x_norm, b = k / row.t_norm;
-        if (beta == T(0))
-          for (int64_t j = 0; j < c; ++j) dxi[j] = a * xi[j] - b * ti[j];
-        else
-          for (int64_t j = 0; j < c; ++j) dxi[j] += a * xi[j] - b * ti[j];
+        add_difference(c, a, xi, b, ti, beta, dxi);
       }
     });
   });
@@ -103,17 +108,13 @@ Var mse(const Var& x, const Tensor& t) {
   const int64_t n = t.numel();
   const double loss = with_real(x.dtype(), "mse", [&]<class T>() {
     const T *xs = x.value().data<T>(), *ts = t.data<T>();
-    return parallel_sum(n, kNumbers,
-                        [&](int64_t begin, int64_t end) {
-                          double sum = 0;
-                          for (int64_t i = begin; i < end; ++i) {
-                            const double d =
-                                static_cast<double>(xs[i]) - static_cast<double>(ts[i]);
-                            sum += d * d;
-                          }
-                          return sum;
-                        }) /
-           static_cast<double>(n);
+    const double sum = parallel_sum(n, kNumbers, [&](int64_t begin, int64_t end) {
+      T part = 0;
+      simd([&]()
+               HT_INLINE { part = row_distance(end - begin, xs + begin, T(1), ts + begin, T(1)); });
+      return static_cast<double>(part);
+    });
+    return sum / static_cast<double>(n);
   });
   return x.tape().record("mse", {x}, Tensor::scalar(loss, x.dtype()), [=](const Tensor& dy) {
     Tensor dx = Tensor::uninitialized(x.shape(), x.dtype());
@@ -121,7 +122,11 @@ Var mse(const Var& x, const Tensor& t) {
       const T *xs = x.value().data<T>(), *ts = t.data<T>();
       T* out = dx.data<T>();
       const T k = static_cast<T>(2.0 * dy.item() / static_cast<double>(n));
-      for (int64_t i = 0; i < n; ++i) out[i] = k * (xs[i] - ts[i]);
+      parallel_for(n, kNumbers, [&](int64_t begin, int64_t end) {
+        simd([&]() HT_INLINE {
+          add_difference(end - begin, k, xs + begin, k, ts + begin, T(0), out + begin);
+        });
+      });
     });
     x.add_grad(dx);
   });

@@ -5,197 +5,178 @@
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/math.h"
+#include "halftone/ops/row_math.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
 namespace {
 
-constexpr int64_t kRows = 16;
-constexpr int64_t kColumns = 128;
-constexpr int64_t kNumbers = 1 << 14;
+constexpr int64_t kRows = 16;     // activations' rows a block
+constexpr int64_t kOutputs = 32;  // weights' rows a block
 
-// S = sign(W)
+// m = h sign(w) o g for one row
 template <class T>
-void expand_signs(int64_t n, const T* w, T* s) {
-  parallel_for(n, kNumbers, [&](int64_t begin, int64_t end) {
+HT_INLINE inline void fold_row(int64_t c, const T* w, const T* g, T h, T* m) {
+#pragma omp simd
+  for (int64_t j = 0; j < c; ++j) m[j] = (w[j] >= T(0) ? h : -h) * g[j];
+}
+
+// M = h S g
+template <class T>
+void fold(int64_t o, int64_t i, const T* w, const T* g, const T* h, T* m) {
+  parallel_for(o, kOutputs, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) s[i] = sign_of(w[i]);
+      for (int64_t k = begin; k < end; ++k) fold_row(i, w + k * i, g, h[k], m + k * i);
     });
   });
 }
 
-// y = x o v, v a row vector
+template <Ste ste, class T>
+HT_INLINE inline T ste_factor(T x) {
+  if constexpr (ste == Ste::tanh) return T(1.001) - tanh_squared(x);
+  if constexpr (ste == Ste::clipped) return std::abs(x) <= T(1) ? T(1) : T(0);
+  return T(1);
+}
+
+// One row of D = dy^T x: dW += h g D ste(W), dg += h S D; returns dh = sum S g D. dw may be d.
+template <Ste ste, class T>
+HT_INLINE inline T unfold_row(int64_t c, const T* d, const T* w, const T* g, T h, T beta, T* dw,
+                              T* dg) {
+  T dh = 0;
+#pragma omp simd reduction(+ : dh)
+  for (int64_t j = 0; j < c; ++j) {
+    const T signed_d = w[j] >= T(0) ? d[j] : -d[j];
+    const T before = beta == T(0) ? T(0) : dw[j];
+    dh += signed_d * g[j];
+    dg[j] += h * signed_d;
+    dw[j] = before + h * g[j] * d[j] * ste_factor<ste>(w[j]);
+  }
+  return dh;
+}
+
 template <class T>
-void scale_columns(int64_t n, int64_t c, const T* x, const T* v, T* y) {
+struct Unfolded {
+  const T *d, *w, *g, *h;
+  T *dw, *dh, *dg_parts;
+  T beta;
+};
+
+// dW, dh and, by block of rows, dg from D.
+template <Ste ste, class T>
+void unfold(int64_t o, int64_t i, const Unfolded<T>& u) {
+  parallel_for(o, kOutputs, [&](int64_t begin, int64_t end) {
+    simd([&]() HT_INLINE {
+      T* dg = u.dg_parts + begin / kOutputs * i;
+      std::fill_n(dg, i, T(0));
+      for (int64_t k = begin; k < end; ++k)
+        u.dh[k] =
+            unfold_row<ste>(i, u.d + k * i, u.w + k * i, u.g, u.h[k], u.beta, u.dw + k * i, dg);
+    });
+  });
+}
+
+template <class T>
+void unfold(Ste ste, int64_t o, int64_t i, const Unfolded<T>& u) {
+  if (ste == Ste::tanh) return unfold<Ste::tanh>(o, i, u);
+  if (ste == Ste::clipped) return unfold<Ste::clipped>(o, i, u);
+  return unfold<Ste::identity>(o, i, u);
+}
+
+// z = LN(y) in place, and each row's r
+template <class T>
+void normalise(int64_t n, int64_t o, T eps, T* y, T* r) {
   parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i)
-        for (int64_t j = 0; j < c; ++j) y[i * c + j] = x[i * c + j] * v[j];
+      for (int64_t k = begin; k < end; ++k) r[k] = normalise_row(o, y + k * o, eps, y + k * o);
     });
   });
 }
 
-// out = LN(p o h) + bias, and each row's mean and r; without normalisation out = p o h + bias.
 template <class T>
-void finish_forward(int64_t n, int64_t o, const T* p, const T* h, const T* bias, bool normalise,
-                    T eps, T* out, T* mean, T* r) {
+void normalise_backward(int64_t n, int64_t o, const T* z, const T* r, const T* dz, T* dy) {
   parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* pi = p + i * o;
-        T* zi = out + i * o;
-        if (normalise) {
-          T sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-          for (int64_t j = 0; j < o; ++j) sum += pi[j] * h[j];
-          const T m = sum / static_cast<T>(o);
-#pragma omp simd reduction(+ : squares)
-          for (int64_t j = 0; j < o; ++j) squares += (pi[j] * h[j] - m) * (pi[j] * h[j] - m);
-          const T ri = T(1) / std::sqrt(squares / static_cast<T>(o) + eps);
-          for (int64_t j = 0; j < o; ++j) zi[j] = (pi[j] * h[j] - m) * ri;
-          mean[i] = m;
-          r[i] = ri;
-        } else {
-          for (int64_t j = 0; j < o; ++j) zi[j] = pi[j] * h[j];
-        }
-        if (bias)
-          for (int64_t j = 0; j < o; ++j) zi[j] += bias[j];
-      }
+      for (int64_t k = begin; k < end; ++k)
+        normalise_row_backward(o, z + k * o, r[k], dz + k * o, dy + k * o);
     });
   });
 }
 
-// dy = the gradient at p o h
-template <class T>
-void layer_norm_backward(int64_t n, int64_t o, const T* p, const T* h, const T* mean, const T* r,
-                         const T* dz, T* dy) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const T *pi = p + i * o, *dzi = dz + i * o;
-        const T m = mean[i], ri = r[i];
-        T sum = 0, dot = 0;
-#pragma omp simd reduction(+ : sum, dot)
-        for (int64_t j = 0; j < o; ++j) {
-          sum += dzi[j];
-          dot += dzi[j] * (pi[j] * h[j] - m) * ri;
-        }
-        sum /= static_cast<T>(o);
-        dot /= static_cast<T>(o);
-        for (int64_t j = 0; j < o; ++j)
-          dy[i * o + j] = ri * (dzi[j] - sum - (pi[j] * h[j] - m) * ri * dot);
-      }
-    });
-  });
-}
-
-// dv = beta dv + sum_n a o b over the rows
-template <class T>
-void add_products(int64_t n, int64_t c, const T* a, const T* b, T* dv, T beta) {
-  parallel_for(c, kColumns, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      if (beta == T(0))
-        for (int64_t j = begin; j < end; ++j) dv[j] = 0;
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t j = begin; j < end; ++j) dv[j] += a[i * c + j] * b[i * c + j];
-    });
-  });
-}
-
-// dW = beta dW + dS o ste(W)
-template <class T>
-void straight_through(int64_t n, Ste ste, const T* w, const T* ds, T* dw, T beta) {
-  parallel_for(n, kNumbers, [&](int64_t begin, int64_t end) {
-    const auto add = [&](auto factor) HT_INLINE {
-      if (beta == T(0))
-        for (int64_t i = begin; i < end; ++i) dw[i] = ds[i] * factor(w[i]);
-      else
-        for (int64_t i = begin; i < end; ++i) dw[i] += ds[i] * factor(w[i]);
-    };
-    simd([&]() HT_INLINE {
-      switch (ste) {
-        case Ste::tanh:
-          return add([](T x) HT_INLINE { return T(1.001) - tanh_squared(x); });
-        case Ste::identity:
-          return add([](T) HT_INLINE { return T(1); });
-        case Ste::clipped:
-          return add([](T x) HT_INLINE { return std::abs(x) <= T(1) ? T(1) : T(0); });
-      }
-    });
-  });
+void check(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale) {
+  require(x.value().rank() == 2 && latent.value().rank() == 2 && x.dim(1) == latent.dim(1) &&
+              in_scale.shape() == Shape{latent.dim(1)} && out_scale.shape() == Shape{latent.dim(0)},
+          "onebit_linear: x {}, latent {}, in_scale {}, out_scale {}", shape_text(x.shape()),
+          shape_text(latent.shape()), shape_text(in_scale.shape()), shape_text(out_scale.shape()));
 }
 
 }  // namespace
 
 Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale,
                   const Var& bias, const OneBitOptions& options) {
-  require(x.value().rank() == 2 && latent.value().rank() == 2 && x.dim(1) == latent.dim(1) &&
-              in_scale.shape() == Shape{latent.dim(1)} && out_scale.shape() == Shape{latent.dim(0)},
-          "onebit_linear: x {}, latent {}, in_scale {}, out_scale {}", shape_text(x.shape()),
-          shape_text(latent.shape()), shape_text(in_scale.shape()), shape_text(out_scale.shape()));
+  check(x, latent, in_scale, out_scale);
   const int64_t n = x.dim(0), i = latent.dim(1), o = latent.dim(0);
   const DType dtype = x.dtype();
-  const auto scaled_input = [=] {  // u = x o g
-    Tensor u = Tensor::uninitialized({n, i}, dtype);
+  const auto folded = [=] {
+    Tensor m = Tensor::uninitialized({o, i}, dtype);
     with_real(dtype, "onebit_linear", [&]<class T>() {
-      scale_columns(n, i, x.value().data<T>(), in_scale.value().data<T>(), u.data<T>());
+      fold(o, i, latent.value().data<T>(), in_scale.value().data<T>(), out_scale.value().data<T>(),
+           m.data<T>());
     });
-    return u;
+    return m;
   };
-  const auto signs = [=] {
-    Tensor s = Tensor::uninitialized({o, i}, dtype);
-    with_real(dtype, "onebit_linear",
-              [&]<class T>() { expand_signs(o * i, latent.value().data<T>(), s.data<T>()); });
-    return s;
-  };
-  Tensor p = Tensor::uninitialized({n, o}, dtype), out = Tensor::uninitialized({n, o}, dtype);
-  Tensor mean = Tensor::uninitialized({n}, dtype), r = Tensor::uninitialized({n}, dtype);
-  gemm(Transpose::no, Transpose::yes, scaled_input(), signs(), 0, p);
-  with_real(dtype, "onebit_linear", [&]<class T>() {
-    finish_forward(n, o, p.data<T>(), out_scale.value().data<T>(),
-                   bias.defined() ? bias.value().data<T>() : nullptr, options.post_layer_norm,
-                   static_cast<T>(options.eps), out.data<T>(), mean.data<T>(), r.data<T>());
-  });
+  Tensor z = Tensor::uninitialized({n, o}, dtype), r;
+  gemm(Transpose::no, Transpose::yes, x.value(), folded(), 0, z);
+  if (options.post_layer_norm) {
+    r = Tensor::uninitialized({n}, dtype);
+    with_real(dtype, "onebit_linear", [&]<class T>() {
+      normalise(n, o, static_cast<T>(options.eps), z.data<T>(), r.data<T>());
+    });
+  }
+  Tensor out = z;
+  if (bias.defined()) {
+    if (options.post_layer_norm) out = z.clone();
+    add_bias(bias.value(), out);
+  }
+  if (!options.post_layer_norm) z = {};  // backward does without
 
   return x.tape().record(
       "onebit_linear", {x, latent, in_scale, out_scale, bias}, out, [=](const Tensor& dz) {
         with_real(dtype, "onebit_linear", [&]<class T>() {
-          const T* h = out_scale.value().data<T>();
           if (bias.needs_grad()) {
             auto [db, beta] = bias.grad_target();
             add_column_sums(dz, db, beta);
           }
-          Tensor dp = Tensor::uninitialized({n, o}, dtype);
-          const T* dy = dz.data<T>();
+          Tensor dy = dz;
           if (options.post_layer_norm) {
-            layer_norm_backward(n, o, p.data<T>(), h, mean.data<T>(), r.data<T>(), dy,
-                                dp.data<T>());
-            dy = dp.data<T>();
+            dy = Tensor::uninitialized({n, o}, dtype);
+            normalise_backward(n, o, z.data<T>(), r.data<T>(), dz.data<T>(), dy.data<T>());
           }
-          if (out_scale.needs_grad()) {
-            auto [dh, beta] = out_scale.grad_target();
-            add_products(n, o, dy, p.data<T>(), dh.template data<T>(), static_cast<T>(beta));
-          }
-          scale_columns(n, o, dy, h, dp.data<T>());
-          if (latent.needs_grad()) {
-            Tensor ds = Tensor::uninitialized({o, i}, dtype);
-            gemm(Transpose::yes, Transpose::no, dp, scaled_input(), 0, ds);
-            auto [dw, beta] = latent.grad_target();
-            straight_through(o * i, options.ste, latent.value().data<T>(), ds.data<T>(),
-                             dw.template data<T>(), static_cast<T>(beta));
-          }
-          if (x.needs_grad() || in_scale.needs_grad()) {
-            Tensor du = Tensor::uninitialized({n, i}, dtype);
-            gemm(Transpose::no, Transpose::no, dp, signs(), 0, du);
+          if (latent.needs_grad() || in_scale.needs_grad() || out_scale.needs_grad()) {
+            auto [dw, beta] = latent.needs_grad()
+                                  ? latent.grad_target()
+                                  : Var::Target{Tensor::uninitialized({o, i}, dtype), 0};
+            Tensor d = beta == 0 ? dw : Tensor::uninitialized({o, i}, dtype);
+            gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
+            Tensor dh = Tensor::uninitialized({o}, dtype);
+            Tensor dg_parts = Tensor::uninitialized({(o + kOutputs - 1) / kOutputs, i}, dtype);
+            unfold<T>(options.ste, o, i,
+                      {.d = d.data<T>(),
+                       .w = latent.value().data<T>(),
+                       .g = in_scale.value().data<T>(),
+                       .h = out_scale.value().data<T>(),
+                       .dw = dw.template data<T>(),
+                       .dh = dh.data<T>(),
+                       .dg_parts = dg_parts.data<T>(),
+                       .beta = static_cast<T>(beta)});
+            if (out_scale.needs_grad()) out_scale.add_grad(dh);
             if (in_scale.needs_grad()) {
-              auto [dg, beta] = in_scale.grad_target();
-              add_products(n, i, du.data<T>(), x.value().data<T>(), dg.template data<T>(),
-                           static_cast<T>(beta));
+              auto [dg, g_beta] = in_scale.grad_target();
+              add_column_sums(dg_parts, dg, g_beta);
             }
-            if (x.needs_grad()) {
-              scale_columns(n, i, du.data<T>(), in_scale.value().data<T>(), du.data<T>());
-              x.add_grad(du);
-            }
+          }
+          if (x.needs_grad()) {
+            auto [dx, beta] = x.grad_target();
+            gemm(Transpose::no, Transpose::no, dy, folded(), beta, dx);
           }
         });
       });

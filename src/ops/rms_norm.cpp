@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/ops/row_math.h"
 
 namespace halftone {
 namespace {
@@ -12,18 +12,32 @@ constexpr int64_t kRows = 16;
 constexpr int64_t kColumns = 128;
 
 template <class T>
+HT_INLINE inline T rms_row(int64_t c, const T* x, const T* gain, T eps, T* y) {
+  const T s = T(1) / std::sqrt(row_dot(c, x, x) / static_cast<T>(c) + eps);
+#pragma omp simd
+  for (int64_t j = 0; j < c; ++j) y[j] = gain[j] * x[j] * s;
+  return s;
+}
+
+// dx = beta dx + s (gain o dy - x s^2 mean(gain o dy o x))
+template <class T>
+HT_INLINE inline void rms_row_backward(int64_t c, const T* x, const T* gain, T s, const T* dy,
+                                       T* dx, T beta) {
+  const T k = s * s * row_dot(c, gain, dy, x) / static_cast<T>(c);
+  if (beta == T(0)) {
+#pragma omp simd
+    for (int64_t j = 0; j < c; ++j) dx[j] = s * (gain[j] * dy[j] - x[j] * k);
+  } else {
+#pragma omp simd
+    for (int64_t j = 0; j < c; ++j) dx[j] += s * (gain[j] * dy[j] - x[j] * k);
+  }
+}
+
+template <class T>
 void rms_norm_forward(int64_t n, int64_t c, const T* x, const T* gain, T eps, T* y, T* s) {
   parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* xi = x + i * c;
-        T sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < c; ++j) sum += xi[j] * xi[j];
-        const T si = T(1) / std::sqrt(sum / static_cast<T>(c) + eps);
-        for (int64_t j = 0; j < c; ++j) y[i * c + j] = gain[j] * xi[j] * si;
-        s[i] = si;
-      }
+      for (int64_t i = begin; i < end; ++i) s[i] = rms_row(c, x + i * c, gain, eps, y + i * c);
     });
   });
 }
@@ -33,20 +47,17 @@ void rms_norm_backward(int64_t n, int64_t c, const T* x, const T* gain, const T*
                        T* dx, T beta) {
   parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const T *xi = x + i * c, *dyi = dy + i * c;
-        T dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < c; ++j) dot += gain[j] * dyi[j] * xi[j];
-        const T si = s[i], k = si * si * dot / static_cast<T>(c);
-        T* dxi = dx + i * c;
-        if (beta == T(0))
-          for (int64_t j = 0; j < c; ++j) dxi[j] = si * (gain[j] * dyi[j] - xi[j] * k);
-        else
-          for (int64_t j = 0; j < c; ++j) dxi[j] += si * (gain[j] * dyi[j] - xi[j] * k);
-      }
+      for (int64_t i = begin; i < end; ++i)
+        rms_row_backward(c, x + i * c, gain, s[i], dy + i * c, dx + i * c, beta);
     });
   });
+}
+
+// sum += dy o x s over one row's columns
+template <class T>
+HT_INLINE inline void add_row(int64_t c, const T* dy, const T* x, T s, T* sum) {
+#pragma omp simd
+  for (int64_t j = 0; j < c; ++j) sum[j] += dy[j] * x[j] * s;
 }
 
 template <class T>
@@ -57,7 +68,7 @@ void rms_norm_gain_backward(int64_t n, int64_t c, const T* x, const T* s, const 
       if (beta == T(0))
         for (int64_t j = begin; j < end; ++j) dgain[j] = 0;
       for (int64_t i = 0; i < n; ++i)
-        for (int64_t j = begin; j < end; ++j) dgain[j] += dy[i * c + j] * x[i * c + j] * s[i];
+        add_row(end - begin, dy + i * c + begin, x + i * c + begin, s[i], dgain + begin);
     });
   });
 }

@@ -66,7 +66,7 @@ Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequen
           table.cos.dim(0));
   return x.tape().record(
       "rotary", {x}, rotated(x.value(), table, heads, sequence_length, first_position, 1),
-      [=](const Tensor& dy) {
+      [=, x = x.without_value()](const Tensor& dy) {
         x.add_grad(rotated(dy, table, heads, sequence_length, first_position, -1));
       });
 }

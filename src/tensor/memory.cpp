@@ -1,12 +1,15 @@
 #include "halftone/tensor/memory.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "halftone/base/error.h"
 
@@ -15,81 +18,164 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kSmall = 1 << 14;  // left to malloc, which is good at them
+constexpr size_t kPage = 4096;
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kSegment = size_t{64} << 20;  // asked of the operating system at a time
 
-// Free blocks by size. A request takes the smallest block that fits and wastes at most an eighth.
-struct Pool {
-  std::mutex mutex;
-  std::multimap<size_t, void*> kept;
-  size_t kept_bytes = 0;
-  size_t used_bytes = 0;
-
-  void clear() {
-    for (auto& [size, block] : kept) std::free(block);
-    kept.clear();
-    kept_bytes = 0;
-  }
-};
-
-Pool& pool() {
-  static Pool* instance = new Pool;  // outlives every tensor, static ones too
-  return *instance;
-}
-
-size_t rounded(size_t bytes) {
-  const size_t step = bytes < kSmall ? kAlignment : 4096;
+size_t rounded(size_t bytes, size_t step) {
   return (bytes + step - 1) / step * step;
 }
 
+// Segments from the operating system, cut into blocks: a request takes the smallest free block
+// that holds it and gives back the rest; neighbours that are free become one again.
+class Arena {
+ public:
+  // `size` is a multiple of the page. Null when the system has no more.
+  void* take(size_t size) {
+    auto fit = by_size_.lower_bound({size, nullptr});
+    if (fit == by_size_.end()) {
+      if (!grow(size)) return nullptr;
+      fit = by_size_.lower_bound({size, nullptr});
+    }
+    const auto [whole, block] = *fit;
+    remove(block, whole);
+    if (whole > size) insert(block + size, whole - size);
+    return block;
+  }
+
+  void give(void* at, size_t size) {
+    char* block = static_cast<char*>(at);
+    const auto next = by_address_.lower_bound(block);
+    if (next != by_address_.end() && next->first == block + size && !starts_segment(next->first)) {
+      size += next->second;
+      remove(next->first, next->second);
+    }
+    const auto after = by_address_.lower_bound(block);
+    if (after != by_address_.begin() && !starts_segment(block)) {
+      const auto [before, length] = *std::prev(after);
+      if (before + length == block) {
+        remove(before, length);
+        block = before;
+        size += length;
+      }
+    }
+    insert(block, size);
+  }
+
+  // Free segments go back to the operating system, and the pages of free blocks in the others.
+  void release() {
+    for (auto it = by_address_.begin(); it != by_address_.end();) {
+      const auto [block, size] = *it++;
+      const auto segment = segments_.find(block);
+      if (segment != segments_.end() && segment->second == size) {
+        remove(block, size);
+        segments_.erase(segment);
+        munmap(block, size);
+      } else {
+        madvise(block, size, MADV_DONTNEED);
+      }
+    }
+  }
+
+ private:
+  bool grow(size_t size) {
+    size = rounded(std::max(size, kSegment), kHugePage);
+    void* start =
+        mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) return false;
+    // Cut to whole huge pages: fewer page faults and address lookups.
+    char* from = static_cast<char*>(start);
+    char* begin = reinterpret_cast<char*>(rounded(reinterpret_cast<size_t>(from), kHugePage));
+    if (begin != from) munmap(from, static_cast<size_t>(begin - from));
+    munmap(begin + size, kHugePage - static_cast<size_t>(begin - from));
+    madvise(begin, size, MADV_HUGEPAGE);
+    segments_[begin] = size;
+    insert(begin, size);
+    return true;
+  }
+  bool starts_segment(char* block) const { return segments_.contains(block); }
+  void insert(char* block, size_t size) {
+    by_address_[block] = size;
+    by_size_.insert({size, block});
+  }
+  void remove(char* block, size_t size) {
+    by_address_.erase(block);
+    by_size_.erase({size, block});
+  }
+
+  std::map<char*, size_t> by_address_, segments_;
+  std::set<std::pair<size_t, char*>> by_size_;
+};
+
+struct Storage {
+  std::mutex mutex;
+  Arena arena;
+  size_t used_bytes = 0, peak_bytes = 0;
+};
+
+Storage& storage() {
+  static Storage* instance = new Storage;  // outlives every tensor, static ones too
+  return *instance;
+}
+
+// A sanitizer sees the bounds of what malloc gave, not of an arena's blocks.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kUseArena = false;
+#else
+constexpr bool kUseArena = true;
+#endif
+
+bool from_arena(size_t size) {
+  return kUseArena && size >= kSmall;
+}
+
 void give_back(void* block, size_t size) {
-  Pool& p = pool();
-  const std::lock_guard lock(p.mutex);
-  p.used_bytes -= size;
-  if (size < kSmall) return std::free(block);
-  p.kept.emplace(size, block);
-  p.kept_bytes += size;
+  Storage& s = storage();
+  const std::lock_guard lock(s.mutex);
+  s.used_bytes -= size;
+  if (from_arena(size))
+    s.arena.give(block, size);
+  else
+    std::free(block);
 }
 
 }  // namespace
 
 std::shared_ptr<void> allocate(size_t bytes) {
-  const size_t size = rounded(std::max(bytes, kAlignment));
-  if (size < bytes) throw_error(ErrorKind::memory, "out of memory: {} bytes asked for", bytes);
-  Pool& p = pool();
-  const std::lock_guard lock(p.mutex);
-  void* block = nullptr;
-  size_t got = size;
-  if (const auto it = p.kept.lower_bound(size);
-      it != p.kept.end() && it->first <= size + size / 8) {
-    got = it->first;
-    block = it->second;
-    p.kept_bytes -= got;
-    p.kept.erase(it);
-  } else if (!(block = std::aligned_alloc(kAlignment, size))) {
-    p.clear();
-    block = std::aligned_alloc(kAlignment, size);
-  }
+  const size_t size = rounded(std::max(bytes, kAlignment), bytes < kSmall ? kAlignment : kPage);
+  if (size < bytes || size > SIZE_MAX / 2)
+    throw_error(ErrorKind::memory, "out of memory: {} bytes asked for", bytes);
+  Storage& s = storage();
+  const std::lock_guard lock(s.mutex);
+  void* block = from_arena(size) ? s.arena.take(size) : std::aligned_alloc(kAlignment, size);
   if (!block)
     throw_error(ErrorKind::memory,
                 "out of memory: {:.1f} MB asked for, {:.1f} MB in use by tensors", bytes / 1e6,
-                p.used_bytes / 1e6);
-  p.used_bytes += got;
-  return std::shared_ptr<void>(block, [got](void* b) { give_back(b, got); });
+                s.used_bytes / 1e6);
+  s.used_bytes += size;
+  s.peak_bytes = std::max(s.peak_bytes, s.used_bytes);
+  return std::shared_ptr<void>(block, [size](void* b) { give_back(b, size); });
 }
 
 void release_kept_memory() {
-  Pool& p = pool();
-  const std::lock_guard lock(p.mutex);
-  p.clear();
+  Storage& s = storage();
+  const std::lock_guard lock(s.mutex);
+  s.arena.release();
 }
 
 size_t allocated_bytes() {
-  const std::lock_guard lock(pool().mutex);
-  return pool().used_bytes;
+  const std::lock_guard lock(storage().mutex);
+  return storage().used_bytes;
 }
 
-size_t kept_bytes() {
-  const std::lock_guard lock(pool().mutex);
-  return pool().kept_bytes;
+size_t peak_allocated_bytes() {
+  const std::lock_guard lock(storage().mutex);
+  return storage().peak_bytes;
+}
+
+void reset_peak_allocated_bytes() {
+  const std::lock_guard lock(storage().mutex);
+  storage().peak_bytes = storage().used_bytes;
 }
 
 size_t peak_rss_bytes() {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/ops/row_math.h"
 #include "halftone/train/schedule.h"
 
 namespace halftone {
@@ -110,13 +110,10 @@ std::map<std::string, Tensor> Trainer::tensors() const {
 void Trainer::require_finite() const {
   for (const auto& [name, tensor] : tensors()) {
     const float* x = tensor.data<float>();
-    // x - x is 0 for a finite x, else NaN, which no sum hides.
     const double sum = parallel_sum(tensor.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
       float part = 0;
-      simd([&]() HT_INLINE {
-#pragma omp simd reduction(+ : part)
-        for (int64_t i = begin; i < end; ++i) part += x[i] - x[i];
-      });
+      // A difference with itself is 0 for a finite number, else NaN, which no sum hides.
+      simd([&]() HT_INLINE { part = row_distance(end - begin, x + begin, 1.0f, x + begin, 1.0f); });
       return static_cast<double>(part);
     });
     if (sum != 0)

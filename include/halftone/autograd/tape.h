@@ -21,7 +21,7 @@ struct Grad {
   Tensor tensor;
   bool filled = false;
 
-  void clear() { filled = false; }  // keeps the storage
+  void clear() { *this = {}; }
 };
 
 // A trainable tensor under its checkpoint name. Its gradient lives on between tapes and adds up
@@ -35,8 +35,10 @@ struct Param {
 
 class Tape;
 
+// What the tape knows of a variable; its value is held by those who read it.
 struct Node {
-  Tensor value;
+  Shape shape;
+  DType dtype;
   Grad own;           // of variables made by ops
   Grad* grad = &own;  // or a Param's
   bool needs_grad = false;
@@ -47,16 +49,19 @@ struct Node {
 class Var {
  public:
   Var() = default;
-  explicit Var(std::shared_ptr<Node> node) : node_(std::move(node)) {}
+  Var(std::shared_ptr<Node> node, Tensor value)
+      : node_(std::move(node)), value_(std::move(value)) {}
 
   bool defined() const { return node_ != nullptr; }
-  const Tensor& value() const { return node_->value; }
-  const Shape& shape() const { return node_->value.shape(); }
-  int64_t dim(int64_t i) const { return node_->value.dim(i); }
-  DType dtype() const { return node_->value.dtype(); }
+  const Tensor& value() const { return value_; }
+  const Shape& shape() const { return node_->shape; }
+  int64_t dim(int64_t i) const { return node_->shape.at(static_cast<size_t>(i)); }
+  DType dtype() const { return node_->dtype; }
   bool needs_grad() const { return node_ && node_->needs_grad; }
   Tape& tape() const { return *node_->tape; }
   const Grad& grad() const { return *node_->grad; }
+  // For a backward that needs no value of this input: captures of it do not keep the value alive.
+  Var without_value() const { return node_ ? Var(node_, Tensor()) : Var(); }
 
   // Where an op's backward adds: tensor = beta * tensor + contribution, beta 0 the first time. The
   // tensor has the value's shape and dtype. One choke point with add_grad for all gradients.
@@ -70,6 +75,7 @@ class Var {
 
  private:
   std::shared_ptr<Node> node_;
+  Tensor value_;
 };
 
 class Tape {
@@ -100,7 +106,7 @@ class Tape {
     std::shared_ptr<Node> output;
     Backward backward;
   };
-  std::shared_ptr<Node> make(Tensor value, bool needs_grad);
+  std::shared_ptr<Node> make(const Tensor& value, bool needs_grad);
 
   Mode mode_;
   std::vector<Record> records_;

@@ -14,6 +14,9 @@ Var linear(const Var& x, const Var& weight, const Var& bias = {});
 // tape.
 void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out);
 
+// y (N x O) += bias (O) in every row.
+void add_bias(const Tensor& bias, Tensor& y);
+
 // db (C) = beta db + column sums of dy (N x C).
 void add_column_sums(const Tensor& dy, Tensor& db, double beta);
 

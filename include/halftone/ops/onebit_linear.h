@@ -20,11 +20,12 @@ struct OneBitOptions {
 };
 
 // x (N x I), latent W (O x I), g = in_scale (I), h = out_scale (O), bias (O) or undefined:
-//   u = x o g;  p = u S^T, S = sign(W), sign(0) = +1;  y = p o h;  z = LN(y);  out = z + bias.
-// Backward for G = dout, r = 1/sqrt(var + eps):
-//   dbias = sum_n G;  dy = r (G - mean(G) - z mean(G o z));  dh = sum_n dy o p;  dp = dy o h;
-//   du = dp S;  dx = du o g;  dg = sum_n du o x;  dW = (dp^T u) o ste(W).
-// Saves x, W, p and two numbers a row; u, S and z are made again.
+//   y = ((x o g) S^T) o h, S = sign(W), sign(0) = +1;  z = LN(y);  out = z + bias.
+// Computed as y = x M^T with M = h S g (m_oi = h_o s_oi g_i), so that no pass over the activations
+// is needed besides the product. Backward for G = dout, r = 1/sqrt(var + eps), D = dy^T x:
+//   dbias = sum_n G;  dy = r (G - mean(G) - z mean(G o z));  dx = dy M;
+//   dW = (h D g) o ste(W);  dh_o = sum_i s_oi g_i D_oi;  dg_i = sum_o s_oi h_o D_oi.
+// Saves x and W, with the normalisation also z and one number a row; M is made again.
 Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale,
                   const Var& bias, const OneBitOptions& options);
 

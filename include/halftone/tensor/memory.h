@@ -1,4 +1,4 @@
-// Storage of tensors: 64-byte aligned blocks, kept for reuse when they are freed, so that a steady
+// Storage of tensors: 64-byte aligned blocks of an arena that keeps what is freed, so that a steady
 // training step asks nothing of the operating system (no page faults, no zeroing by the kernel).
 #pragma once
 
@@ -11,11 +11,13 @@ namespace halftone {
 // held.
 std::shared_ptr<void> allocate(size_t bytes);
 
-// Gives the kept blocks back to the operating system.
+// Gives the memory of freed blocks back to the operating system.
 void release_kept_memory();
 
 size_t allocated_bytes();  // in use by tensors now
-size_t kept_bytes();       // free, held for reuse
+// The most that was in use at a time since the start or the last reset.
+size_t peak_allocated_bytes();
+void reset_peak_allocated_bytes();
 
 // Peak resident memory of this process so far, bytes (getrusage).
 size_t peak_rss_bytes();

@@ -1,0 +1,111 @@
+// What the machine can do, which every other bench is a share of: fused multiply-adds, read
+// bandwidth, and sgemm on the shapes of a SmolLM2-135M step (T = 512) in its three directions.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <vector>
+
+#include "bench/bench.h"
+#include "halftone/base/rng.h"
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
+#include "halftone/tensor/gemm.h"
+
+namespace halftone {
+namespace {
+
+using bench::random_tensor;
+using bench::set_rate;
+
+// Independent chains of x <- a x + b in registers; two operations each.
+void fused_multiply_adds(benchmark::State& state) {
+  set_threads(static_cast<int>(state.range(0)));
+  constexpr int kChains = 12, kLanes = 16, kSteps = 1 << 20;
+  std::vector<float> sums(static_cast<size_t>(threads()));
+  for (auto _ : state) {
+    parallel_for(threads(), 1, [&](int64_t begin, int64_t) {
+      simd([&]() HT_INLINE {
+        typedef float Vector __attribute__((vector_size(4 * kLanes)));
+        Vector x[kChains];
+        for (int c = 0; c < kChains; ++c) x[c] = Vector{} + static_cast<float>(c);
+        const Vector a = Vector{} + 0.5f, b = Vector{} + 1.0f;
+        for (int i = 0; i < kSteps; ++i) {
+#pragma GCC unroll 12
+          for (int c = 0; c < kChains; ++c) x[c] = a * x[c] + b;
+        }
+        Vector sum{};
+        for (int c = 0; c < kChains; ++c) sum += x[c];
+        sums[begin] = sum[0] + sum[kLanes - 1];
+      });
+    });
+    benchmark::DoNotOptimize(sums.data());
+  }
+  if (std::abs(sums[0] - 2 * 2 * kChains) > 1e-3) state.SkipWithError("a wrong sum");
+  set_rate(state, 2.0 * kChains * kLanes * kSteps * threads());
+  set_threads(0);
+}
+
+void read_bandwidth(benchmark::State& state) {
+  set_threads(static_cast<int>(state.range(0)));
+  const int64_t n = int64_t{1} << 28;  // 1 GiB, beyond any cache
+  static const Tensor x = Tensor::full({n}, DType::f32, 1);
+  const float* p = x.data<float>();
+  double sum = 0;
+  for (auto _ : state)
+    sum = parallel_sum(n, n / 64, [&](int64_t begin, int64_t end) {
+      float part = 0;
+      simd([&]() HT_INLINE {
+#pragma omp simd reduction(+ : part)
+        for (int64_t i = begin; i < end; ++i) part += p[i];
+      });
+      return static_cast<double>(part);
+    });
+  if (sum != static_cast<double>(n)) state.SkipWithError("a wrong sum");
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) * n * 4);
+  set_threads(0);
+}
+
+// Direction 0: y = x W^T; 1: dx = dy W; 2: dW = dy^T x.  x is T x in, W is out x in.
+void sgemm(benchmark::State& state) {
+  const int64_t t = state.range(0), in = state.range(1), out = state.range(2);
+  Tensor x = random_tensor({t, in}, 1), w = random_tensor({out, in}, 2),
+         y = random_tensor({t, out}, 3);
+  for (auto _ : state) switch (state.range(3)) {
+      case 0:
+        gemm(Transpose::no, Transpose::yes, x, w, 0, y);
+        break;
+      case 1:
+        gemm(Transpose::no, Transpose::no, y, w, 0, x);
+        break;
+      default:
+        gemm(Transpose::yes, Transpose::no, y, x, 0, w);
+    }
+  set_rate(state, 2.0 * static_cast<double>(t * in * out));
+}
+
+void shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"T", "in", "out", "direction"})->UseRealTime();
+  for (const int64_t direction : {0, 1, 2}) {
+    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{576, 576},
+                                  {576, 192},
+                                  {576, 960},
+                                  {576, 1536},
+                                  {576, 3072},
+                                  {1536, 576}})
+      b->Args({512, in, out, direction});
+    b->Args({128, 576, 49152, direction});
+    b->Args({2048, 256, 688, direction});
+  }
+  b->Args({2048, 2048, 2048, 0});
+}
+
+BENCHMARK(fused_multiply_adds)->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(read_bandwidth)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(sgemm)->Apply(shapes)->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace halftone
+
+int main(int argc, char** argv) {
+  return halftone::bench::run(argc, argv);
+}

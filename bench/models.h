@@ -1,0 +1,57 @@
+// Random models of the shapes that the benches measure: speed does not depend on the weights.
+#pragma once
+
+#include "halftone/compress/onebit_start.h"
+#include "halftone/model/build.h"
+
+namespace halftone::bench {
+
+inline ModelConfig smollm2_135m() {
+  return {.hidden_size = 576,
+          .intermediate_size = 1536,
+          .num_hidden_layers = 30,
+          .num_attention_heads = 9,
+          .num_key_value_heads = 3,
+          .head_dim = 64,
+          .vocab_size = 49152,
+          .max_position_embeddings = 2048,
+          .rms_norm_eps = 1e-5,
+          .tie_word_embeddings = true};
+}
+
+inline ModelConfig tiny() {
+  return {.hidden_size = 256,
+          .intermediate_size = 688,
+          .num_hidden_layers = 6,
+          .num_attention_heads = 8,
+          .num_key_value_heads = 4,
+          .head_dim = 32,
+          .vocab_size = 4096,
+          .max_position_embeddings = 2048,
+          .rms_norm_eps = 1e-5,
+          .tie_word_embeddings = true};
+}
+
+// As a run holds it: matrices in F16, norms in F32.
+inline Decoder random_teacher(const ModelConfig& config) {
+  Weights weights = random_weights(config, 1);
+  for (auto& [name, tensor] : weights)
+    if (tensor.rank() == 2) tensor = tensor.to(DType::f16);
+  return build_decoder(config, weights);
+}
+
+inline Decoder random_student(const ModelConfig& config) {
+  Decoder student = build_decoder(config, random_weights(config, 1));
+  start_onebit(student, {});
+  return student;
+}
+
+// Weights that take part in products: all but norms, and of the embedding only its use as head.
+inline int64_t multiplied_weights(const ModelConfig& c) {
+  const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim,
+                kv = c.num_key_value_heads * c.head_dim;
+  return c.num_hidden_layers * (2 * h * q + 2 * h * kv + 3 * h * c.intermediate_size) +
+         c.vocab_size * h;
+}
+
+}  // namespace halftone::bench
