@@ -1,12 +1,15 @@
 #include "halftone/tensor/gemm.h"
 
 #include <cblas.h>
+#include <omp.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 
 #include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
 
 extern "C" {
 void gotoblas_dynamic_init();
@@ -45,12 +48,44 @@ void scale_only(int64_t m, int64_t n, T beta, T* c, int64_t ldc) {
     for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = beta == T(0) ? T(0) : beta * c[i * ldc + j];
 }
 
+// sgemm packs its operands, which pays where each packed number is used often enough.
+bool is_large(int64_t m, int64_t n, int64_t k) {
+  return has_sgemm() && !omp_in_parallel() && std::min({m, n, k}) >= 24;
+}
+
+// The stored matrix as plain floats, rows of `columns`.
+Tensor materialised(const Factor& f, int64_t rows, int64_t columns) {
+  Tensor out = Tensor::uninitialized({rows, columns}, DType::f32);
+  parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) read_row(f, i, columns, out.data<float>() + i * columns);
+  });
+  return out;
+}
+
 }  // namespace
+
+void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
+          const Factor& b, float beta, float* c, int64_t ldc) {
+  if (m == 0 || n == 0 || k == 0) return scale_only(m, n, beta, c, ldc);
+  if (is_large(m, n, k)) return sgemm(ta, tb, m, n, k, a, b, beta, c, ldc);
+  const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
+  Tensor a_plain, b_plain;
+  const auto numbers = [](const Factor& f, int64_t rows, int64_t columns, Tensor& keep) {
+    if (f.kind == Factor::Kind::f32) return std::pair(static_cast<const float*>(f.data), f.stride);
+    keep = materialised(f, rows, columns);
+    return std::pair(static_cast<const float*>(keep.data<float>()), columns);
+  };
+  const auto [x, lda] = numbers(a, at ? k : m, at ? m : k, a_plain);
+  const auto [y, ldb] = numbers(b, bt ? n : k, bt ? k : n, b_plain);
+  gemm(ta, tb, m, n, k, 1.0f, x, lda, y, ldb, beta, c, ldc);
+}
 
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
           int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_only(m, n, beta, c, ldc);
+  if (alpha == 1.0f && (beta == 0.0f || beta == 1.0f) && is_large(m, n, k))
+    return sgemm(ta, tb, m, n, k, Factor::plain(a, lda), Factor::plain(b, ldb), beta, c, ldc);
   ensure_kernels();
   cblas_sgemm(CblasRowMajor, cblas(ta), cblas(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }

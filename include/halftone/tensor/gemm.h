@@ -1,14 +1,14 @@
-// Matrix products: the only callers of the BLAS. Row-major; leading dimension = row stride.
+// Matrix products: the only callers of the BLAS. Row-major; leading dimension = row stride. Large
+// products of floats go to sgemm, where the CPU has what it needs.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "halftone/tensor/sgemm.h"
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
-
-enum class Transpose { no, yes };
 
 // C (m x n) = alpha op(A) op(B) + beta C, op(A) m x k, op(B) k x n; float or double.
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
@@ -16,6 +16,10 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alp
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double alpha,
           const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c,
           int64_t ldc);
+
+// The same where an operand's elements are made on the way (alpha = 1, beta 0 or 1).
+void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
+          const Factor& b, float beta, float* c, int64_t ldc);
 
 // c = op(a) op(b) + beta c for tensors of rank 2; shapes are checked.
 void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c);

@@ -1,0 +1,250 @@
+#include "halftone/tensor/sgemm.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "halftone/base/error.h"
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
+#include "halftone/tensor/memory.h"
+
+namespace halftone {
+namespace {
+
+// A block of B (kDepth x kColumns) and one of A (kRows x kDepth) stay in the second-level cache, a
+// panel of B (kDepth x a tile's columns) in the first.
+constexpr int64_t kDepth = 256, kColumns = 1024, kRows = 768;
+
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+HT_INLINE inline void fold_signs(int64_t n, const float* x, float row, const float* column,
+                                 float* out) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) out[j] = (x[j] >= 0.0f ? row : -row) * column[j];
+}
+
+// n elements of a stored row from `column`; `out` holds them where they are not stored so.
+HT_INLINE inline const float* read(const Factor& f, int64_t row, int64_t column, int64_t n,
+                                   float* out) {
+  const int64_t at = row * f.stride + column;
+  if (f.kind == Factor::Kind::f32) return static_cast<const float*>(f.data) + at;
+  if (f.kind == Factor::Kind::f16)
+    half_to_float(static_cast<const half_t*>(f.data) + at, out, n);
+  else
+    fold_signs(n, static_cast<const float*>(f.data) + at, f.row_scale[row],
+               f.column_scale + column, out);
+  return out;
+}
+
+typedef float Four __attribute__((vector_size(16), aligned(4)));
+
+// out[j * W + i] = rows[i][j] for four rows
+template <int W>
+HT_INLINE inline void transpose_four(int64_t n, const float* const* rows, float* out) {
+  int64_t j = 0;
+  for (; j + 4 <= n; j += 4) {
+    Four a, b, c, d;
+    std::memcpy(&a, rows[0] + j, 16);
+    std::memcpy(&b, rows[1] + j, 16);
+    std::memcpy(&c, rows[2] + j, 16);
+    std::memcpy(&d, rows[3] + j, 16);
+    const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+               ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+               cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+               cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const Four out0 = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
+               out1 = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+               out2 = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+               out3 = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+    std::memcpy(out + (j + 0) * W, &out0, 16);
+    std::memcpy(out + (j + 1) * W, &out1, 16);
+    std::memcpy(out + (j + 2) * W, &out2, 16);
+    std::memcpy(out + (j + 3) * W, &out3, 16);
+  }
+  for (; j < n; ++j)
+    for (int i = 0; i < 4; ++i) out[j * W + i] = rows[i][j];
+}
+
+// Panels of W: out[panel][k][i] = element (k, panel W + i) of the factor, stored as columns x depth
+// (`across`: the panel's W elements are in W stored rows). What lies beyond `columns` is zero.
+template <int W>
+HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, float* out) {
+  alignas(64) float made[4][kDepth];
+  alignas(64) static const float zeros[kDepth] = {};
+  const int64_t k = depth.size();
+  for (int64_t panel = columns.begin; panel < columns.end; panel += W, out += W * k)
+    for (int i = 0; i < W; i += 4) {
+      const float* rows[4];
+      for (int r = 0; r < 4; ++r)
+        rows[r] = panel + i + r < columns.end
+                      ? read(f, panel + i + r, depth.begin, k, made[r])
+                      : zeros;
+      transpose_four<W>(k, rows, out + i);
+    }
+}
+
+// The same for a factor stored as depth x columns.
+template <int W>
+HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, float* out) {
+  alignas(64) float made[kColumns];
+  const int64_t k = depth.size();
+  for (int64_t d = 0; d < k; ++d) {
+    const float* row = read(f, depth.begin + d, columns.begin, columns.size(), made);
+    float* to = out + d * W;
+    int64_t j = 0;
+    for (; j + W <= columns.size(); j += W, to += W * k) std::memcpy(to, row + j, W * sizeof(float));
+    if (j < columns.size())
+      for (int i = 0; i < W; ++i) to[i] = j + i < columns.size() ? row[j + i] : 0.0f;
+  }
+}
+
+template <int W>
+HT_INLINE inline void pack(const Factor& f, bool across, Range columns, Range depth, float* out) {
+  if (across)
+    pack_across<W>(f, columns, depth, out);
+  else
+    pack_along<W>(f, columns, depth, out);
+}
+
+// C (R x V vectors) = or += the product of a panel of A (k x R) and one of B (k x V vectors).
+template <int R, int V, class Vector>
+HT_INLINE inline void tile(int64_t k, const float* a, const float* b, bool add, float* c,
+                           int64_t ldc) {
+  constexpr int64_t kLanes = sizeof(Vector) / sizeof(float);
+  Vector sums[R][V] = {};
+  for (int64_t p = 0; p < k; ++p, a += R, b += V * kLanes) {
+    Vector row[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + v * kLanes, sizeof(Vector));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Vector factor = a[r] - Vector{};
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sums[r][v] += factor * row[v];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      float* at = c + r * ldc + v * kLanes;
+      Vector before{};
+      if (add) std::memcpy(&before, at, sizeof(Vector));
+      const Vector after = before + sums[r][v];
+      std::memcpy(at, &after, sizeof(Vector));
+    }
+}
+
+struct Product {
+  Transpose ta, tb;
+  int64_t k;
+  Factor a, b;
+  float beta;
+  float* c;
+  int64_t ldc;
+};
+
+// One thread's rectangle of C, rows x columns.
+template <int R, int V, class Vector>
+HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, float* packed_a,
+                               float* packed_b) {
+  constexpr int64_t kWidth = V * sizeof(Vector) / sizeof(float);
+  for (int64_t j = columns.begin; j < columns.end; j += kColumns)
+    for (int64_t d = 0; d < p.k; d += kDepth) {
+      const Range block{j, std::min(j + kColumns, columns.end)};
+      const Range depth{d, std::min(d + kDepth, p.k)};
+      pack<kWidth>(p.b, p.tb == Transpose::yes, block, depth, packed_b);
+      for (int64_t i = rows.begin; i < rows.end; i += kRows) {
+        const Range strip{i, std::min(i + kRows, rows.end)};
+        pack<R>(p.a, p.ta == Transpose::no, strip, depth, packed_a);
+        const bool add = d > 0 || p.beta != 0.0f;
+        for (int64_t x = block.begin; x < block.end; x += kWidth)
+          for (int64_t y = strip.begin; y < strip.end; y += R) {
+            const float* a = packed_a + (y - strip.begin) * depth.size();
+            const float* b = packed_b + (x - block.begin) * depth.size();
+            float* c = p.c + y * p.ldc + x;
+            if (y + R <= strip.end && x + kWidth <= block.end) {
+              tile<R, V, Vector>(depth.size(), a, b, add, c, p.ldc);
+              continue;
+            }
+            alignas(64) float edge[R * kWidth];
+            tile<R, V, Vector>(depth.size(), a, b, false, edge, kWidth);
+            for (int64_t r = 0; r < std::min<int64_t>(R, strip.end - y); ++r)
+              for (int64_t q = 0; q < std::min(kWidth, block.end - x); ++q)
+                c[r * p.ldc + q] = (add ? c[r * p.ldc + q] : 0.0f) + edge[r * kWidth + q];
+          }
+      }
+    }
+}
+
+typedef float Eight __attribute__((vector_size(32)));
+typedef float Sixteen __attribute__((vector_size(64)));
+
+// The rectangles of the threads: `down` by `across` of them, cut at multiples of a tile.
+struct Grid {
+  int64_t down = 1, across = 1;
+};
+
+Grid choose_grid(int64_t m, int64_t n, int64_t r, int64_t w) {
+  const int64_t count = threads();
+  Grid best;
+  double least = 1e300;
+  for (int64_t down = 1; down <= count; ++down) {
+    const int64_t across = count / down;
+    const double rows = static_cast<double>(((m + r - 1) / r + down - 1) / down * r);
+    const double columns = static_cast<double>(((n + w - 1) / w + across - 1) / across * w);
+    const double cost = rows * columns + 16 * (rows + columns);  // products and packing
+    if (cost < least) {
+      least = cost;
+      best = {down, across};
+    }
+  }
+  return best;
+}
+
+Range share(int64_t n, int64_t step, int64_t parts, int64_t part) {
+  const int64_t tiles = (n + step - 1) / step;
+  return {std::min(n, tiles * part / parts * step), std::min(n, tiles * (part + 1) / parts * step)};
+}
+
+}  // namespace
+
+void read_row(const Factor& factor, int64_t row, int64_t n, float* out) {
+  simd([&]() HT_INLINE {
+    const float* x = read(factor, row, 0, n, out);
+    if (x != out) std::copy_n(x, n, out);
+  });
+}
+
+bool has_sgemm() {
+  return isa() != Isa::baseline;
+}
+
+void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
+           const Factor& b, float beta, float* c, int64_t ldc) {
+  require(has_sgemm() && (beta == 0.0f || beta == 1.0f), "sgemm: beta {}", beta);
+  const Product product{ta, tb, k, a, b, beta, c, ldc};
+  const bool wide = isa() == Isa::avx512;
+  const int64_t r = wide ? 12 : 4, w = wide ? 32 : 24;  // a register tile
+  const Grid grid = choose_grid(m, n, r, w);
+  parallel_for(grid.down * grid.across, 1, [&](int64_t part, int64_t) {
+    const Range rows = share(m, r, grid.down, part / grid.across);
+    const Range columns = share(n, w, grid.across, part % grid.across);
+    if (rows.size() == 0 || columns.size() == 0) return;
+    const auto bytes = [](int64_t width, int64_t step) {
+      return static_cast<size_t>((width + step) * kDepth) * sizeof(float);
+    };
+    const auto packed_a = allocate(bytes(std::min(kRows, rows.size()), r));
+    const auto packed_b = allocate(bytes(std::min(kColumns, columns.size()), w));
+    float *pa = static_cast<float*>(packed_a.get()), *pb = static_cast<float*>(packed_b.get());
+    if (wide)
+      simd_avx512([&]() HT_INLINE { multiply<12, 2, Sixteen>(product, rows, columns, pa, pb); });
+    else
+      simd_avx2([&]() HT_INLINE { multiply<4, 3, Eight>(product, rows, columns, pa, pb); });
+  });
+}
+
+}  // namespace halftone
