@@ -7,22 +7,11 @@
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
-namespace {
-
-constexpr int64_t kWidenedRows = 1024;  // rows of an F16 weight in float at a time
-
-}  // namespace
-
 void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out) {
   if (weight.dtype() != DType::f16) return gemm(Transpose::no, Transpose::yes, x, weight, 0, out);
-  const int64_t n = x.dim(0), k = x.dim(1), o = weight.dim(0);
-  Tensor widened = Tensor::uninitialized({std::min(kWidenedRows, o), k}, DType::f32);
-  for (int64_t row = 0; row < o; row += kWidenedRows) {
-    const int64_t rows = std::min(kWidenedRows, o - row);
-    half_to_float(weight.data<half_t>() + row * k, widened.data<float>(), rows * k);
-    gemm(Transpose::no, Transpose::yes, n, rows, k, 1.0f, x.data<float>(), k, widened.data<float>(),
-         k, 0.0f, out.data<float>() + row, o);
-  }
+  const int64_t k = x.dim(1), o = weight.dim(0);
+  gemm(Transpose::no, Transpose::yes, x.dim(0), o, k, Factor::plain(x.data<float>(), k),
+       Factor::half(weight.data<half_t>(), k), 0, out.data<float>(), o);
 }
 
 void add_bias(const Tensor& bias, Tensor& y) {

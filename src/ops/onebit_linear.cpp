@@ -14,21 +14,22 @@ namespace {
 constexpr int64_t kRows = 16;     // activations' rows a block
 constexpr int64_t kOutputs = 32;  // weights' rows a block
 
-// m = h sign(w) o g for one row
-template <class T>
-HT_INLINE inline void fold_row(int64_t c, const T* w, const T* g, T h, T* m) {
-#pragma omp simd
-  for (int64_t j = 0; j < c; ++j) m[j] = (w[j] >= T(0) ? h : -h) * g[j];
-}
-
-// M = h S g
-template <class T>
-void fold(int64_t o, int64_t i, const T* w, const T* g, const T* h, T* m) {
-  parallel_for(o, kOutputs, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t k = begin; k < end; ++k) fold_row(i, w + k * i, g, h[k], m + k * i);
-    });
-  });
+// c = x M^T (N x O, transposed) or x M (N x I), M = h S g made while it is packed.
+void multiply_signs(Transpose transposed, const Tensor& x, const Tensor& w, const Tensor& g,
+                    const Tensor& h, double beta, Tensor& c) {
+  const int64_t i = w.dim(1);
+  if (x.dtype() == DType::f32) {
+    gemm(Transpose::no, transposed, x.dim(0), c.dim(1), x.dim(1),
+         Factor::plain(x.data<float>(), x.dim(1)),
+         Factor::signs(w.data<float>(), i, h.data<float>(), g.data<float>()),
+         static_cast<float>(beta), c.data<float>(), c.dim(1));
+    return;
+  }
+  Tensor m = Tensor::uninitialized(w.shape(), DType::f64);
+  for (int64_t k = 0; k < w.numel(); ++k)
+    m.data<double>()[k] =
+        sign_of(w.data<double>()[k]) * h.data<double>()[k / i] * g.data<double>()[k % i];
+  gemm(Transpose::no, transposed, x, m, beta, c);
 }
 
 template <Ste ste, class T>
@@ -116,16 +117,9 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
   check(x, latent, in_scale, out_scale);
   const int64_t n = x.dim(0), i = latent.dim(1), o = latent.dim(0);
   const DType dtype = x.dtype();
-  const auto folded = [=] {
-    Tensor m = Tensor::uninitialized({o, i}, dtype);
-    with_real(dtype, "onebit_linear", [&]<class T>() {
-      fold(o, i, latent.value().data<T>(), in_scale.value().data<T>(), out_scale.value().data<T>(),
-           m.data<T>());
-    });
-    return m;
-  };
   Tensor z = Tensor::uninitialized({n, o}, dtype), r;
-  gemm(Transpose::no, Transpose::yes, x.value(), folded(), 0, z);
+  multiply_signs(Transpose::yes, x.value(), latent.value(), in_scale.value(), out_scale.value(), 0,
+                 z);
   if (options.post_layer_norm) {
     r = Tensor::uninitialized({n}, dtype);
     with_real(dtype, "onebit_linear", [&]<class T>() {
@@ -176,7 +170,8 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
           }
           if (x.needs_grad()) {
             auto [dx, beta] = x.grad_target();
-            gemm(Transpose::no, Transpose::no, dy, folded(), beta, dx);
+            multiply_signs(Transpose::no, dy, latent.value(), in_scale.value(), out_scale.value(),
+                           beta, dx);
           }
         });
       });

@@ -11,9 +11,10 @@
 namespace halftone {
 namespace {
 
-// A block of B (kDepth x kColumns) and one of A (kRows x kDepth) stay in the second-level cache, a
-// panel of B (kDepth x a tile's columns) in the first.
-constexpr int64_t kDepth = 256, kColumns = 1024, kRows = 768;
+// A tile's panel of B (kDepth deep) stays in the first-level cache; a block of C (kStrip rows x
+// kColumns) with its panels of A and B in the second. kRows and kChunk bound what is packed.
+constexpr int64_t kDepth = 192, kColumns = 512, kStrip = 264, kRows = 3 * kStrip,
+                  kChunk = 8 * kDepth;
 
 struct Range {
   int64_t begin, end;
@@ -34,8 +35,8 @@ HT_INLINE inline const float* read(const Factor& f, int64_t row, int64_t column,
   if (f.kind == Factor::Kind::f16)
     half_to_float(static_cast<const half_t*>(f.data) + at, out, n);
   else
-    fold_signs(n, static_cast<const float*>(f.data) + at, f.row_scale[row],
-               f.column_scale + column, out);
+    fold_signs(n, static_cast<const float*>(f.data) + at, f.row_scale[row], f.column_scale + column,
+               out);
   return out;
 }
 
@@ -79,9 +80,8 @@ HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, f
     for (int i = 0; i < W; i += 4) {
       const float* rows[4];
       for (int r = 0; r < 4; ++r)
-        rows[r] = panel + i + r < columns.end
-                      ? read(f, panel + i + r, depth.begin, k, made[r])
-                      : zeros;
+        rows[r] =
+            panel + i + r < columns.end ? read(f, panel + i + r, depth.begin, k, made[r]) : zeros;
       transpose_four<W>(k, rows, out + i);
     }
 }
@@ -95,7 +95,8 @@ HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, fl
     const float* row = read(f, depth.begin + d, columns.begin, columns.size(), made);
     float* to = out + d * W;
     int64_t j = 0;
-    for (; j + W <= columns.size(); j += W, to += W * k) std::memcpy(to, row + j, W * sizeof(float));
+    for (; j + W <= columns.size(); j += W, to += W * k)
+      std::memcpy(to, row + j, W * sizeof(float));
     if (j < columns.size())
       for (int i = 0; i < W; ++i) to[i] = j + i < columns.size() ? row[j + i] : 0.0f;
   }
@@ -114,6 +115,8 @@ template <int R, int V, class Vector>
 HT_INLINE inline void tile(int64_t k, const float* a, const float* b, bool add, float* c,
                            int64_t ldc) {
   constexpr int64_t kLanes = sizeof(Vector) / sizeof(float);
+  for (int r = 0; r < R; ++r)  // ready when the sums are
+    for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
   Vector sums[R][V] = {};
   for (int64_t p = 0; p < k; ++p, a += R, b += V * kLanes) {
     Vector row[V];
@@ -138,6 +141,12 @@ HT_INLINE inline void tile(int64_t k, const float* a, const float* b, bool add, 
     }
 }
 
+// The length of the equal parts, multiples of `step`, that cut n into pieces of at most `most`.
+int64_t even_part(int64_t n, int64_t most, int64_t step) {
+  const int64_t parts = (n + most - 1) / most;
+  return ((n + parts - 1) / parts + step - 1) / step * step;
+}
+
 struct Product {
   Transpose ta, tb;
   int64_t k;
@@ -147,34 +156,61 @@ struct Product {
   int64_t ldc;
 };
 
+// Packs `depth` in blocks of kDepth, one after another.
+template <int W>
+HT_INLINE inline void pack_blocks(const Factor& f, bool across, Range columns, Range depth,
+                                  float* out) {
+  const int64_t width = (columns.size() + W - 1) / W * W;
+  for (int64_t d = depth.begin; d < depth.end; d += kDepth)
+    pack<W>(f, across, columns, {d, std::min(d + kDepth, depth.end)},
+            out + width * (d - depth.begin));
+}
+
+// The tiles of one block of C; a and b are its packed panels, `depth` deep.
+template <int R, int V, class Vector>
+HT_INLINE inline void multiply_block(const Product& p, Range rows, Range columns, int64_t depth,
+                                     const float* a, const float* b, bool add) {
+  constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
+  for (int64_t x = columns.begin; x < columns.end; x += kWidth, b += kWidth * depth) {
+    const float* panel = a;
+    for (int64_t y = rows.begin; y < rows.end; y += R, panel += R * depth) {
+      float* c = p.c + y * p.ldc + x;
+      if (y + R <= rows.end && x + kWidth <= columns.end) {
+        tile<R, V, Vector>(depth, panel, b, add, c, p.ldc);
+        continue;
+      }
+      alignas(64) float edge[R * kWidth];
+      tile<R, V, Vector>(depth, panel, b, false, edge, kWidth);
+      for (int64_t r = 0; r < std::min<int64_t>(R, rows.end - y); ++r)
+        for (int64_t q = 0; q < std::min(kWidth, columns.end - x); ++q)
+          c[r * p.ldc + q] = (add ? c[r * p.ldc + q] : 0.0f) + edge[r * kWidth + q];
+    }
+  }
+}
+
 // One thread's rectangle of C, rows x columns.
 template <int R, int V, class Vector>
 HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, float* packed_a,
                                float* packed_b) {
-  constexpr int64_t kWidth = V * sizeof(Vector) / sizeof(float);
-  for (int64_t j = columns.begin; j < columns.end; j += kColumns)
-    for (int64_t d = 0; d < p.k; d += kDepth) {
-      const Range block{j, std::min(j + kColumns, columns.end)};
-      const Range depth{d, std::min(d + kDepth, p.k)};
-      pack<kWidth>(p.b, p.tb == Transpose::yes, block, depth, packed_b);
-      for (int64_t i = rows.begin; i < rows.end; i += kRows) {
-        const Range strip{i, std::min(i + kRows, rows.end)};
-        pack<R>(p.a, p.ta == Transpose::no, strip, depth, packed_a);
-        const bool add = d > 0 || p.beta != 0.0f;
-        for (int64_t x = block.begin; x < block.end; x += kWidth)
-          for (int64_t y = strip.begin; y < strip.end; y += R) {
-            const float* a = packed_a + (y - strip.begin) * depth.size();
-            const float* b = packed_b + (x - block.begin) * depth.size();
-            float* c = p.c + y * p.ldc + x;
-            if (y + R <= strip.end && x + kWidth <= block.end) {
-              tile<R, V, Vector>(depth.size(), a, b, add, c, p.ldc);
-              continue;
-            }
-            alignas(64) float edge[R * kWidth];
-            tile<R, V, Vector>(depth.size(), a, b, false, edge, kWidth);
-            for (int64_t r = 0; r < std::min<int64_t>(R, strip.end - y); ++r)
-              for (int64_t q = 0; q < std::min(kWidth, block.end - x); ++q)
-                c[r * p.ldc + q] = (add ? c[r * p.ldc + q] : 0.0f) + edge[r * kWidth + q];
+  constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
+  const int64_t band_rows = even_part(rows.size(), kRows, R),
+                block_columns = even_part(columns.size(), kColumns, kWidth);
+  for (int64_t d = 0; d < p.k; d += kChunk)
+    for (int64_t i = rows.begin; i < rows.end; i += band_rows) {
+      const Range chunk{d, std::min(d + kChunk, p.k)}, band{i, std::min(i + band_rows, rows.end)};
+      const int64_t strip = even_part(band.size(), kStrip, R);
+      const int64_t height = (band.size() + R - 1) / R * R;
+      pack_blocks<R>(p.a, p.ta == Transpose::no, band, chunk, packed_a);
+      for (int64_t j = columns.begin; j < columns.end; j += block_columns) {
+        const Range block{j, std::min(j + block_columns, columns.end)};
+        const int64_t width = (block.size() + kWidth - 1) / kWidth * kWidth;
+        pack_blocks<kWidth>(p.b, p.tb == Transpose::yes, block, chunk, packed_b);
+        for (int64_t y = band.begin; y < band.end; y += strip)
+          for (int64_t z = chunk.begin; z < chunk.end; z += kDepth) {
+            const int64_t depth = std::min(kDepth, chunk.end - z), at = z - chunk.begin;
+            multiply_block<R, V, Vector>(p, {y, std::min(y + strip, band.end)}, block, depth,
+                                         packed_a + height * at + (y - band.begin) * depth,
+                                         packed_b + width * at, z > 0 || p.beta != 0.0f);
           }
       }
     }
@@ -234,8 +270,8 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
     const Range rows = share(m, r, grid.down, part / grid.across);
     const Range columns = share(n, w, grid.across, part % grid.across);
     if (rows.size() == 0 || columns.size() == 0) return;
-    const auto bytes = [](int64_t width, int64_t step) {
-      return static_cast<size_t>((width + step) * kDepth) * sizeof(float);
+    const auto bytes = [&](int64_t width, int64_t step) {
+      return static_cast<size_t>((width + step) * std::min(k, kChunk)) * sizeof(float);
     };
     const auto packed_a = allocate(bytes(std::min(kRows, rows.size()), r));
     const auto packed_b = allocate(bytes(std::min(kColumns, columns.size()), w));
