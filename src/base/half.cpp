@@ -53,10 +53,14 @@ bf16_t to_bf16(float x) {
   return {static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
 }
 
+void widen_halves(const half_t* in, float* out, int64_t n) {
+  if (isa() != Isa::baseline) return half_to_float_f16c(in, out, n);
+  for (int64_t i = 0; i < n; ++i) out[i] = to_float(in[i]);
+}
+
 void half_to_float(const half_t* in, float* out, int64_t n) {
   parallel_for(n, kBlock, [&](int64_t begin, int64_t end) {
-    if (isa() != Isa::baseline) return half_to_float_f16c(in + begin, out + begin, end - begin);
-    for (int64_t i = begin; i < end; ++i) out[i] = to_float(in[i]);
+    widen_halves(in + begin, out + begin, end - begin);
   });
 }
 

@@ -10,7 +10,7 @@
 namespace halftone {
 namespace {
 
-constexpr int64_t kChunk = 128;  // tokens whose logits exist at a time
+constexpr int64_t kChunk = 512;  // tokens whose logits exist at a time
 
 struct Sums {
   double nll = 0, teacher_nll = 0, kl = 0, agree = 0;

@@ -33,7 +33,7 @@ HT_INLINE inline const float* read(const Factor& f, int64_t row, int64_t column,
   const int64_t at = row * f.stride + column;
   if (f.kind == Factor::Kind::f32) return static_cast<const float*>(f.data) + at;
   if (f.kind == Factor::Kind::f16)
-    half_to_float(static_cast<const half_t*>(f.data) + at, out, n);
+    widen_halves(static_cast<const half_t*>(f.data) + at, out, n);
   else
     fold_signs(n, static_cast<const float*>(f.data) + at, f.row_scale[row], f.column_scale + column,
                out);
@@ -102,29 +102,22 @@ HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, fl
   }
 }
 
-template <int W>
-HT_INLINE inline void pack(const Factor& f, bool across, Range columns, Range depth, float* out) {
-  if (across)
-    pack_across<W>(f, columns, depth, out);
-  else
-    pack_along<W>(f, columns, depth, out);
-}
-
-// C (R x V vectors) = or += the product of a panel of A (k x R) and one of B (k x V vectors).
-template <int R, int V, class Vector>
+// C (R x V vectors) = or += the product of a panel of A (k x R, or R rows kDepth apart) and one of
+// B (k x V vectors).
+template <int R, int V, class Vector, bool rows>
 HT_INLINE inline void tile(int64_t k, const float* a, const float* b, bool add, float* c,
                            int64_t ldc) {
   constexpr int64_t kLanes = sizeof(Vector) / sizeof(float);
   for (int r = 0; r < R; ++r)  // ready when the sums are
     for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
   Vector sums[R][V] = {};
-  for (int64_t p = 0; p < k; ++p, a += R, b += V * kLanes) {
+  for (int64_t p = 0; p < k; ++p, a += rows ? 1 : R, b += V * kLanes) {
     Vector row[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + v * kLanes, sizeof(Vector));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Vector factor = a[r] - Vector{};
+      const Vector factor = a[rows ? r * kDepth : r] - Vector{};
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums[r][v] += factor * row[v];
     }
@@ -156,32 +149,59 @@ struct Product {
   int64_t ldc;
 };
 
-// Packs `depth` in blocks of kDepth, one after another.
+// Panels of `depth` in blocks of kDepth, one block after another. Stored rows are read whole, so
+// that memory is read in order.
 template <int W>
 HT_INLINE inline void pack_blocks(const Factor& f, bool across, Range columns, Range depth,
                                   float* out) {
   const int64_t width = (columns.size() + W - 1) / W * W;
-  for (int64_t d = depth.begin; d < depth.end; d += kDepth)
-    pack<W>(f, across, columns, {d, std::min(d + kDepth, depth.end)},
-            out + width * (d - depth.begin));
+  const int64_t step = across ? W : columns.size();
+  for (int64_t i = columns.begin; i < columns.end; i += step)
+    for (int64_t d = depth.begin; d < depth.end; d += kDepth) {
+      const Range block{d, std::min(d + kDepth, depth.end)};
+      float* to = out + width * (d - depth.begin) + (i - columns.begin) * block.size();
+      if (across)
+        pack_across<W>(f, {i, std::min(i + W, columns.end)}, block, to);
+      else
+        pack_along<W>(f, columns, block, to);
+    }
+}
+
+// A's panels. Its elements are broadcast one by one, so stored rows may stay rows of a panel,
+// kDepth apart.
+template <int R, bool in_rows>
+HT_INLINE inline void pack_bands(const Factor& f, Range band, Range chunk, float* out) {
+  if constexpr (!in_rows) return pack_blocks<R>(f, false, band, chunk, out);
+  const int64_t height = (band.size() + R - 1) / R * R;
+  for (int64_t i = 0; i < height; ++i)
+    for (int64_t d = chunk.begin; d < chunk.end; d += kDepth) {
+      const int64_t depth = std::min(kDepth, chunk.end - d);
+      float* to = out + height * (d - chunk.begin) + i * kDepth;
+      if (i >= band.size()) {
+        std::fill_n(to, depth, 0.0f);
+        continue;
+      }
+      const float* row = read(f, band.begin + i, d, depth, to);
+      if (row != to) std::copy_n(row, depth, to);
+    }
 }
 
 // The tiles of one block of C; a and b are its packed panels, `depth` deep.
-template <int R, int V, class Vector>
-HT_INLINE inline void multiply_block(const Product& p, Range rows, Range columns, int64_t depth,
+template <int R, int V, class Vector, bool rows>
+HT_INLINE inline void multiply_block(const Product& p, Range strip, Range columns, int64_t depth,
                                      const float* a, const float* b, bool add) {
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
   for (int64_t x = columns.begin; x < columns.end; x += kWidth, b += kWidth * depth) {
     const float* panel = a;
-    for (int64_t y = rows.begin; y < rows.end; y += R, panel += R * depth) {
+    for (int64_t y = strip.begin; y < strip.end; y += R, panel += R * (rows ? kDepth : depth)) {
       float* c = p.c + y * p.ldc + x;
-      if (y + R <= rows.end && x + kWidth <= columns.end) {
-        tile<R, V, Vector>(depth, panel, b, add, c, p.ldc);
+      if (y + R <= strip.end && x + kWidth <= columns.end) {
+        tile<R, V, Vector, rows>(depth, panel, b, add, c, p.ldc);
         continue;
       }
       alignas(64) float edge[R * kWidth];
-      tile<R, V, Vector>(depth, panel, b, false, edge, kWidth);
-      for (int64_t r = 0; r < std::min<int64_t>(R, rows.end - y); ++r)
+      tile<R, V, Vector, rows>(depth, panel, b, false, edge, kWidth);
+      for (int64_t r = 0; r < std::min<int64_t>(R, strip.end - y); ++r)
         for (int64_t q = 0; q < std::min(kWidth, columns.end - x); ++q)
           c[r * p.ldc + q] = (add ? c[r * p.ldc + q] : 0.0f) + edge[r * kWidth + q];
     }
@@ -189,7 +209,7 @@ HT_INLINE inline void multiply_block(const Product& p, Range rows, Range columns
 }
 
 // One thread's rectangle of C, rows x columns.
-template <int R, int V, class Vector>
+template <int R, int V, class Vector, bool in_rows>
 HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, float* packed_a,
                                float* packed_b) {
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
@@ -200,7 +220,7 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
       const Range chunk{d, std::min(d + kChunk, p.k)}, band{i, std::min(i + band_rows, rows.end)};
       const int64_t strip = even_part(band.size(), kStrip, R);
       const int64_t height = (band.size() + R - 1) / R * R;
-      pack_blocks<R>(p.a, p.ta == Transpose::no, band, chunk, packed_a);
+      pack_bands<R, in_rows>(p.a, band, chunk, packed_a);
       for (int64_t j = columns.begin; j < columns.end; j += block_columns) {
         const Range block{j, std::min(j + block_columns, columns.end)};
         const int64_t width = (block.size() + kWidth - 1) / kWidth * kWidth;
@@ -208,9 +228,10 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
         for (int64_t y = band.begin; y < band.end; y += strip)
           for (int64_t z = chunk.begin; z < chunk.end; z += kDepth) {
             const int64_t depth = std::min(kDepth, chunk.end - z), at = z - chunk.begin;
-            multiply_block<R, V, Vector>(p, {y, std::min(y + strip, band.end)}, block, depth,
-                                         packed_a + height * at + (y - band.begin) * depth,
-                                         packed_b + width * at, z > 0 || p.beta != 0.0f);
+            multiply_block<R, V, Vector, in_rows>(
+                p, {y, std::min(y + strip, band.end)}, block, depth,
+                packed_a + height * at + (y - band.begin) * (in_rows ? kDepth : depth),
+                packed_b + width * at, z > 0 || p.beta != 0.0f);
           }
       }
     }
@@ -246,6 +267,22 @@ Range share(int64_t n, int64_t step, int64_t parts, int64_t part) {
   return {std::min(n, tiles * part / parts * step), std::min(n, tiles * (part + 1) / parts * step)};
 }
 
+constexpr int64_t kFewRows = 32;
+
+// C = A B^T for few rows of A, as the transpose of B A^T: the large factor is broadcast, not packed
+// into panels.
+void few_rows(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float beta,
+              float* c, int64_t ldc) {
+  const auto storage = allocate(static_cast<size_t>(m * n) * sizeof(float));
+  float* turned = static_cast<float*>(storage.get());
+  sgemm(Transpose::no, Transpose::yes, n, m, k, b, a, 0.0f, turned, m);
+  parallel_for(n, 512, [&](int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = begin; j < end; ++j)
+        c[i * ldc + j] = (beta != 0.0f ? c[i * ldc + j] : 0.0f) + turned[j * m + i];
+  });
+}
+
 }  // namespace
 
 void read_row(const Factor& factor, int64_t row, int64_t n, float* out) {
@@ -262,6 +299,8 @@ bool has_sgemm() {
 void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
            const Factor& b, float beta, float* c, int64_t ldc) {
   require(has_sgemm() && (beta == 0.0f || beta == 1.0f), "sgemm: beta {}", beta);
+  if (ta == Transpose::no && tb == Transpose::yes && m <= kFewRows && n > m)
+    return few_rows(m, n, k, a, b, beta, c, ldc);
   const Product product{ta, tb, k, a, b, beta, c, ldc};
   const bool wide = isa() == Isa::avx512;
   const int64_t r = wide ? 12 : 4, w = wide ? 32 : 24;  // a register tile
@@ -271,15 +310,23 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
     const Range columns = share(n, w, grid.across, part % grid.across);
     if (rows.size() == 0 || columns.size() == 0) return;
     const auto bytes = [&](int64_t width, int64_t step) {
-      return static_cast<size_t>((width + step) * std::min(k, kChunk)) * sizeof(float);
+      return static_cast<size_t>((width + step) * std::min(k + kDepth, kChunk)) * sizeof(float);
     };
     const auto packed_a = allocate(bytes(std::min(kRows, rows.size()), r));
     const auto packed_b = allocate(bytes(std::min(kColumns, columns.size()), w));
     float *pa = static_cast<float*>(packed_a.get()), *pb = static_cast<float*>(packed_b.get());
-    if (wide)
-      simd_avx512([&]() HT_INLINE { multiply<12, 2, Sixteen>(product, rows, columns, pa, pb); });
+    const auto run = [&]<bool in_rows>() {
+      if (wide)
+        simd_avx512(
+            [&]() HT_INLINE { multiply<12, 2, Sixteen, in_rows>(product, rows, columns, pa, pb); });
+      else
+        simd_avx2(
+            [&]() HT_INLINE { multiply<4, 3, Eight, in_rows>(product, rows, columns, pa, pb); });
+    };
+    if (ta == Transpose::no)
+      run.template operator()<true>();
     else
-      simd_avx2([&]() HT_INLINE { multiply<4, 3, Eight>(product, rows, columns, pa, pb); });
+      run.template operator()<false>();
   });
 }
 

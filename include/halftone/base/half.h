@@ -30,7 +30,8 @@ inline float to_float(bf16_t b) {
 half_t to_half(float x);
 bf16_t to_bf16(float x);
 
-// Arrays; vectorised where the CPU can.
+// Arrays; vectorised where the CPU can. widen_halves runs in the caller alone.
+void widen_halves(const half_t* in, float* out, int64_t n);
 void half_to_float(const half_t* in, float* out, int64_t n);
 void bf16_to_float(const bf16_t* in, float* out, int64_t n);
 void float_to_half(const float* in, half_t* out, int64_t n);
