@@ -16,8 +16,9 @@ constexpr double kMegabyte = 1e6;
 
 // What a run needs in memory, bytes, by part.
 struct MemoryPlan {
-  double teacher = 0, student = 0, activations = 0, logits = 0;
-  double total() const { return teacher + student + activations + logits; }
+  double teacher = 0, student = 0, activations = 0, logits = 0, gradients = 0;
+  // Gradients take the place of the activations as backward frees them.
+  double total() const { return teacher + student + std::max(activations + logits, gradients); }
 };
 
 int64_t block_linear_weights(const ModelConfig& c) {
@@ -32,13 +33,14 @@ int64_t scales(const ModelConfig& c) {
   return c.num_hidden_layers * (2 * (h + q) + 2 * (h + kv) + 3 * (h + f));
 }
 
-// Numbers a token that one block of the student keeps for backward: norms' inputs and outputs,
-// projections before and after their scales, rotated heads, the MLP's gate, up and product.
-int64_t kept_numbers(const ModelConfig& c, bool onebit) {
+// Numbers a token that one block of the student keeps for backward: the norms' inputs and outputs,
+// the rotated heads, what attention mixed, the MLP's gate, up and product; with a layer
+// normalisation behind the linears also its output, where nothing else keeps it; the teacher's
+// hidden state.
+int64_t kept_numbers(const ModelConfig& c, bool teacher, bool post_layer_norm) {
   const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim,
                 kv = c.num_key_value_heads * c.head_dim, f = c.intermediate_size;
-  const int64_t projections = q + 2 * kv + h + 2 * f + h;
-  return 4 * h + (onebit ? projections : 0) + 2 * q + 2 * kv + 3 * f;
+  return 4 * h + 2 * (q + kv) + 3 * f + (post_layer_norm ? q + kv + 2 * h : 0) + (teacher ? h : 0);
 }
 
 // Stored bits a weight over all linears of a block; binary methods at 8 % salient columns.
@@ -85,10 +87,13 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
     return plan;
   }
   if (!trained) return plan;
-  plan.student = 16.0 * static_cast<double>(parameters);  // weight, gradient, two moments in F32
+  plan.student = 12.0 * static_cast<double>(parameters);  // weight and two moments in F32
+  plan.gradients = 4.0 * static_cast<double>(parameters);
+  const bool onebit = r.run.method == Method::onebit;
   plan.activations =
       4.0 * tokens *
-      static_cast<double>(c.num_hidden_layers * kept_numbers(c, r.run.method == Method::onebit));
+      static_cast<double>(c.num_hidden_layers *
+                          kept_numbers(c, teacher, onebit && r.student.post_layer_norm));
   plan.logits = 4.0 * 128 * static_cast<double>(c.vocab_size) * (teacher ? 2 : 1) +
                 4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
   return plan;
@@ -120,9 +125,9 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
                    recipe.data.max_seq_length);
   fmt::print(
       "# memory             {:.0f} MB: teacher {:.0f}, student (and optimiser) {:.0f}, "
-      "activations {:.0f}, head {:.0f}\n",
+      "then activations {:.0f} and head {:.0f}, or gradients {:.0f}\n",
       plan.total() / kMegabyte, plan.teacher / kMegabyte, plan.student / kMegabyte,
-      plan.activations / kMegabyte, plan.logits / kMegabyte);
+      plan.activations / kMegabyte, plan.logits / kMegabyte, plan.gradients / kMegabyte);
   if (recipe.train.max_steps > 0) {
     const double tokens =
         static_cast<double>(recipe.train.max_steps * recipe.train.per_device_train_batch_size *
