@@ -94,7 +94,7 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
       4.0 * tokens *
       static_cast<double>(c.num_hidden_layers *
                           kept_numbers(c, teacher, onebit && r.student.post_layer_norm));
-  plan.logits = 4.0 * 128 * static_cast<double>(c.vocab_size) * (teacher ? 2 : 1) +
+  plan.logits = 4.0 * 256 * static_cast<double>(c.vocab_size) * (teacher ? 2 : 1) +
                 4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
   return plan;
 }

@@ -14,7 +14,7 @@ struct HeadLossSettings {
   double kl_weight = 1;
   double kl_temperature = 1;
   double label_weight = 0;
-  int64_t chunk_tokens = 128;
+  int64_t chunk_tokens = 256;
 };
 
 struct HeadTeacher {
