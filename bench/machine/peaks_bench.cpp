@@ -1,15 +1,10 @@
 // What the machine can do, which every other bench is a share of: fused multiply-adds, read
 // bandwidth, and sgemm on the shapes of a SmolLM2-135M step (T = 512) in its three directions.
-#include <benchmark/benchmark.h>
-
 #include <cmath>
 #include <vector>
 
 #include "bench/bench.h"
-#include "halftone/base/rng.h"
-#include "halftone/base/simd.h"
-#include "halftone/base/threads.h"
-#include "halftone/tensor/gemm.h"
+#include "halftone/ops/row_math.h"
 
 namespace halftone {
 namespace {
@@ -54,10 +49,7 @@ void read_bandwidth(benchmark::State& state) {
   for (auto _ : state)
     sum = parallel_sum(n, n / 64, [&](int64_t begin, int64_t end) {
       float part = 0;
-      simd([&]() HT_INLINE {
-#pragma omp simd reduction(+ : part)
-        for (int64_t i = begin; i < end; ++i) part += p[i];
-      });
+      simd([&]() HT_INLINE { part = row_sum(end - begin, p + begin); });
       return static_cast<double>(part);
     });
   if (sum != static_cast<double>(n)) state.SkipWithError("a wrong sum");

@@ -67,7 +67,7 @@ Tensor materialised(const Factor& f, int64_t rows, int64_t columns) {
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
           const Factor& b, float beta, float* c, int64_t ldc) {
   if (m == 0 || n == 0 || k == 0) return scale_only(m, n, beta, c, ldc);
-  if (is_large(m, n, k)) return sgemm(ta, tb, m, n, k, a, b, beta, c, ldc);
+  if (has_sgemm()) return sgemm(ta, tb, m, n, k, a, b, beta, c, ldc);
   const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
   Tensor a_plain, b_plain;
   const auto numbers = [](const Factor& f, int64_t rows, int64_t columns, Tensor& keep) {

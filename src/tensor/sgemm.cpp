@@ -13,7 +13,8 @@ namespace {
 
 // A tile's panel of B (kDepth deep) stays in the first-level cache; a block of C (kStrip rows x
 // kColumns) with its panels of A and B in the second. kRows and kChunk bound what is packed.
-constexpr int64_t kDepth = 192, kColumns = 512, kStrip = 264, kRows = 3 * kStrip,
+// kColumns, kStrip and kRows are multiples of every tile's sides, so even parts never exceed them.
+constexpr int64_t kDepth = 192, kColumns = 480, kStrip = 264, kRows = 3 * kStrip,
                   kChunk = 8 * kDepth;
 
 struct Range {
@@ -89,7 +90,7 @@ HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, f
 // The same for a factor stored as depth x columns.
 template <int W>
 HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, float* out) {
-  alignas(64) float made[kColumns];
+  alignas(64) float made[std::max(kColumns, kRows)];
   const int64_t k = depth.size();
   for (int64_t d = 0; d < k; ++d) {
     const float* row = read(f, depth.begin + d, columns.begin, columns.size(), made);

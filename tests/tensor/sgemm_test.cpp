@@ -57,8 +57,8 @@ struct Stored {
   }
 };
 
-TEST_P(Sgemm, IsThePlainTripleLoopForEveryKindAndTransposition) {
-  const auto [m, n, k] = GetParam();
+void expect_plain_triple_loop(const Case& size) {
+  const auto [m, n, k] = size;
   using Kind = Factor::Kind;
   for (const Transpose ta : {Transpose::no, Transpose::yes})
     for (const Transpose tb : {Transpose::no, Transpose::yes})
@@ -87,11 +87,28 @@ TEST_P(Sgemm, IsThePlainTripleLoopForEveryKindAndTransposition) {
         }
 }
 
+TEST_P(Sgemm, IsThePlainTripleLoopForEveryKindAndTransposition) {
+  expect_plain_triple_loop(GetParam());
+}
+
+class SgemmOnOneThread : public Sgemm {};
+
+TEST_P(SgemmOnOneThread, IsThePlainTripleLoopForEveryKindAndTransposition) {
+  set_threads(1);
+  expect_plain_triple_loop(GetParam());
+  set_threads(0);
+}
+
 // Rows, columns and depths on, below and above multiples of tiles and blocks.
 INSTANTIATE_TEST_SUITE_P(Sizes, Sgemm,
                          ::testing::Values(Case{12, 32, 4}, Case{1, 1, 1}, Case{13, 33, 257},
                                            Case{24, 48, 256}, Case{37, 97, 70}, Case{7, 1100, 9},
                                            Case{800, 40, 21}));
+
+// One thread has the widest blocks: as many columns and rows as are packed at a time, and more.
+INSTANTIATE_TEST_SUITE_P(WidestBlocks, SgemmOnOneThread,
+                         ::testing::Values(Case{40, 1024, 21}, Case{800, 40, 21}, Case{1584, 30, 9},
+                                           Case{30, 1008, 200}));
 
 TEST(SgemmThreads, AnyNumberOfThreadsGivesTheSameBits) {
   if (!has_sgemm()) GTEST_SKIP() << "needs AVX2";
