@@ -9,13 +9,10 @@
 #include <fstream>
 #include <functional>
 
-#include "halftone/base/rng.h"
-#include "halftone/base/simd.h"
-#include "halftone/base/threads.h"
+#include "bench/bench.h"
 #include "halftone/quant/hessian.h"
 #include "halftone/quant/partition.h"
 #include "halftone/quant/quantise.h"
-#include "halftone/tensor/gemm.h"
 #include "halftone/tensor/memory.h"
 
 namespace {
@@ -28,18 +25,12 @@ double seconds(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Tensor random(int64_t rows, int64_t columns, uint64_t stream) {
-  Tensor out = Tensor::uninitialized({rows, columns}, DType::f32);
-  Rng rng(1, stream);
-  for (int64_t i = 0; i < out.numel(); ++i) out.data<float>()[i] = static_cast<float>(rng.normal());
-  return out;
-}
-
 // The rate of dgemm at the shape of a lazy update, the method's only bound that is not its own
 // code.
 double gemm_rate(int64_t n, int64_t m) {
   const int64_t b = 128;
-  Tensor e = random(n, b, 7).to(DType::f64), u = random(b, m, 8).to(DType::f64);
+  Tensor e = bench::random_tensor({n, b}, 7).to(DType::f64),
+         u = bench::random_tensor({b, m}, 8).to(DType::f64);
   Tensor w = Tensor::zeros({n, m}, DType::f64);
   double best = 0;
   for (int k = 0; k < 3; ++k) {
@@ -54,9 +45,9 @@ double gemm_rate(int64_t n, int64_t m) {
 int main(int argc, char** argv) {
   const int64_t n = argc > 1 ? std::atoll(argv[1]) : 4096, m = argc > 2 ? std::atoll(argv[2]) : n;
   set_threads(0);
-  const Tensor w = random(n, m, 1);
+  const Tensor w = bench::random_tensor({n, m}, 1);
   HessianSum sum(m);
-  const double hessian_seconds = seconds([&] { sum.add(random(2 * m, m, 2), 1); });
+  const double hessian_seconds = seconds([&] { sum.add(bench::random_tensor({2 * m, m}, 2), 1); });
   const Tensor hessian = sum.hessian();
   fmt::print(
       "{{\"isa\": \"{}\", \"threads\": {}, \"rows\": {}, \"columns\": {}, "

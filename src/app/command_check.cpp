@@ -7,6 +7,7 @@
 #include "halftone/app/recipe.h"
 #include "halftone/model/import.h"
 #include "halftone/model/weight_names.h"
+#include "halftone/ops/head_loss.h"
 #include "halftone/quant/low_bit_matrix.h"
 
 namespace halftone {
@@ -94,7 +95,8 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
       4.0 * tokens *
       static_cast<double>(c.num_hidden_layers *
                           kept_numbers(c, teacher, onebit && r.student.post_layer_norm));
-  plan.logits = 4.0 * 256 * static_cast<double>(c.vocab_size) * (teacher ? 2 : 1) +
+  plan.logits = 4.0 * static_cast<double>(HeadLossSettings{}.chunk_tokens * c.vocab_size) *
+                    (teacher ? 2 : 1) +
                 4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
   return plan;
 }

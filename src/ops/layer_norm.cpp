@@ -5,46 +5,47 @@
 
 namespace halftone {
 namespace {
-
 constexpr int64_t kRows = 16;
+}
 
-template <class T>
-void layer_norm_forward(int64_t n, int64_t c, const T* y, T eps, T* z, T* r) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) r[i] = normalise_row(c, y + i * c, eps, z + i * c);
+void normalise_rows(const Tensor& y, double eps, Tensor& z, Tensor& r) {
+  with_real(y.dtype(), "layer_norm", [&]<class T>() {
+    const int64_t c = y.dim(1);
+    const T* in = y.data<T>();
+    T *out = z.data<T>(), *rs = r.data<T>();
+    parallel_for(y.dim(0), kRows, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i)
+          rs[i] = normalise_row(c, in + i * c, static_cast<T>(eps), out + i * c);
+      });
     });
   });
 }
 
-template <class T>
-void layer_norm_backward(int64_t n, int64_t c, const T* z, const T* r, const T* dz, T* dy) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i)
-        normalise_row_backward(c, z + i * c, r[i], dz + i * c, dy + i * c);
+Tensor normalise_rows_backward(const Tensor& z, const Tensor& r, const Tensor& dz) {
+  Tensor dy = Tensor::uninitialized(dz.shape(), dz.dtype());
+  with_real(dz.dtype(), "layer_norm", [&]<class T>() {
+    const int64_t c = z.dim(1);
+    const T *zs = z.data<T>(), *rs = r.data<T>(), *in = dz.data<T>();
+    T* out = dy.data<T>();
+    parallel_for(z.dim(0), kRows, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i)
+          normalise_row_backward(c, zs + i * c, rs[i], in + i * c, out + i * c);
+      });
     });
   });
+  return dy;
 }
-
-}  // namespace
 
 Var layer_norm(const Var& y, double eps) {
   require(y.value().rank() == 2, "layer_norm: {}", shape_text(y.shape()));
-  const int64_t n = y.dim(0), c = y.dim(1);
   Tensor z = Tensor::uninitialized(y.shape(), y.dtype());
-  Tensor r = Tensor::uninitialized({n}, y.dtype());
-  with_real(y.dtype(), "layer_norm", [&]<class T>() {
-    layer_norm_forward(n, c, y.value().data<T>(), static_cast<T>(eps), z.data<T>(), r.data<T>());
+  Tensor r = Tensor::uninitialized({y.dim(0)}, y.dtype());
+  normalise_rows(y.value(), eps, z, r);
+  return y.tape().record("layer_norm", {y}, z, [y = y.without_value(), z, r](const Tensor& dz) {
+    y.add_grad(normalise_rows_backward(z, r, dz));
   });
-  return y.tape().record(
-      "layer_norm", {y}, z, [y = y.without_value(), z, r, n, c](const Tensor& dz) {
-        Tensor dy = Tensor::uninitialized(dz.shape(), dz.dtype());
-        with_real(dz.dtype(), "layer_norm", [&]<class T>() {
-          layer_norm_backward(n, c, z.data<T>(), r.data<T>(), dz.data<T>(), dy.data<T>());
-        });
-        y.add_grad(dy);
-      });
 }
 
 }  // namespace halftone

@@ -3,15 +3,14 @@
 #include <cmath>
 
 #include "halftone/base/threads.h"
+#include "halftone/ops/layer_norm.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/math.h"
-#include "halftone/ops/row_math.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
 namespace {
 
-constexpr int64_t kRows = 16;     // activations' rows a block
 constexpr int64_t kOutputs = 32;  // weights' rows a block
 
 // c = x M^T (N x O, transposed) or x M (N x I), M = h S g made while it is packed.
@@ -83,26 +82,6 @@ void unfold(Ste ste, int64_t o, int64_t i, const Unfolded<T>& u) {
   return unfold<Ste::identity>(o, i, u);
 }
 
-// z = LN(y) in place, and each row's r
-template <class T>
-void normalise(int64_t n, int64_t o, T eps, T* y, T* r) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t k = begin; k < end; ++k) r[k] = normalise_row(o, y + k * o, eps, y + k * o);
-    });
-  });
-}
-
-template <class T>
-void normalise_backward(int64_t n, int64_t o, const T* z, const T* r, const T* dz, T* dy) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t k = begin; k < end; ++k)
-        normalise_row_backward(o, z + k * o, r[k], dz + k * o, dy + k * o);
-    });
-  });
-}
-
 void check(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale) {
   require(x.value().rank() == 2 && latent.value().rank() == 2 && x.dim(1) == latent.dim(1) &&
               in_scale.shape() == Shape{latent.dim(1)} && out_scale.shape() == Shape{latent.dim(0)},
@@ -122,9 +101,7 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
                  z);
   if (options.post_layer_norm) {
     r = Tensor::uninitialized({n}, dtype);
-    with_real(dtype, "onebit_linear", [&]<class T>() {
-      normalise(n, o, static_cast<T>(options.eps), z.data<T>(), r.data<T>());
-    });
+    normalise_rows(z, options.eps, z, r);
   }
   Tensor out = z;
   if (bias.defined()) {
@@ -140,11 +117,7 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
             auto [db, beta] = bias.grad_target();
             add_column_sums(dz, db, beta);
           }
-          Tensor dy = dz;
-          if (options.post_layer_norm) {
-            dy = Tensor::uninitialized({n, o}, dtype);
-            normalise_backward(n, o, z.data<T>(), r.data<T>(), dz.data<T>(), dy.data<T>());
-          }
+          const Tensor dy = options.post_layer_norm ? normalise_rows_backward(z, r, dz) : dz;
           if (latent.needs_grad() || in_scale.needs_grad() || out_scale.needs_grad()) {
             auto [dw, beta] = latent.needs_grad()
                                   ? latent.grad_target()

@@ -61,7 +61,7 @@ class Var {
   Tape& tape() const { return *node_->tape; }
   const Grad& grad() const { return *node_->grad; }
   // For a backward that needs no value of this input: captures of it do not keep the value alive.
-  Var without_value() const { return node_ ? Var(node_, Tensor()) : Var(); }
+  Var without_value() const { return Var(node_, {}); }
 
   // Where an op's backward adds: tensor = beta * tensor + contribution, beta 0 the first time. The
   // tensor has the value's shape and dtype. One choke point with add_grad for all gradients.

@@ -9,4 +9,8 @@ namespace halftone {
 // dy += r (dz - mean(dz) - z mean(dz o z)). Saves z and r.
 Var layer_norm(const Var& y, double eps);
 
+// The same without a tape: z from y (they may be one tensor), each row's r; then dy from dz.
+void normalise_rows(const Tensor& y, double eps, Tensor& z, Tensor& r);
+Tensor normalise_rows_backward(const Tensor& z, const Tensor& r, const Tensor& dz);
+
 }  // namespace halftone

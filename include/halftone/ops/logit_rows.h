@@ -3,18 +3,16 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "halftone/ops/math.h"
+#include "halftone/ops/row_math.h"
 
 namespace halftone {
 
 // log sum_v exp(x_v / tau), without overflow.
 template <class T>
 HT_INLINE inline T log_sum_exp(int64_t v, const T* x, T inverse_tau) {
-  T largest = -std::numeric_limits<T>::infinity();
-#pragma omp simd reduction(max : largest)
-  for (int64_t j = 0; j < v; ++j) largest = x[j] > largest ? x[j] : largest;
+  const T largest = row_max(v, x);
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t j = 0; j < v; ++j) sum += fast_exp((x[j] - largest) * inverse_tau);
