@@ -11,7 +11,8 @@
 namespace halftone {
 namespace {
 
-constexpr int64_t kQueries = 64;  // queries a tile
+constexpr int64_t kTileRows = 120;  // of scores: a multiple of the rows of sgemm's register tiles
+constexpr int64_t kQueries = 64;    // of one head, a tile of backward
 
 // Rows `first` .. of one head of a (B*T x heads*D) matrix, and its row stride.
 template <class T>
@@ -45,15 +46,15 @@ HT_INLINE inline T softmax_row(int64_t keys, int64_t visible, T scale, T* row) {
   return largest * scale + std::log(sum);
 }
 
-// Scores p and dp = dO V^T of a row become the probabilities and the gradient at the scores.
+// Scores p and dp = dO V^T of a row become the probabilities and the gradient at q k^T.
 template <class T>
-HT_INLINE inline void softmax_row_backward(int64_t keys, int64_t visible, T lse, T dot, T* p,
-                                           T* dp) {
+HT_INLINE inline void softmax_row_backward(int64_t keys, int64_t visible, T scale, T lse, T dot,
+                                           T* p, T* dp) {
 #pragma omp simd
   for (int64_t j = 0; j < visible; ++j) {
-    const T e = fast_exp(p[j] - lse);
+    const T e = fast_exp(p[j] * scale - lse);
     p[j] = e;
-    dp[j] = e * (dp[j] - dot);
+    dp[j] = scale * e * (dp[j] - dot);
   }
   for (int64_t j = visible; j < keys; ++j) p[j] = dp[j] = 0;
 }
@@ -72,29 +73,50 @@ int64_t key_rows(const AttentionShape& s) {
 }
 
 template <class T>
+void copy_rows(int64_t rows, int64_t width, HeadRows<const T> from, HeadRows<T> to) {
+  for (int64_t r = 0; r < rows; ++r)
+    std::copy_n(from.data + r * from.stride, width, to.data + r * to.stride);
+}
+
+// A group's query heads read the same keys and values: a tile has the rows of all of them, so that
+// these are packed once.
+template <class T>
 void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
                        T* lse) {
-  const int64_t tiles = (s.query_length + kQueries - 1) / kQueries;
-  const T scale = T(1) / std::sqrt(static_cast<T>(s.head_dim));
-  parallel_for(s.batch * s.heads * tiles, 1, [&](int64_t task, int64_t) {
+  const int64_t d = s.head_dim, per_group = s.heads / s.key_value_heads;
+  const int64_t groups = s.batch * s.key_value_heads;
+  const int64_t most = std::max<int64_t>(kTileRows / per_group, 1);  // queries a tile
+  const int64_t tiles = (s.query_length + most - 1) / most;
+  const T scale = T(1) / std::sqrt(static_cast<T>(d));
+  parallel_for(groups * tiles, 1, [&](int64_t task, int64_t) {
     // The last tiles see the most keys: hand them out first.
-    const int64_t tile = tiles - 1 - task / (s.batch * s.heads);
-    const int64_t b = task % (s.batch * s.heads) / s.heads, h = task % s.heads;
-    const int64_t first = tile * kQueries, rows = std::min(kQueries, s.query_length - first);
-    const int64_t visible = s.key_length - s.query_length + first + 1, keys = visible + rows - 1;
-    const int64_t g = h / (s.heads / s.key_value_heads);
-    const auto qh = head_rows(q, b, s.query_length, s.heads, s.head_dim, h);
-    const auto kh = head_rows(k, b, key_rows(s), s.key_value_heads, s.head_dim, g);
-    const auto vh = head_rows(v, b, key_rows(s), s.key_value_heads, s.head_dim, g);
-    const auto oh = head_rows(out, b, s.query_length, s.heads, s.head_dim, h);
+    const int64_t tile = tiles - 1 - task / groups;
+    const int64_t b = task % groups / s.key_value_heads, g = task % s.key_value_heads;
+    const int64_t first = tile * most, queries = std::min(most, s.query_length - first);
+    const int64_t visible = s.key_length - s.query_length + first + 1, keys = visible + queries - 1;
+    const int64_t rows = per_group * queries;
+    const auto kh = head_rows(k, b, key_rows(s), s.key_value_heads, d, g);
+    const auto vh = head_rows(v, b, key_rows(s), s.key_value_heads, d, g);
+    Tensor tile_rows = Tensor::uninitialized({rows, d}, dtype_of<T>::value);
     Tensor tile_scores = Tensor::uninitialized({rows, keys}, dtype_of<T>::value);
-    T* scores = tile_scores.template data<T>();
-    gemm(Transpose::no, Transpose::yes, rows, keys, s.head_dim, T(1), qh.data + first * qh.stride,
-         qh.stride, kh.data, kh.stride, T(0), scores, keys);
-    softmax_rows(rows, keys, visible, scale, scores,
-                 lse + (b * s.heads + h) * s.query_length + first);
-    gemm(Transpose::no, Transpose::no, rows, s.head_dim, keys, T(1), scores, keys, vh.data,
-         vh.stride, T(0), oh.data + first * oh.stride, oh.stride);
+    T *turned = tile_rows.template data<T>(), *scores = tile_scores.template data<T>();
+    for (int64_t i = 0; i < per_group; ++i) {
+      const auto qh = head_rows(q, b, s.query_length, s.heads, d, g * per_group + i);
+      copy_rows<T>(queries, d, {qh.data + first * qh.stride, qh.stride},
+                   {turned + i * queries * d, d});
+    }
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), turned, d, kh.data, kh.stride, T(0),
+         scores, keys);
+    for (int64_t i = 0; i < per_group; ++i)
+      softmax_rows(queries, keys, visible, scale, scores + i * queries * keys,
+                   lse + (b * s.heads + g * per_group + i) * s.query_length + first);
+    gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), scores, keys, vh.data, vh.stride, T(0),
+         turned, d);
+    for (int64_t i = 0; i < per_group; ++i) {
+      const auto oh = head_rows(out, b, s.query_length, s.heads, d, g * per_group + i);
+      copy_rows<T>(queries, d, {turned + i * queries * d, d},
+                   {oh.data + first * oh.stride, oh.stride});
+    }
   });
 }
 
@@ -122,22 +144,22 @@ void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, co
     const T* q_rows = qh.data + first * qh.stride;
     const T* do_rows = doh.data + first * doh.stride;
     const T* o_rows = oh.data + first * oh.stride;
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, scale, q_rows, qh.stride, kh.data, kh.stride,
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), q_rows, qh.stride, kh.data, kh.stride,
          T(0), p, keys);
     gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), do_rows, doh.stride, vh.data,
          vh.stride, T(0), dp, keys);
     simd([&]() HT_INLINE {
       for (int64_t r = 0; r < rows; ++r) {
         const T dot = row_dot(d, do_rows + r * doh.stride, o_rows + r * oh.stride);
-        softmax_row_backward(keys, visible + r, row_lse[first + r], dot, p + r * keys,
+        softmax_row_backward(keys, visible + r, scale, row_lse[first + r], dot, p + r * keys,
                              dp + r * keys);
       }
     });
     gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1), dv,
          d);
-    gemm(Transpose::yes, Transpose::no, keys, d, rows, scale, dp, keys, q_rows, qh.stride, T(1), dk,
+    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), dp, keys, q_rows, qh.stride, T(1), dk,
          d);
-    gemm(Transpose::no, Transpose::no, rows, d, keys, scale, dp, keys, kh.data, kh.stride, T(0),
+    gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), dp, keys, kh.data, kh.stride, T(0),
          dqh.data + first * dqh.stride, dqh.stride);
   }
 }

@@ -7,28 +7,26 @@
 #include "halftone/ops/linear.h"
 #include "halftone/ops/math.h"
 #include "halftone/tensor/gemm.h"
+#include "halftone/tensor/sign_gemm.h"
 
 namespace halftone {
 namespace {
 
 constexpr int64_t kOutputs = 32;  // weights' rows a block
 
-// c = x M^T (N x O, transposed) or x M (N x I), M = h S g made while it is packed.
-void multiply_signs(Transpose transposed, const Tensor& x, const Tensor& w, const Tensor& g,
-                    const Tensor& h, double beta, Tensor& c) {
+// y = y_scale o (sign(W) (x_scale o x)) + beta y, or with sign(W)^T; F64 (gradient checks) as a
+// plain product.
+void multiply_signs(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_scale,
+                    const Tensor& y_scale, double beta, Tensor& y) {
+  if (x.dtype() == DType::f32) return sign_gemm(tw, x, w, x_scale, y_scale, beta, y);
+  const Tensor &g = tw == Transpose::yes ? x_scale : y_scale,
+               &h = tw == Transpose::yes ? y_scale : x_scale;
   const int64_t i = w.dim(1);
-  if (x.dtype() == DType::f32) {
-    gemm(Transpose::no, transposed, x.dim(0), c.dim(1), x.dim(1),
-         Factor::plain(x.data<float>(), x.dim(1)),
-         Factor::signs(w.data<float>(), i, h.data<float>(), g.data<float>()),
-         static_cast<float>(beta), c.data<float>(), c.dim(1));
-    return;
-  }
-  Tensor m = Tensor::uninitialized(w.shape(), DType::f64);
+  Tensor m = Tensor::uninitialized(w.shape(), DType::f64);  // h S g
   for (int64_t k = 0; k < w.numel(); ++k)
     m.data<double>()[k] =
         sign_of(w.data<double>()[k]) * h.data<double>()[k / i] * g.data<double>()[k % i];
-  gemm(Transpose::no, transposed, x, m, beta, c);
+  gemm(Transpose::no, tw, x, m, beta, y);
 }
 
 template <Ste ste, class T>
@@ -143,7 +141,7 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
           }
           if (x.needs_grad()) {
             auto [dx, beta] = x.grad_target();
-            multiply_signs(Transpose::no, dy, latent.value(), in_scale.value(), out_scale.value(),
+            multiply_signs(Transpose::no, dy, latent.value(), out_scale.value(), in_scale.value(),
                            beta, dx);
           }
         });

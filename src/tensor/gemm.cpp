@@ -1,7 +1,6 @@
 #include "halftone/tensor/gemm.h"
 
 #include <cblas.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -50,7 +49,7 @@ void scale_only(int64_t m, int64_t n, T beta, T* c, int64_t ldc) {
 
 // sgemm packs its operands, which pays where each packed number is used often enough.
 bool is_large(int64_t m, int64_t n, int64_t k) {
-  return has_sgemm() && !omp_in_parallel() && m >= 8 && std::min(n, k) >= 24;
+  return has_sgemm() && m >= 8 && std::min(n, k) >= 24;
 }
 
 // The stored matrix as plain floats, rows of `columns`.

@@ -7,6 +7,7 @@
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
+#include "transpose.h"
 
 namespace halftone {
 namespace {
@@ -22,52 +23,13 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-HT_INLINE inline void fold_signs(int64_t n, const float* x, float row, const float* column,
-                                 float* out) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) out[j] = (x[j] >= 0.0f ? row : -row) * column[j];
-}
-
 // n elements of a stored row from `column`; `out` holds them where they are not stored so.
 HT_INLINE inline const float* read(const Factor& f, int64_t row, int64_t column, int64_t n,
                                    float* out) {
   const int64_t at = row * f.stride + column;
   if (f.kind == Factor::Kind::f32) return static_cast<const float*>(f.data) + at;
-  if (f.kind == Factor::Kind::f16)
-    widen_halves(static_cast<const half_t*>(f.data) + at, out, n);
-  else
-    fold_signs(n, static_cast<const float*>(f.data) + at, f.row_scale[row], f.column_scale + column,
-               out);
+  widen_halves(static_cast<const half_t*>(f.data) + at, out, n);
   return out;
-}
-
-typedef float Four __attribute__((vector_size(16), aligned(4)));
-
-// out[j * W + i] = rows[i][j] for four rows
-template <int W>
-HT_INLINE inline void transpose_four(int64_t n, const float* const* rows, float* out) {
-  int64_t j = 0;
-  for (; j + 4 <= n; j += 4) {
-    Four a, b, c, d;
-    std::memcpy(&a, rows[0] + j, 16);
-    std::memcpy(&b, rows[1] + j, 16);
-    std::memcpy(&c, rows[2] + j, 16);
-    std::memcpy(&d, rows[3] + j, 16);
-    const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
-               ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7),
-               cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
-               cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    const Four out0 = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
-               out1 = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
-               out2 = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
-               out3 = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-    std::memcpy(out + (j + 0) * W, &out0, 16);
-    std::memcpy(out + (j + 1) * W, &out1, 16);
-    std::memcpy(out + (j + 2) * W, &out2, 16);
-    std::memcpy(out + (j + 3) * W, &out3, 16);
-  }
-  for (; j < n; ++j)
-    for (int i = 0; i < 4; ++i) out[j * W + i] = rows[i][j];
 }
 
 // Panels of W: out[panel][k][i] = element (k, panel W + i) of the factor, stored as columns x depth
@@ -83,7 +45,7 @@ HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, f
       for (int r = 0; r < 4; ++r)
         rows[r] =
             panel + i + r < columns.end ? read(f, panel + i + r, depth.begin, k, made[r]) : zeros;
-      transpose_four<W>(k, rows, out + i);
+      transpose_four(k, rows, W, out + i);
     }
 }
 
@@ -237,9 +199,6 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
       }
     }
 }
-
-typedef float Eight __attribute__((vector_size(32)));
-typedef float Sixteen __attribute__((vector_size(64)));
 
 // The rectangles of the threads: `down` by `across` of them, cut at multiples of a tile.
 struct Grid {

@@ -4,20 +4,13 @@
 
 #include <cmath>
 
-#include "halftone/base/rng.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/gemm.h"
+#include "tensor/tensor_testing.h"
 
 namespace halftone {
 namespace {
-
-Tensor random(const Shape& shape, uint64_t stream) {
-  Tensor out = Tensor::uninitialized(shape, DType::f32);
-  Rng rng(5, stream);
-  for (int64_t i = 0; i < out.numel(); ++i) out.data<float>()[i] = static_cast<float>(rng.normal());
-  return out;
-}
 
 struct Case {
   int64_t m, n, k;
@@ -32,28 +25,19 @@ class Sgemm : public ::testing::TestWithParam<Case> {
 
 // A factor of each kind on the same storage, and its elements as doubles.
 struct Stored {
-  Tensor numbers, halves, row_scale, column_scale;
-  int64_t rows, columns;
+  Tensor numbers, halves;
+  int64_t columns;
 
   Stored(int64_t r, int64_t c, uint64_t stream)
-      : numbers(random({r, c + 3}, stream)),
-        halves(numbers.to(DType::f16)),
-        row_scale(random({r}, stream + 1)),
-        column_scale(random({c}, stream + 2)),
-        rows(r),
-        columns(c) {}
+      : numbers(random_floats({r, c + 3}, stream)), halves(numbers.to(DType::f16)), columns(c) {}
   Factor factor(Factor::Kind kind) const {
     if (kind == Factor::Kind::f32) return Factor::plain(numbers.data<float>(), columns + 3);
-    if (kind == Factor::Kind::f16) return Factor::half(halves.data<half_t>(), columns + 3);
-    return Factor::signs(numbers.data<float>(), columns + 3, row_scale.data<float>(),
-                         column_scale.data<float>());
+    return Factor::half(halves.data<half_t>(), columns + 3);
   }
   double at(Factor::Kind kind, int64_t r, int64_t c) const {
     const int64_t i = r * (columns + 3) + c;
     if (kind == Factor::Kind::f32) return numbers.data<float>()[i];
-    if (kind == Factor::Kind::f16) return to_float(halves.data<half_t>()[i]);
-    return (numbers.data<float>()[i] >= 0 ? 1.0 : -1.0) * row_scale.data<float>()[r] *
-           column_scale.data<float>()[c];
+    return to_float(halves.data<half_t>()[i]);
   }
 };
 
@@ -62,14 +46,12 @@ void expect_plain_triple_loop(const Case& size) {
   using Kind = Factor::Kind;
   for (const Transpose ta : {Transpose::no, Transpose::yes})
     for (const Transpose tb : {Transpose::no, Transpose::yes})
-      for (const auto& [ka, kb] : {std::pair{Kind::f32, Kind::f32},
-                                   {Kind::f32, Kind::signs},
-                                   {Kind::f32, Kind::f16},
-                                   {Kind::signs, Kind::f32}})
+      for (const auto& [ka, kb] :
+           {std::pair{Kind::f32, Kind::f32}, {Kind::f32, Kind::f16}, {Kind::f16, Kind::f32}})
         for (const float beta : {0.0f, 1.0f}) {
           const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
           const Stored a(at ? k : m, at ? m : k, 10), b(bt ? n : k, bt ? k : n, 20);
-          Tensor c = random({m, n + 5}, 30);
+          Tensor c = random_floats({m, n + 5}, 30);
           const Tensor before = c.clone();
           sgemm(ta, tb, m, n, k, a.factor(ka), b.factor(kb), beta, c.data<float>(), n + 5);
           double worst = 0;
@@ -112,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(WidestBlocks, SgemmOnOneThread,
 
 TEST(SgemmThreads, AnyNumberOfThreadsGivesTheSameBits) {
   if (!has_sgemm()) GTEST_SKIP() << "needs AVX2";
-  const Tensor a = random({150, 300}, 1), b = random({130, 300}, 2);
+  const Tensor a = random_floats({150, 300}, 1), b = random_floats({130, 300}, 2);
   const auto product = [&](int count) {
     set_threads(count);
     Tensor c = Tensor::zeros({150, 130}, DType::f32);
@@ -129,20 +111,19 @@ TEST(SgemmThreads, AnyNumberOfThreadsGivesTheSameBits) {
   set_threads(0);
 }
 
-TEST(SgemmKinds, SmallProductsOfMadeElementsAreTheSame) {
+TEST(SgemmKinds, SmallProductsOfHalvesAreTheSame) {
   const Stored weights(5, 7, 40);
-  const Tensor x = random({3, 7}, 50);
-  for (const auto kind : {Factor::Kind::f16, Factor::Kind::signs}) {
-    Tensor y = Tensor::zeros({3, 5}, DType::f32);
-    gemm(Transpose::no, Transpose::yes, 3, 5, 7, Factor::plain(x.data<float>(), 7),
-         weights.factor(kind), 0, y.data<float>(), 5);
-    for (int64_t i = 0; i < 3; ++i)
-      for (int64_t o = 0; o < 5; ++o) {
-        double sum = 0;
-        for (int64_t j = 0; j < 7; ++j) sum += x.data<float>()[i * 7 + j] * weights.at(kind, o, j);
-        EXPECT_NEAR(y.data<float>()[i * 5 + o], sum, 1e-5);
-      }
-  }
+  const Tensor x = random_floats({3, 7}, 50);
+  Tensor y = Tensor::zeros({3, 5}, DType::f32);
+  gemm(Transpose::no, Transpose::yes, 3, 5, 7, Factor::plain(x.data<float>(), 7),
+       weights.factor(Factor::Kind::f16), 0, y.data<float>(), 5);
+  for (int64_t i = 0; i < 3; ++i)
+    for (int64_t o = 0; o < 5; ++o) {
+      double sum = 0;
+      for (int64_t j = 0; j < 7; ++j)
+        sum += x.data<float>()[i * 7 + j] * weights.at(Factor::Kind::f16, o, j);
+      EXPECT_NEAR(y.data<float>()[i * 5 + o], sum, 1e-5);
+    }
 }
 
 }  // namespace

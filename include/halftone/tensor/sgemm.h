@@ -1,6 +1,6 @@
-// The product of single-precision matrices whose elements are made while they are packed: plain
-// numbers, F16, or signs between two scale vectors. Blocks and register tiles follow Goto and van
-// de Geijn (2008, Anatomy of high-performance matrix multiplication).
+// The product of single-precision matrices, F16 ones widened while they are packed. Blocks and
+// register tiles follow Goto and van de Geijn (2008, Anatomy of high-performance matrix
+// multiplication).
 #pragma once
 
 #include <cstdint>
@@ -14,22 +14,15 @@ enum class Transpose { no, yes };
 // A stored matrix, row-major with a row stride, and how its elements are read.
 struct Factor {
   enum class Kind {
-    f32,    // x_rc
-    f16,    // x_rc, stored as F16
-    signs,  // row_scale_r sign(x_rc) column_scale_c, sign(0) = +1
+    f32,
+    f16,
   };
   Kind kind = Kind::f32;
   const void* data = nullptr;
   int64_t stride = 0;
-  const float* row_scale = nullptr;
-  const float* column_scale = nullptr;
 
   static Factor plain(const float* x, int64_t stride) { return {Kind::f32, x, stride}; }
   static Factor half(const half_t* x, int64_t stride) { return {Kind::f16, x, stride}; }
-  static Factor signs(const float* x, int64_t stride, const float* row_scale,
-                      const float* column_scale) {
-    return {Kind::signs, x, stride, row_scale, column_scale};
-  }
 };
 
 // C (m x n, row stride ldc) = op(A) op(B) + beta C, op(A) m x k, op(B) k x n. Every element is
