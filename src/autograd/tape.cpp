@@ -79,6 +79,7 @@ Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value
     needs_grad |= input.needs_grad();
   }
   std::shared_ptr<Node> node = make(value, needs_grad);
+  if (times_) times_->count(op, recording() ? OpTimes::Pass::forward : OpTimes::Pass::no_grad);
   if (node->needs_grad) records_.push_back({op, node, std::move(backward)});
   return Var(std::move(node), std::move(value));
 }
@@ -91,8 +92,11 @@ void Tape::backward(const Var& loss, double seed) {
   while (!records_.empty()) {
     Record record = std::move(records_.back());
     records_.pop_back();
+    if (times_) times_->mark();
     if (record.output->own.filled) record.backward(record.output->own.tensor);
     record.output->own = {};
+    record.backward = {};  // what it held is freed in its own time
+    if (times_) times_->count(record.op, OpTimes::Pass::backward);
   }
 }
 

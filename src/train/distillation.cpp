@@ -16,7 +16,7 @@ std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch)
 
 BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                      const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings) {
-  Tape reading(Tape::Mode::no_grad);
+  Tape reading(Tape::Mode::no_grad, tape.times());
   BatchLoss out;
   Var hidden_loss, s = student.embed(tape, ids), t;
   if (teacher) t = teacher->embed(reading, ids);

@@ -31,15 +31,18 @@ int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, dou
                      Rng& rng) {
   if (temperature <= 0)
     return static_cast<int32_t>(std::max_element(logits, logits + vocabulary) - logits);
-  std::vector<int32_t> order(vocabulary);
-  std::iota(order.begin(), order.end(), 0);
   const int64_t kept = top_k > 0 ? std::min(top_k, vocabulary) : vocabulary;
+  std::vector<int32_t> order(kept);
+  std::iota(order.begin(), order.end(), 0);
   const auto larger = [&](int32_t a, int32_t b) {
     return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
   };
-  if (kept < vocabulary) {
-    std::nth_element(order.begin(), order.begin() + (kept - 1), order.end(), larger);
-    order.resize(kept);
+  std::make_heap(order.begin(), order.end(), larger);  // the smallest in front
+  for (int32_t id = static_cast<int32_t>(kept); id < vocabulary; ++id) {
+    if (logits[id] <= logits[order.front()]) continue;
+    std::pop_heap(order.begin(), order.end(), larger);
+    order.back() = id;
+    std::push_heap(order.begin(), order.end(), larger);
   }
   std::sort(order.begin(), order.end(), larger);
   std::vector<double> weights;

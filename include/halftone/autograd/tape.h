@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "halftone/autograd/op_times.h"
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
@@ -81,7 +82,8 @@ class Var {
 class Tape {
  public:
   enum class Mode { record, no_grad };
-  explicit Tape(Mode mode = Mode::record) : mode_(mode) {}
+  // With `times`, which must outlive the tape, every op's passes are timed.
+  explicit Tape(Mode mode = Mode::record, OpTimes* times = nullptr) : mode_(mode), times_(times) {}
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
@@ -94,6 +96,7 @@ class Tape {
 
   bool recording() const { return mode_ == Mode::record; }
   size_t size() const { return records_.size(); }
+  OpTimes* times() const { return times_; }
 
   // For ops: wraps `value`; when an input needs a gradient, `backward(dy)` will be called once with
   // the output's gradient and must add to the inputs' gradients.
@@ -109,6 +112,7 @@ class Tape {
   std::shared_ptr<Node> make(const Tensor& value, bool needs_grad);
 
   Mode mode_;
+  OpTimes* times_;
   std::vector<Record> records_;
 };
 

@@ -1,0 +1,101 @@
+// Where an optimiser step spends its time:  profile_bench tiny|smol BATCH LENGTH [STEPS]
+// Milliseconds a step by op and pass, their share of the step, and for products their rate; means
+// over the steps. Attention is counted as causal: half of T x T.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "bench/bench.h"
+#include "bench/models.h"
+#include "halftone/train/adamw.h"
+#include "halftone/train/distillation.h"
+
+namespace halftone {
+namespace {
+
+using Pass = OpTimes::Pass;
+
+// Floating-point operations of a step's products, by op and pass.
+double operations(const ModelConfig& c, int64_t batch, int64_t length, const std::string& op,
+                  Pass pass) {
+  const double tokens = static_cast<double>(batch * length);
+  const double head = static_cast<double>(c.vocab_size * c.hidden_size),
+               linears = static_cast<double>(bench::multiplied_weights(c)) - head;
+  const double attention =
+      2.0 * tokens *
+      static_cast<double>(length * c.num_hidden_layers * c.num_attention_heads * c.head_dim);
+  if (op == "head_loss") return pass == Pass::forward ? 8 * tokens * head : 0;
+  if (op == "linear" || op == "onebit_linear")
+    return (pass == Pass::backward ? 4 : 2) * tokens * linears;
+  if (op == "attention") return (pass == Pass::backward ? 2.5 : 1) * attention;
+  return 0;
+}
+
+int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps) {
+  Decoder teacher = bench::random_teacher(config), student = bench::random_student(config);
+  std::vector<Param*> params;
+  std::vector<Moments> moments;
+  student.visit([&](Param& p) {
+    params.push_back(&p);
+    moments.push_back(
+        {Tensor::zeros(p.value.shape(), DType::f32), Tensor::zeros(p.value.shape(), DType::f32)});
+  });
+  std::vector<int32_t> ids(static_cast<size_t>(batch * length));
+  Rng rng(1, 1);
+  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(config.vocab_size));
+  OpTimes times;
+  const auto step = [&](OpTimes* t) {
+    for (Param* p : params) p->grad.clear();
+    Tape tape(Tape::Mode::record, t);
+    const BatchLoss loss = batch_loss(tape, student, &teacher, ids, batch, {});
+    tape.backward(loss.loss);
+    if (t) t->mark();
+    const double norm = std::sqrt(squared_gradient_norm(params));
+    if (t) t->count("gradient norm", Pass::backward);
+    for (size_t i = 0; i < params.size(); ++i)
+      adamw_step(*params[i], moments[i], 1, 1e-4, std::min(1.0, 1 / norm), {});
+    if (t) t->count("AdamW", Pass::backward);
+  };
+  step(nullptr);
+  for (int k = 0; k < steps; ++k) {
+    times.mark();
+    step(&times);
+  }
+  std::vector<std::pair<std::pair<std::string, Pass>, OpTimes::Total>> rows(times.totals().begin(),
+                                                                            times.totals().end());
+  std::sort(rows.begin(), rows.end(),
+            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  double total = 0;
+  for (const auto& row : rows) total += row.second.seconds;
+  fmt::print("{} threads, {}: {:.3f} s a step, {:.0f} tokens/s\n\n", threads(), isa_name(isa()),
+             total / steps, static_cast<double>(batch * length) * steps / total);
+  fmt::print("| op | pass | ms | share | GFLOP/s |\n|---|---|---|---|---|\n");
+  const char* names[] = {"forward", "backward", "teacher"};
+  for (const auto& [key, sum] : rows) {
+    const double seconds = sum.seconds / steps,
+                 work = operations(config, batch, length, key.first, key.second);
+    if (sum.seconds < 0.002 * total) continue;
+    fmt::print("| {} | {} | {:.1f} | {:.1f} % | {} |\n", key.first,
+               names[static_cast<int>(key.second)], 1e3 * seconds, 100 * sum.seconds / total,
+               work > 0 ? fmt::format("{:.0f}", work / seconds / 1e9) : "");
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace halftone
+
+int main(int argc, char** argv) {
+  using namespace halftone;
+  if (argc < 4) {
+    fmt::print(stderr, "usage: profile_bench tiny|smol BATCH LENGTH [STEPS]\n");
+    return 2;
+  }
+  set_threads(0);
+  const ModelConfig config =
+      std::strcmp(argv[1], "tiny") == 0 ? bench::tiny() : bench::smollm2_135m();
+  return profile(config, std::atoll(argv[2]), std::atoll(argv[3]),
+                 argc > 4 ? std::atoi(argv[4]) : 3);
+}
