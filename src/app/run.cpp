@@ -213,7 +213,7 @@ int run_recipe(const Recipe& recipe, const RunOptions& options) {
       options.run_dir.empty() ? recipe.run.output_dir + "/" + recipe.run.name : options.run_dir);
   directory.create();
   const DirectoryLock lock(directory.path());
-  directory.remove_temporaries();
+  remove_temporaries(directory.path());
   if (!options.resume && !directory.checkpoints().empty())
     throw_error(ErrorKind::recipe,
                 "{}: holds checkpoints of an earlier run; go on with `halftone resume {}`, or "
