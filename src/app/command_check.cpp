@@ -5,10 +5,12 @@
 
 #include "halftone/app/commands.h"
 #include "halftone/app/recipe.h"
+#include "halftone/app/teacher_logits.h"
 #include "halftone/model/import.h"
 #include "halftone/model/weight_names.h"
 #include "halftone/ops/head_loss.h"
 #include "halftone/quant/low_bit_matrix.h"
+#include "halftone/text/token_stream.h"
 
 namespace halftone {
 namespace {
@@ -70,7 +72,9 @@ double planned_linear_bits(PtqMethod method, const PtqSettings& s, const ModelCo
 }
 
 MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters) {
-  const bool trained = is_trained(r.run.method), teacher = r.run.method != Method::pretrain;
+  // A cached teacher is gone before the student takes the most.
+  const bool trained = is_trained(r.run.method),
+             teacher = r.run.method != Method::pretrain && r.teacher.cache_top_k == 0;
   const double tokens =
       static_cast<double>(r.train.per_device_train_batch_size * r.data.max_seq_length);
   MemoryPlan plan;
@@ -99,6 +103,24 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
                     (teacher ? 2 : 1) +
                 4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
   return plan;
+}
+
+// Sequences of the training text; of text that is yet to be drawn the most that it can have.
+int64_t training_sequences(const Recipe& r) {
+  const auto tokenizer = load_tokenizer(r.teacher.model);
+  const int64_t tokens = static_cast<int64_t>(read_token_stream(r.data.train, *tokenizer).size());
+  return (tokens + r.data.generate.sequences * (r.data.max_seq_length + 1)) / r.data.max_seq_length;
+}
+
+// Operations of all steps: 6 a weight and token of the student, 2 of the teacher; of a cached
+// teacher those over the text, once.
+double planned_flop(const Recipe& r, int64_t parameters, int64_t cached_tokens) {
+  const double steps =
+      static_cast<double>(r.train.max_steps * r.train.per_device_train_batch_size *
+                          r.train.gradient_accumulation_steps * r.data.max_seq_length);
+  const bool teacher = r.run.method == Method::onebit && r.teacher.cache_top_k == 0;
+  return static_cast<double>(parameters) *
+         (steps * (teacher ? 8.0 : 6.0) + 2.0 * static_cast<double>(cached_tokens));
 }
 
 }  // namespace
@@ -130,12 +152,16 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
       "then activations {:.0f} and head {:.0f}, or gradients {:.0f}\n",
       plan.total() / kMegabyte, plan.teacher / kMegabyte, plan.student / kMegabyte,
       plan.activations / kMegabyte, plan.logits / kMegabyte, plan.gradients / kMegabyte);
+  int64_t cached_tokens = 0;
+  if (recipe.teacher.cache_top_k > 0) {
+    const LogitCacheSpec cache = planned_teacher_logits(recipe, config, training_sequences(recipe));
+    cached_tokens = cache.sequences * cache.length;
+    fmt::print("# teacher's logits   {}{} bytes on disk: {} likeliest ids of {} tokens\n",
+               recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
+               cached_tokens);
+  }
   if (recipe.train.max_steps > 0) {
-    const double tokens =
-        static_cast<double>(recipe.train.max_steps * recipe.train.per_device_train_batch_size *
-                            recipe.train.gradient_accumulation_steps * recipe.data.max_seq_length);
-    const double flop = tokens * static_cast<double>(parameters) *
-                        (recipe.run.method == Method::onebit ? 8.0 : 6.0);
+    const double flop = planned_flop(recipe, parameters, cached_tokens);
     fmt::print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
   }
   return 0;

@@ -14,6 +14,7 @@ std::map<std::string, std::string> identity_meta(const RunIdentity& identity) {
           {"teacher_sha256", identity.teacher_sha256},
           {"tokenizer_hash", identity.tokenizer_hash},
           {"data_sha256", identity.data_sha256},
+          {"teacher_logits_sha256", identity.teacher_logits_sha256},
           {"isa", isa_name(isa())},
           {"threads", std::to_string(threads())},
           {"blas", blas_name()},

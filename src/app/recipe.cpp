@@ -61,6 +61,22 @@ void check_teacher(const Recipe& r, RecipeReport& report) {
                           toml_string(model)));
 }
 
+void check_cache(const Recipe& r, RecipeReport& report) {
+  const int64_t k = r.teacher.cache_top_k;
+  report.rule(k > 0 && r.run.method != Method::onebit, {"teacher.cache_top_k", "run.method"},
+              fmt::format("found {}, 0 expected: the method {} does not learn from the teacher's "
+                          "logits",
+                          k, method_name(r.run.method)));
+  report.rule(k > 0 && r.loss.hidden > 0, {"teacher.cache_top_k", "loss.hidden", "run.method"},
+              fmt::format("found {} beside loss.hidden = {}, 0 expected for one of the two: hidden "
+                          "states need the teacher in every step",
+                          k, number_text(r.loss.hidden)));
+  report.rule(k > 0 && r.loss.kl == 0, {"teacher.cache_top_k", "loss.kl", "run.method"},
+              fmt::format("found {} beside loss.kl = 0, 0 expected: nothing learns from the "
+                          "teacher's logits",
+                          k));
+}
+
 void check_data(const Recipe& r, RecipeReport& report) {
   for (const std::string& path : r.data.train)
     if (!is_file(path))
@@ -143,6 +159,8 @@ void fields(FieldVisitor& v, RunSettings& s) {
 void fields(FieldVisitor& v, TeacherSettings& s) {
   v.path("model", s.model,
          "the teacher: an HF directory, a .gguf, a run directory or a checkpoint");
+  v.field("cache_top_k", s.cache_top_k, {0, 4096},
+          "keep the teacher's k likeliest tokens on disk and run it once over the text; 0 = off");
 }
 
 void for_each_section(
@@ -228,6 +246,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
                           toml_string(r.run.device)));
   report.rule(r.run.output_dir.empty(), {"run.output_dir"}, "found \"\", a directory expected");
   check_teacher(r, report);
+  check_cache(r, report);
   check_data(r, report);
   if (is_trained(r.run.method)) check_training(r, report);
   if (ptq_method(r.run.method)) check_calibration(r, report);

@@ -8,6 +8,7 @@
 #include "halftone/app/progress.h"
 #include "halftone/app/quantising.h"
 #include "halftone/app/run_directory.h"
+#include "halftone/app/teacher_logits.h"
 #include "halftone/app/text_tokens.h"
 #include "halftone/app/training.h"
 #include "halftone/base/error.h"
@@ -122,13 +123,17 @@ class Run {
   bool train() {
     const TrainingText text =
         training_text(recipe_, options_, *tokenizer_, has_teacher() ? &teacher_ : nullptr);
+    std::optional<LogitCache> cache;
+    if (recipe_.teacher.cache_top_k > 0) cache = teacher_logits(recipe_, options_, text, teacher_);
     const Stopwatch starting;
     student_ = start_student(recipe_, has_teacher() ? &teacher_ : nullptr, tokenizer_path_);
     result_.seconds.quantise = starting.seconds();
     const RunIdentity identity{identity_text(recipe_), teacher_.sha256, tokenizer_->hash(),
-                               text.sha256};
+                               text.sha256, cache ? cache->sha256() : ""};
+    if (cache) release_teacher();
     const TrainingResult training = halftone::train(
-        recipe_, options_, directory_, student_, has_teacher() ? &teacher_.decoder : nullptr,
+        recipe_, options_, directory_, student_,
+        has_teacher() && !cache ? &teacher_.decoder : nullptr, cache ? &*cache : nullptr,
         text.sequences, identity, held_out_ ? &*held_out_ : nullptr);
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
@@ -164,6 +169,7 @@ class Run {
     result_.model_bytes = model.file_bytes;
     result_.student = footprint(model.decoder, model.file_bytes);
     if (!held_out_) return;
+    if (has_teacher()) need_teacher();
     const int64_t windows = static_cast<int64_t>(held_out_->tokens.size()) / recipe_.eval.context;
     const int64_t wanted = recipe_.eval.max_windows;
     Progress progress("eval", wanted > 0 ? std::min(windows, wanted) : windows, options_.quiet);
@@ -195,6 +201,20 @@ class Run {
  private:
   bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
 
+  // Its weights alone; a cache holds what training needs of them.
+  void release_teacher() {
+    teacher_.decoder = {};
+    release_kept_memory();
+  }
+
+  void need_teacher() {
+    if (!teacher_.decoder.blocks.empty()) return;
+    teacher_ = load_model(recipe_.teacher.model, DType::f16);
+    if (teacher_.sha256 != result_.teacher_sha256)
+      throw_error(ErrorKind::format, "{}: changed while the run was going on",
+                  recipe_.teacher.model);
+  }
+
   const Recipe& recipe_;
   const RunOptions& options_;
   RunDirectory directory_;
@@ -213,7 +233,7 @@ int run_recipe(const Recipe& recipe, const RunOptions& options) {
       options.run_dir.empty() ? recipe.run.output_dir + "/" + recipe.run.name : options.run_dir);
   directory.create();
   const DirectoryLock lock(directory.path());
-  directory.remove_temporaries();
+  remove_temporaries(directory.path());
   if (!options.resume && !directory.checkpoints().empty())
     throw_error(ErrorKind::recipe,
                 "{}: holds checkpoints of an earlier run; go on with `halftone resume {}`, or "

@@ -51,13 +51,6 @@ std::optional<CheckpointContent> RunDirectory::newest_checkpoint(
   return std::nullopt;
 }
 
-void RunDirectory::remove_temporaries() const {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(path_, error))
-    if (entry.path().filename().string().find(".tmp.") != std::string::npos)
-      fs::remove(entry.path(), error);
-}
-
 void RunDirectory::remove_old_checkpoints(int64_t keep) const {
   const std::vector<std::string> files = checkpoints();
   for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(keep, 1)) < files.size(); ++i)

@@ -74,13 +74,14 @@ std::string eval_line(int64_t step, const Evaluation& evaluation) {
 }  // namespace
 
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
-                     LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
-                     const RunIdentity& identity, const TextTokens* held_out) {
+                     LoadedModel& student, Decoder* teacher, const LogitCache* cache,
+                     const TokenSequences& sequences, const RunIdentity& identity,
+                     const TextTokens* held_out) {
   const TrainSettings& settings = recipe.train;
   const int64_t max_steps = planned_steps(settings, sequences.count());
   Batches batches(sequences, settings.per_device_train_batch_size,
                   static_cast<uint64_t>(recipe.run.seed));
-  Trainer trainer(student.decoder, teacher, batches, recipe.loss, settings, max_steps);
+  Trainer trainer(student.decoder, teacher, batches, recipe.loss, settings, max_steps, cache);
   if (options.resume && !restore_newest(trainer, directory, identity, options))
     fmt::print(stderr, "no checkpoint yet: starting from step 0\n");
 

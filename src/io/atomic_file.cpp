@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -12,6 +13,8 @@
 
 namespace halftone {
 namespace {
+
+constexpr const char* kTemporary = ".tmp.";  // between a file's name and the writer's pid
 
 // A descriptor that is closed on every way out.
 class Descriptor {
@@ -60,7 +63,7 @@ void io_step(IoStep step) {
 
 void write_file_durably(const std::string& path,
                         const std::function<void(const std::string&)>& write) {
-  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+  const std::string temporary = path + kTemporary + std::to_string(::getpid());
   try {
     io_step(IoStep::open);
     write(temporary);
@@ -77,21 +80,30 @@ void write_file_durably(const std::string& path,
   sync_path(directory, O_RDONLY | O_DIRECTORY, directory);
 }
 
+void write_bytes(const std::string& file, std::string_view bytes, const std::string& path) {
+  Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (out.get() < 0) throw_io(path, "create", errno);
+  while (!bytes.empty()) {
+    io_step(IoStep::write);
+    const ssize_t done = ::write(out.get(), bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) throw_io(path, "write", errno);
+    bytes.remove_prefix(static_cast<size_t>(done));
+  }
+  io_step(IoStep::close);
+  if (out.close() != 0) throw_io(path, "close", errno);
+}
+
 void write_text_durably(const std::string& path, std::string_view contents) {
-  write_file_durably(path, [&](const std::string& temporary) {
-    Descriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
-    if (file.get() < 0) throw_io(path, "create", errno);
-    while (!contents.empty()) {
-      io_step(IoStep::write);
-      const ssize_t done = ::write(file.get(), contents.data(), contents.size());
-      if (done < 0 && errno == EINTR) continue;
-      if (done < 0) throw_io(path, "write", errno);
-      contents.remove_prefix(static_cast<size_t>(done));
-    }
-    io_step(IoStep::close);
-    if (file.close() != 0) throw_io(path, "close", errno);
-  });
+  write_file_durably(path,
+                     [&](const std::string& temporary) { write_bytes(temporary, contents, path); });
+}
+
+void remove_temporaries(const std::string& directory) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error))
+    if (entry.path().filename().string().find(kTemporary) != std::string::npos)
+      std::filesystem::remove(entry.path(), error);
 }
 
 }  // namespace halftone

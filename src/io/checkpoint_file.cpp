@@ -4,7 +4,6 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
-#include "halftone/io/atomic_file.h"
 #include "halftone/io/hdf5.h"
 #include "halftone/io/sealed_file.h"
 
@@ -31,7 +30,6 @@ void write_content(const std::string& path, const CheckpointContent& content) {
 
 // Compares what the disk gives back with what was meant, one tensor at a time.
 void verify_content(const std::string& path, const CheckpointContent& content) {
-  check_seal(path);
   const Hdf5Reader file(path);
   const auto differs = [&](const std::string& name) {
     throw_error(ErrorKind::io, "{}: '{}' was read back other than it was written", path, name);
@@ -55,18 +53,9 @@ void write_checkpoint_file(const std::string& path, const CheckpointContent& con
   for (const auto& [name, tensor] : content.tensors)
     require(is_tensor_name(name), "tensor '{}': model/, optimizer/ or state/ expected in front",
             printable(name));
-  write_file_durably(path, [&](const std::string& temporary) {
-    write_content(temporary, content);
-    // Reading back reports faults of the disk as malformed input; here they are failed writes.
-    try {
-      seal_file(temporary);
-      io_step(IoStep::verify);
-      verify_content(temporary, content);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::format) throw;
-      throw Error(ErrorKind::io, error.what());
-    }
-  });
+  write_sealed_file(
+      path, [&](const std::string& temporary) { write_content(temporary, content); },
+      [&](const std::string& temporary) { verify_content(temporary, content); });
 }
 
 CheckpointContent read_checkpoint_file(const std::string& path) {

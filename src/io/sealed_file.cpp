@@ -87,6 +87,35 @@ void seal_file(const std::string& path) {
   if (::close(fd) != 0) throw_io(path, "close", errno);
 }
 
+void write_sealed_file(const std::string& path,
+                       const std::function<void(const std::string&)>& write,
+                       const std::function<void(const std::string&)>& verify) {
+  write_file_durably(path, [&](const std::string& temporary) {
+    write(temporary);
+    // Reading back reports faults of the disk as malformed input; here they are failed writes.
+    try {
+      seal_file(temporary);
+      io_step(IoStep::verify);
+      check_seal(temporary);
+      verify(temporary);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::format) throw;
+      throw Error(ErrorKind::io, error.what());
+    }
+  });
+}
+
+void write_sealed_file(const std::string& path, std::string_view content) {
+  write_sealed_file(
+      path, [&](const std::string& temporary) { write_bytes(temporary, content, path); },
+      [&](const std::string& temporary) {
+        const auto file = MappedFile::open(temporary);
+        if (file->size() != content.size() + kSealBytes ||
+            std::memcmp(file->data(), content.data(), content.size()) != 0)
+          throw_error(ErrorKind::io, "{}: was read back other than it was written", path);
+      });
+}
+
 uint64_t check_seal(const std::string& path) {
   const RegularFile file(path);
   const auto damaged = [&](const std::string& what) {

@@ -5,6 +5,7 @@
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/logit_rows.h"
+#include "halftone/ops/top_rows.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
@@ -22,40 +23,87 @@ struct Sums {
   double kl = 0, labels = 0;
 };
 
-// Losses of `rows` rows; the logits x become their gradient when it is wanted. t and targets may be
-// null.
 template <class T>
-Sums chunk_losses(int64_t rows, int64_t v, T* x, const T* t, const int32_t* targets,
-                  const Weights<T>& w, bool gradient) {
+struct NoGradient {
+  HT_INLINE T operator()(T) const { return T(0); }
+};
+
+// The teacher of a chunk's rows: logits, or what is known of its k likeliest ids, or neither.
+template <class T>
+struct ChunkTeacher {
+  const T* logits = nullptr;
+  int64_t k = 0;
+  const int32_t* ids = nullptr;
+  const half_t* log_probs = nullptr;
+};
+
+// Cross entropy of one row: its gradient by a logit, without the target's own part.
+template <class T>
+struct LabelGradient {
+  T weight, lse;
+  HT_INLINE T operator()(T x) const { return weight * fast_exp(x - lse); }
+};
+
+// KL of one row; the logits x become its gradient, and the labels', when it is wanted.
+template <class T>
+HT_INLINE inline T kl_from_logits(int64_t v, T* x, const T* t, const Weights<T>& w,
+                                  const LabelGradient<T>& label, bool gradient) {
+  const T lse_x = log_sum_exp(v, x, w.inverse_tau), lse_t = log_sum_exp(v, t, w.inverse_tau);
+  const T kl = kl_row(v, x, t, lse_x, lse_t, w.inverse_tau);
+  if (!gradient) return kl;
+  if (label.weight != T(0)) {
+    for (int64_t j = 0; j < v; ++j)
+      x[j] = w.kl_gradient *
+                 (fast_exp(x[j] * w.inverse_tau - lse_x) - fast_exp(t[j] * w.inverse_tau - lse_t)) +
+             label(x[j]);
+  } else {
+    kl_row_gradient(v, x, t, lse_x, lse_t, w.inverse_tau, w.kl_gradient, x);
+  }
+  return kl;
+}
+
+// The same of a teacher whose likeliest ids are known; x is spoilt when no gradient is wanted.
+template <class T>
+HT_INLINE inline T kl_from_top(int64_t v, T* x, TopRow<T>& row, const half_t* log_probs,
+                               const Weights<T>& w, const LabelGradient<T>& label, bool gradient) {
+  load_top_row(v, log_probs, row);
+  take_top(v, x, w.inverse_tau, row);
+  const T kl = top_kl_row(row, w.inverse_tau);
+  if (!gradient) return kl;
+  if (label.weight != T(0))
+    top_kl_row_gradient(v, row, w.inverse_tau, w.kl_gradient, label, x);
+  else
+    top_kl_row_gradient(v, row, w.inverse_tau, w.kl_gradient, NoGradient<T>{}, x);
+  return kl;
+}
+
+// Losses of `rows` rows; the logits x become their gradient when it is wanted. targets may be null.
+template <class T>
+Sums chunk_losses(int64_t rows, int64_t v, T* x, const ChunkTeacher<T>& teacher,
+                  const int32_t* targets, const Weights<T>& w, bool gradient) {
   std::vector<Sums> parts((rows + kRows - 1) / kRows);
   parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
     Sums& part = parts[begin / kRows];
+    const int64_t k = teacher.k;
+    std::vector<T> room(static_cast<size_t>(3 * k));
     simd([&]() HT_INLINE {
       for (int64_t i = begin; i < end; ++i) {
         T* xi = x + i * v;
         const bool labelled = targets && targets[i] != kIgnoredTarget;
-        const T lse_label = labelled ? log_sum_exp(v, xi, T(1)) : T(0);
-        const T at_target = labelled ? xi[targets[i]] : T(0);
-        if (labelled) part.labels += static_cast<double>(lse_label - at_target);
-        const T label_k = labelled ? w.label_gradient : T(0);
-        if (t) {
-          const T* ti = t + i * v;
-          const T lse_x = log_sum_exp(v, xi, w.inverse_tau),
-                  lse_t = log_sum_exp(v, ti, w.inverse_tau);
-          part.kl += static_cast<double>(kl_row(v, xi, ti, lse_x, lse_t, w.inverse_tau));
-          if (!gradient) continue;
-          if (label_k != T(0)) {
-            for (int64_t j = 0; j < v; ++j)
-              xi[j] = w.kl_gradient * (fast_exp(xi[j] * w.inverse_tau - lse_x) -
-                                       fast_exp(ti[j] * w.inverse_tau - lse_t)) +
-                      label_k * fast_exp(xi[j] - lse_label);
-          } else {
-            kl_row_gradient(v, xi, ti, lse_x, lse_t, w.inverse_tau, w.kl_gradient, xi);
-          }
+        const LabelGradient<T> label{labelled ? w.label_gradient : T(0),
+                                     labelled ? log_sum_exp(v, xi, T(1)) : T(0)};
+        if (labelled) part.labels += static_cast<double>(label.lse - xi[targets[i]]);
+        if (k > 0) {
+          TopRow<T> row{k, teacher.ids + i * k, room.data(), room.data() + k, room.data() + 2 * k};
+          part.kl += static_cast<double>(
+              kl_from_top(v, xi, row, teacher.log_probs + i * k, w, label, gradient));
+        } else if (teacher.logits) {
+          part.kl += static_cast<double>(
+              kl_from_logits(v, xi, teacher.logits + i * v, w, label, gradient));
         } else if (gradient) {
-          for (int64_t j = 0; j < v; ++j) xi[j] = label_k * fast_exp(xi[j] - lse_label);
+          for (int64_t j = 0; j < v; ++j) xi[j] = label(xi[j]);
         }
-        if (gradient && labelled) xi[targets[i]] -= label_k;
+        if (gradient && labelled) xi[targets[i]] -= label.weight;
       }
     });
   });
@@ -67,14 +115,28 @@ Sums chunk_losses(int64_t rows, int64_t v, T* x, const T* t, const int32_t* targ
   return sums;
 }
 
+// N x k ids of a vocabulary of v, ascending in each row: every one of another id.
+bool fits(const TopLogProbs& top, int64_t n, int64_t v) {
+  if (top.ids.rank() != 2 || top.ids.dim(0) != n || top.ids.shape() != top.log_probs.shape())
+    return false;
+  const int64_t k = top.ids.dim(1);
+  const int32_t* ids = top.ids.data<int32_t>();
+  for (int64_t i = 0; i < n * k; ++i)
+    if (ids[i] < 0 || ids[i] >= v || (i % k > 0 && ids[i] <= ids[i - 1])) return false;
+  return k > 0;
+}
+
 void check(const Var& x, const Var& weight, const HeadTeacher* teacher,
            const std::vector<int32_t>* targets, const HeadLossSettings& s) {
   require(x.value().rank() == 2 && weight.value().rank() == 2 && x.dim(1) == weight.dim(1),
           "head_loss: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
-  require(
-      !teacher || (teacher->hidden.dim(0) == x.dim(0) && teacher->weight.dim(0) == weight.dim(0) &&
-                   teacher->hidden.dim(1) == teacher->weight.dim(1)),
-      "head_loss: the teacher's shapes do not fit");
+  const bool known = teacher && teacher->top.ids.defined();
+  require(!known || fits(teacher->top, x.dim(0), weight.dim(0)),
+          "head_loss: the teacher's likeliest ids do not fit");
+  require(!teacher || known ||
+              (teacher->hidden.dim(0) == x.dim(0) && teacher->weight.dim(0) == weight.dim(0) &&
+               teacher->hidden.dim(1) == teacher->weight.dim(1)),
+          "head_loss: the teacher's shapes do not fit");
   require(!targets || static_cast<int64_t>(targets->size()) == x.dim(0),
           "head_loss: {} targets for {} rows", targets ? targets->size() : 0, x.dim(0));
   if (targets)
@@ -103,23 +165,30 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
   Tensor dx, dw;
   if (need_x) dx = Tensor::uninitialized(x.shape(), dtype);
   if (need_w) dw = Tensor::uninitialized(weight.shape(), dtype);
+  const TopLogProbs* top = teacher && teacher->top.ids.defined() ? &teacher->top : nullptr;
   Tensor student_logits = Tensor::uninitialized({chunk, v}, dtype), teacher_logits;
-  if (teacher) teacher_logits = Tensor::uninitialized({chunk, v}, dtype);
+  if (teacher && !top) teacher_logits = Tensor::uninitialized({chunk, v}, dtype);
   Sums sums;
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t rows = std::min(chunk, n - begin);
     const Tensor x_rows = x.value().rows(begin, begin + rows);
     Tensor logits = student_logits.rows(0, rows), teacher_rows;
     multiply_weight(x_rows, weight.value(), logits);
-    if (teacher) {
+    if (teacher_logits.defined()) {
       teacher_rows = teacher_logits.rows(0, rows);
       multiply_weight(teacher->hidden.rows(begin, begin + rows), teacher->weight, teacher_rows);
     }
     with_real(dtype, "head_loss", [&]<class T>() {
       const Weights<T> w{static_cast<T>(1 / tau), static_cast<T>(s.kl_weight * tau * per_row),
                          static_cast<T>(s.label_weight * per_label)};
+      ChunkTeacher<T> of_rows;
+      if (teacher_rows.defined()) of_rows.logits = teacher_rows.data<T>();
+      if (top)
+        of_rows = {.k = top->ids.dim(1),
+                   .ids = top->ids.rows(begin, begin + rows).data<int32_t>(),
+                   .log_probs = top->log_probs.rows(begin, begin + rows).data<half_t>()};
       const Sums part =
-          chunk_losses<T>(rows, v, logits.data<T>(), teacher ? teacher_rows.data<T>() : nullptr,
+          chunk_losses<T>(rows, v, logits.data<T>(), of_rows,
                           targets ? targets->data() + begin : nullptr, w, need_x || need_w);
       sums.kl += part.kl;
       sums.labels += part.labels;

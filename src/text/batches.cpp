@@ -20,12 +20,14 @@ void Batches::shuffle() {
 std::vector<int32_t> Batches::next() {
   std::vector<int32_t> ids;
   ids.reserve(batch_size_ * sequences_.length());
+  given_.clear();
   for (int64_t i = 0; i < batch_size_; ++i) {
     if (cursor_.position == sequences_.count()) {
       cursor_ = {cursor_.epoch + 1, 0};
       shuffle();
     }
-    const auto sequence = sequences_.sequence(static_cast<int64_t>(order_[cursor_.position++]));
+    given_.push_back(static_cast<int64_t>(order_[cursor_.position++]));
+    const auto sequence = sequences_.sequence(given_.back());
     ids.insert(ids.end(), sequence.begin(), sequence.end());
   }
   return ids;

@@ -15,7 +15,11 @@ std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch)
 }
 
 BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
-                     const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings) {
+                     const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings,
+                     const TopLogProbs* known) {
+  require(!known || (!teacher && settings.hidden == 0),
+          "batch_loss: a teacher's likeliest ids beside {}",
+          teacher ? "the teacher" : "a loss on its hidden states");
   Tape reading(Tape::Mode::no_grad, tape.times());
   BatchLoss out;
   Var hidden_loss, s = student.embed(tape, ids), t;
@@ -32,16 +36,19 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
     if (teacher) t = teacher->block(reading, i, t, batch);
   }
 
+  const bool distilled = teacher || known;
   HeadTeacher teacher_head;
+  if (known) teacher_head.top = *known;
   if (teacher)
     teacher_head = {teacher->normalise(reading, t).value(), teacher->head_weight(reading).value()};
   const std::vector<int32_t> targets = next_tokens(ids, batch);
-  const bool labelled = !teacher || settings.labels > 0;
-  const HeadLoss head = head_loss(student.normalise(tape, s), student.head_weight(tape),
-                                  teacher ? &teacher_head : nullptr, labelled ? &targets : nullptr,
-                                  {.kl_weight = teacher ? settings.kl : 0.0,
-                                   .kl_temperature = settings.kl_temperature,
-                                   .label_weight = teacher ? settings.labels : 1.0});
+  const bool labelled = !distilled || settings.labels > 0;
+  const HeadLoss head =
+      head_loss(student.normalise(tape, s), student.head_weight(tape),
+                distilled ? &teacher_head : nullptr, labelled ? &targets : nullptr,
+                {.kl_weight = distilled ? settings.kl : 0.0,
+                 .kl_temperature = settings.kl_temperature,
+                 .label_weight = distilled ? settings.labels : 1.0});
   out.loss =
       hidden_loss.defined() ? add(head.loss, scale(hidden_loss, settings.hidden)) : head.loss;
   out.terms.kl = head.kl;

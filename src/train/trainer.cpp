@@ -12,13 +12,14 @@
 namespace halftone {
 
 Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
-                 const TrainSettings& settings, int64_t max_steps)
+                 const TrainSettings& settings, int64_t max_steps, const LogitCache* cache)
     : student_(student),
       teacher_(teacher),
       batches_(batches),
       loss_(loss),
       settings_(settings),
-      max_steps_(max_steps) {
+      max_steps_(max_steps),
+      cache_(cache) {
   student_.visit([&](Param& param) {
     params_.push_back(&param);
     moments_.push_back({Tensor::zeros(param.value.shape(), DType::f32),
@@ -54,9 +55,12 @@ StepReport Trainer::step() {
 void Trainer::accumulate(StepReport& report) {
   const std::vector<int32_t> ids = batches_.next();
   const double share = 1.0 / static_cast<double>(settings_.gradient_accumulation_steps);
+  TopLogProbs known;
+  if (cache_) known = cache_->rows(batches_.given());
   Tape tape;
   const BatchLoss batch =
-      batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_);
+      batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
+                 cache_ ? &known : nullptr);
   tape.backward(batch.loss, share);
   report.loss.total += share * batch.terms.total;
   report.loss.kl += share * batch.terms.kl;

@@ -245,6 +245,27 @@ TEST_F(RecipeFile, DeepTextInsideStringsAndCommentsIsNoNesting) {
       many + "\"");
 }
 
+TEST_F(RecipeFile, ACachedTeacherNeedsALossOnItsLogitsAndNoneOnItsHiddenStates) {
+  const std::string cached = good_but("teacher", "model = \"teacher\"\ncache_top_k = 8");
+  EXPECT_EQ(read(cached, {"loss.hidden=0"}).teacher.cache_top_k, 8);
+  EXPECT_EQ(read(kGood).teacher.cache_top_k, 0);
+  const std::string at_key = "r.toml:12: teacher.cache_top_k: ";
+  const auto expect_one_fault = [&](const std::vector<std::string>& overrides,
+                                    const std::string& fault) {
+    const std::string error = error_of(cached, overrides);
+    EXPECT_NE(error.find(at_key + fault), std::string::npos) << error;
+    EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 0) << error;
+  };
+  expect_one_fault({}, "found 8 beside loss.hidden = 1.0, 0 expected for one of the two");
+  expect_one_fault({"loss.hidden=0", "loss.kl=0", "loss.labels=1"},
+                   "found 8 beside loss.kl = 0, 0 expected");
+  expect_one_fault({"loss.hidden=0", "run.method=pretrain"},
+                   "found 8, 0 expected: the method pretrain does not learn from the teacher's");
+  EXPECT_NE(error_of(kGood, {"teacher.cache_top_k=4097"})
+                .find("--set: teacher.cache_top_k: found 4097, at most 4096 expected"),
+            std::string::npos);
+}
+
 TEST_F(RecipeFile, PretrainTakesAConfigAndATokenizerAndNoGeneratedText) {
   std::string text = kGood;
   text.replace(text.find("onebit"), 6, "pretrain");

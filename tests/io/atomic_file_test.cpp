@@ -103,5 +103,12 @@ TEST_F(AtomicFile, AFullDiskIsAnIoErrorAndTheOldFileStays) {
   EXPECT_EQ(files(), std::vector<std::string>{"a"});
 }
 
+TEST_F(AtomicFile, WhatKilledWritersLeftIsRemovedAndNothingElse) {
+  for (const char* name : {"a", "a.tmp.123", "b.h5.tmp.7", "tmp", "c.tmp"}) put(name, "x");
+  halftone::remove_temporaries(folder());
+  EXPECT_EQ(files(), (std::vector<std::string>{"a", "c.tmp", "tmp"}));
+  halftone::remove_temporaries(at("nowhere"));
+}
+
 }  // namespace
 }  // namespace halftone

@@ -65,6 +65,37 @@ TEST_F(SealedFile, EveryLengthButTheWholeIsRefused) {
   EXPECT_NE(fault("x" + whole), "");
 }
 
+TEST_F(SealedFile, IsWrittenWholeOrNotAtAll) {
+  write_sealed_file(at("a"), "old");
+  int steps = 0;
+  for (bool died = true; died; ++steps) {
+    died = dies_at_step(steps, [&] { write_sealed_file(at("a"), "newer"); });
+    const uint64_t bytes = check_seal(at("a"));
+    EXPECT_TRUE(get("a").substr(0, bytes) == (bytes == 3 ? "old" : "newer"));
+    remove_temporaries();
+    if (died) write_sealed_file(at("a"), "old");
+  }
+  EXPECT_EQ(steps, 9);  // open, write, close, seal, verify, fsync, rename, fsync, none
+  EXPECT_EQ(files(), std::vector<std::string>{"a"});
+}
+
+TEST_F(SealedFile, AFaultFoundInReadingBackIsAFailedWrite) {
+  write_sealed_file(at("a"), "old");
+  const auto spoil = [&](const std::string& temporary) {
+    std::ofstream(temporary, std::ios::app) << "x";
+    check_seal(temporary);
+  };
+  const auto fill = [&](const std::string& temporary) { write_bytes(temporary, "new", at("a")); };
+  try {
+    write_sealed_file(at("a"), fill, spoil);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+  }
+  EXPECT_EQ(check_seal(at("a")), 3u);
+  EXPECT_EQ(get("a").substr(0, 3), "old");
+}
+
 TEST_F(SealedFile, AnUnsealedFileIsNamedAsSuch) {
   EXPECT_EQ(fault("abc"), at("b") + ": damaged: 3 bytes, at least 64 expected");
   EXPECT_EQ(fault(std::string(100, 'a')), at("b") + ": damaged: no seal at its end");

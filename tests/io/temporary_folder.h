@@ -99,10 +99,7 @@ class TemporaryFolder : public testing::Test {
     std::sort(out.begin(), out.end());
     return out;
   }
-  void remove_temporaries() const {
-    for (const std::string& name : files())
-      if (name.find(".tmp.") != std::string::npos) std::filesystem::remove(folder_ / name);
-  }
+  void remove_temporaries() const { halftone::remove_temporaries(folder()); }
 
  private:
   std::filesystem::path folder_;

@@ -133,6 +133,13 @@ TEST(Batches, GiveEverySequenceOnceAnEpochAndResumeAnywhere) {
   }
   EXPECT_TRUE(std::is_permutation(first.begin(), first.end(), second.begin()));
   EXPECT_NE(first, second);
+  for (int i = 0; i < 14; ++i) {
+    Batches numbered(sequences, 2, 9);
+    numbered.seek(cursors[i]);
+    numbered.next();
+    ASSERT_EQ(numbered.given().size(), 2u);
+    for (int j = 0; j < 2; ++j) EXPECT_EQ(numbered.given()[j], seen[i][3 * j]);  // as it holds
+  }
   Batches another_seed(sequences, 7, 10), same_seed(sequences, 7, 9);
   EXPECT_NE(another_seed.next(), same_seed.next());
 }

@@ -13,6 +13,7 @@
 #include "halftone/model/import.h"
 #include "halftone/ops/linear.h"
 #include "halftone/train/adamw.h"
+#include "halftone/train/logit_cache.h"
 
 namespace halftone {
 namespace {
@@ -91,6 +92,28 @@ TEST_P(Distillation, LossTermsLogitsAndEveryGradientAgreeWithPyTorch) {
   Tape reading(Tape::Mode::no_grad);
   const Var logits = linear(student.hidden(reading, f.ids, 2), student.head_weight(reading));
   EXPECT_LT(relative_difference(logits.value(), f.file.tensors.at("logits")), 1e-5);
+}
+
+TEST_P(Distillation, TheTeachersLikeliestIdsInItsPlaceGiveItsLossToTheRoundingOfF16) {
+  Fixture f(GetParam());
+  const LossSettings settings{.kl = 5, .kl_temperature = 2, .hidden = 0, .labels = 0.5};
+  const int64_t v = f.imported.config.vocab_size;
+  Decoder with_teacher = f.student(), with_ids = f.student();
+  Tape a, b;
+  const BatchLoss expected = batch_loss(a, with_teacher, &f.teacher, f.ids, 2, settings);
+  const TopLogProbs known = teacher_rows(f.teacher, f.ids, 2, v, settings.kl_temperature);
+  const BatchLoss got = batch_loss(b, with_ids, nullptr, f.ids, 2, settings, &known);
+  EXPECT_NEAR(got.terms.kl, expected.terms.kl, 1e-3 * expected.terms.kl);
+  EXPECT_EQ(got.terms.labels, expected.terms.labels);
+  EXPECT_NEAR(got.terms.total, expected.terms.total, 1e-3 * expected.terms.total);
+  a.backward(expected.loss);
+  b.backward(got.loss);
+  EXPECT_LT(relative_difference(with_ids.embedding.grad.tensor, with_teacher.embedding.grad.tensor),
+            5e-3);
+  EXPECT_THROW(batch_loss(b, with_ids, &f.teacher, f.ids, 2, settings, &known),
+               std::invalid_argument);
+  EXPECT_THROW(batch_loss(b, with_ids, nullptr, f.ids, 2, LossSettings{}, &known),
+               std::invalid_argument);
 }
 
 TEST_P(Distillation, TenStepsFollowPyTorch) {

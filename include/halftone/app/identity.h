@@ -13,6 +13,7 @@ struct RunIdentity {
   std::string teacher_sha256;
   std::string tokenizer_hash;
   std::string data_sha256;
+  std::string teacher_logits_sha256;  // of their cache; empty: the teacher itself is run
 };
 
 // Everything that decides bits, as meta entries of a checkpoint: the above, the ISA, the threads,

@@ -42,6 +42,9 @@ struct RunSettings {
 struct TeacherSettings {
   // A model; for pretrain, an HF directory whose config.json and tokenizer the new model takes.
   std::string model;
+  // Above 0: the k likeliest tokens of the teacher are kept on disk, and the teacher runs once over
+  // the text (train/logit_cache.h).
+  int64_t cache_top_k = 0;
 };
 
 struct Recipe {

@@ -26,8 +26,6 @@ class RunDirectory {
   std::vector<std::string> checkpoints() const;  // oldest first
   // The newest checkpoint that is whole; damaged ones are named in `damaged` and left alone.
   std::optional<CheckpointContent> newest_checkpoint(std::vector<std::string>& damaged) const;
-  // Removes what killed writers left: the caller holds the directory's lock.
-  void remove_temporaries() const;
   // Removes all but the newest `keep` checkpoints.
   void remove_old_checkpoints(int64_t keep) const;
 

@@ -8,6 +8,7 @@
 #include "halftone/app/text_tokens.h"
 #include "halftone/model/load.h"
 #include "halftone/text/token_stream.h"
+#include "halftone/train/logit_cache.h"
 
 namespace halftone {
 
@@ -20,8 +21,10 @@ struct TrainingResult {
 
 // Trains `student` in place up to the recipe's last step, or until a signal. With `held_out`, its
 // perplexity is logged every eval_steps (of the latent weights as they are, not of a packed file).
+// With a cache of the teacher's logits the teacher is null.
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
-                     LoadedModel& student, Decoder* teacher, const TokenSequences& sequences,
-                     const RunIdentity& identity, const TextTokens* held_out);
+                     LoadedModel& student, Decoder* teacher, const LogitCache* cache,
+                     const TokenSequences& sequences, const RunIdentity& identity,
+                     const TextTokens* held_out);
 
 }  // namespace halftone

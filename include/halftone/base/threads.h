@@ -1,5 +1,5 @@
-// Threads: one OpenMP pool, shared with the BLAS. Work is split into blocks that depend only on the
-// size of the problem, so results do not depend on the number of threads.
+// Threads: a pool that takes blocks as it gets free (TBB). Work is split into blocks that depend
+// only on the size of the problem, so results do not depend on the number of threads.
 #pragma once
 
 #include <cstddef>

@@ -16,6 +16,14 @@ void write_file_durably(const std::string& path,
 
 void write_text_durably(const std::string& path, std::string_view contents);
 
+// Makes or empties `file` and writes the bytes: for callbacks of the above. Throws Error(io) naming
+// `path`, what the file is to become.
+void write_bytes(const std::string& file, std::string_view bytes, const std::string& path);
+
+// Removes the temporaries that killed writers left in a directory. The caller sees to it that
+// nobody else writes there (directory_lock.h).
+void remove_temporaries(const std::string& directory);
+
 // Throws Error(io) "<path>: cannot <action>: <text of error_number>".
 [[noreturn]] void throw_io(const std::string& path, std::string_view action, int error_number);
 

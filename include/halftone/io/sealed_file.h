@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 namespace halftone {
 
@@ -15,6 +17,16 @@ inline constexpr uint64_t kSealBytes = 64;
 
 // Appends the seal of the file's present content. Throws Error(io).
 void seal_file(const std::string& path);
+
+// Durably (atomic_file.h): what write(temporary_path) leaves, with its seal. Before it takes the
+// name `path` it is read back by check_seal, then by verify(temporary_path); Error(format) of
+// these is Error(io) here: the write failed.
+void write_sealed_file(const std::string& path,
+                       const std::function<void(const std::string& temporary_path)>& write,
+                       const std::function<void(const std::string& temporary_path)>& verify);
+
+// The same for content that is at hand, which is what is read back.
+void write_sealed_file(const std::string& path, std::string_view content);
 
 // Bytes of the content. Throws Error(format), naming what is wrong, unless `path` is a regular file
 // of exactly the sealed length and content. Reads the whole file once.

@@ -7,6 +7,7 @@
 
 #include "halftone/autograd/tape.h"
 #include "halftone/ops/logit_losses.h"
+#include "halftone/ops/top_log_probs.h"
 
 namespace halftone {
 
@@ -18,8 +19,9 @@ struct HeadLossSettings {
 };
 
 struct HeadTeacher {
-  Tensor hidden;  // N x C_teacher, after the final norm
-  Tensor weight;  // V x C_teacher; F16 is widened block by block
+  Tensor hidden;    // N x C_teacher, after the final norm
+  Tensor weight;    // V x C_teacher; F16 is widened block by block
+  TopLogProbs top;  // in place of both: its k likeliest ids of each token, at kl_temperature
 };
 
 struct HeadLoss {
@@ -30,6 +32,9 @@ struct HeadLoss {
 
 // x (N x C) after the final norm, weight W (V x C): logits = x W^T. Equal to linear() followed by
 // kl_divergence() and cross_entropy() within 1e-6 relative, for any chunk.
+// Of a teacher whose k likeliest ids are known the other ids are one bucket, in KL and its gradient
+// as top_rows.h writes them: a lower bound of the full KL, and equal to it to the rounding of F16
+// for k = V.
 // The gradients are made in the forward pass, while the logits are there (dx += dlogits W,
 // dW += dlogits^T x), and held until backward: N x C and V x C numbers. Without gradients needed
 // only the losses are computed.

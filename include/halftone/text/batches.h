@@ -21,6 +21,8 @@ class Batches {
 
   // batch_size sequences, one after another; a batch may run over into the next epoch.
   std::vector<int32_t> next();
+  // The numbers of the sequences that next() gave last.
+  const std::vector<int64_t>& given() const { return given_; }
   Cursor cursor() const { return cursor_; }
   void seek(const Cursor& cursor);  // throws std::invalid_argument beyond the epoch's end
 
@@ -32,6 +34,7 @@ class Batches {
   uint64_t seed_;
   Cursor cursor_;
   std::vector<uint64_t> order_;
+  std::vector<int64_t> given_;
 };
 
 }  // namespace halftone

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "halftone/nn/decoder.h"
+#include "halftone/ops/top_log_probs.h"
 #include "halftone/train/settings.h"
 
 namespace halftone {
@@ -26,8 +27,11 @@ struct BatchLoss {
 // and s_i are the inputs of block i (i = 0: the embeddings). The two models go layer by layer side
 // by side, so that one hidden state of the teacher is held at a time. teacher == nullptr: labels
 // only. ids: `batch` sequences of equal length.
+// `known`: the teacher's likeliest ids of every token, in place of the teacher and without a loss
+// on hidden states; teacher == nullptr then.
 BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
-                     const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings);
+                     const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings,
+                     const TopLogProbs* known = nullptr);
 
 // The token behind each token; kIgnoredTarget at the end of every sequence.
 std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch);

@@ -12,6 +12,7 @@
 #include "halftone/text/batches.h"
 #include "halftone/train/adamw.h"
 #include "halftone/train/distillation.h"
+#include "halftone/train/logit_cache.h"
 #include "halftone/train/settings.h"
 
 namespace halftone {
@@ -42,9 +43,10 @@ inline constexpr int64_t kMostSkippedInWindow = 10;
 
 class Trainer {
  public:
-  // `teacher` may be null (labels only). References must outlive the trainer.
+  // `teacher` may be null: labels only, or what the cache says of the teacher. References and
+  // pointers must outlive the trainer.
   Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
-          const TrainSettings& settings, int64_t max_steps);
+          const TrainSettings& settings, int64_t max_steps, const LogitCache* cache = nullptr);
 
   bool done() const { return state_.step >= max_steps_; }
   // One optimiser step. Throws Error(numerical) after too many steps that were not finite.
@@ -71,6 +73,7 @@ class Trainer {
   LossSettings loss_;
   TrainSettings settings_;
   int64_t max_steps_;
+  const LogitCache* cache_;
   std::vector<Param*> params_;
   std::vector<Moments> moments_;
   std::vector<char> is_latent_;

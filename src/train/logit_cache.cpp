@@ -1,0 +1,197 @@
+#include "halftone/train/logit_cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
+#include "halftone/io/sealed_file.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kPartTokens = 8192;
+// Each part is mapped, and takes a file descriptor, for as long as the run lasts.
+constexpr int64_t kMostParts = 256;
+constexpr uint32_t kVersion = 1;
+
+struct Header {
+  char magic[8] = {'H', 'T', 'L', 'O', 'G', 'I', 'T', 'S'};
+  uint32_t version = kVersion;
+  uint32_t id_bytes = 0;
+  char key[64] = {};
+  uint64_t top_k = 0, length = 0, first = 0, sequences = 0;
+};
+static_assert(sizeof(Header) == 112);
+
+int64_t ceil_of(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Sequences of each part but the last.
+int64_t sequences_a_part(const LogitCacheSpec& s) {
+  return std::max(ceil_of(kPartTokens, s.length), ceil_of(s.sequences, kMostParts));
+}
+
+uint32_t id_bytes(const LogitCacheSpec& s) {
+  return s.vocabulary <= 65536 ? 2 : 4;
+}
+
+int64_t sequences_of(const LogitCacheSpec& s, int64_t part) {
+  return s.first_sequence(part + 1) - s.first_sequence(part);
+}
+
+// Bytes of a part's ids, and of its log-probabilities.
+uint64_t ids_bytes(const LogitCacheSpec& s, int64_t part) {
+  return static_cast<uint64_t>(sequences_of(s, part) * s.length * s.top_k) * id_bytes(s);
+}
+uint64_t log_probs_bytes(const LogitCacheSpec& s, int64_t part) {
+  return ids_bytes(s, part) / id_bytes(s) * sizeof(half_t);
+}
+
+Header header_of(const LogitCacheSpec& s, int64_t part) {
+  Header out;
+  out.id_bytes = id_bytes(s);
+  require(s.key.size() == sizeof out.key, "LogitCache: key '{}'", s.key);
+  std::memcpy(out.key, s.key.data(), sizeof out.key);
+  out.top_k = static_cast<uint64_t>(s.top_k);
+  out.length = static_cast<uint64_t>(s.length);
+  out.first = static_cast<uint64_t>(s.first_sequence(part));
+  out.sequences = static_cast<uint64_t>(sequences_of(s, part));
+  return out;
+}
+
+std::shared_ptr<const MappedFile> open_part(const LogitCacheSpec& spec, int64_t part) {
+  const std::string path = spec.part_file(part);
+  check_seal(path);
+  const auto file = MappedFile::open(path);
+  const auto check = [&](const char* what, const auto& found, const auto& expected) {
+    if (found != expected)
+      throw_error(ErrorKind::format, "{}: {}: found {}, expected {}", path, what, found, expected);
+  };
+  check("bytes", file->size(), spec.part_bytes(part) + kSealBytes);
+  Header found;
+  const Header expected = header_of(spec, part);
+  std::memcpy(&found, file->data(), sizeof found);
+  const auto text = [](const auto& chars) {
+    return printable(std::string_view(chars, sizeof chars));
+  };
+  // The key and the bytes stand for what else the header says.
+  check("start", text(found.magic), text(expected.magic));
+  check("version", found.version, expected.version);
+  check("key of teacher, text and settings", text(found.key), text(expected.key));
+  check("first sequence", found.first, expected.first);
+  return file;
+}
+
+template <class Id>
+void append_ids(const Tensor& ids, std::string& bytes) {
+  for (int64_t i = 0; i < ids.numel(); ++i) {
+    const Id id = static_cast<Id>(ids.data<int32_t>()[i]);
+    bytes.append(reinterpret_cast<const char*>(&id), sizeof id);
+  }
+}
+
+template <class Id>
+void read_ids(const uint8_t* from, int64_t n, int32_t* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    Id id;
+    std::memcpy(&id, from + static_cast<size_t>(i) * sizeof id, sizeof id);
+    out[i] = static_cast<int32_t>(id);
+  }
+}
+
+}  // namespace
+
+int64_t LogitCacheSpec::parts() const {
+  return ceil_of(sequences, sequences_a_part(*this));
+}
+
+int64_t LogitCacheSpec::first_sequence(int64_t part) const {
+  return std::min(part * sequences_a_part(*this), sequences);
+}
+
+std::string LogitCacheSpec::part_file(int64_t part) const {
+  return fmt::format("{}/part-{:03d}", directory, part);
+}
+
+uint64_t LogitCacheSpec::part_bytes(int64_t part) const {
+  return sizeof(Header) + ids_bytes(*this, part) + log_probs_bytes(*this, part);
+}
+
+uint64_t LogitCacheSpec::bytes() const {
+  uint64_t sum = 0;
+  for (int64_t part = 0; part < parts(); ++part) sum += part_bytes(part) + kSealBytes;
+  return sum;
+}
+
+LogitCache::LogitCache(LogitCacheSpec spec) : spec_(std::move(spec)) {
+  require(
+      spec_.sequences > 0 && spec_.length > 0 && spec_.top_k > 0 && spec_.top_k <= spec_.vocabulary,
+      "LogitCache: {} sequences of {} tokens, {} of {} ids", spec_.sequences, spec_.length,
+      spec_.top_k, spec_.vocabulary);
+  parts_.resize(static_cast<size_t>(spec_.parts()));
+  for (int64_t part = 0; part < spec_.parts(); ++part)
+    if (std::filesystem::exists(spec_.part_file(part))) parts_[part] = open_part(spec_, part);
+}
+
+bool LogitCache::whole() const {
+  return std::all_of(parts_.begin(), parts_.end(),
+                     [](const auto& part) { return part != nullptr; });
+}
+
+void LogitCache::write(int64_t part, std::span<const TopLogProbs> rows) {
+  const Header header = header_of(spec_, part);
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes.reserve(spec_.part_bytes(part));
+  for (const TopLogProbs& r : rows)
+    id_bytes(spec_) == 2 ? append_ids<uint16_t>(r.ids, bytes) : append_ids<uint32_t>(r.ids, bytes);
+  for (const TopLogProbs& r : rows)
+    bytes.append(static_cast<const char*>(r.log_probs.raw()), r.log_probs.bytes());
+  require(bytes.size() == spec_.part_bytes(part), "LogitCache: {} bytes for part {}, {} expected",
+          bytes.size(), part, spec_.part_bytes(part));
+  write_sealed_file(spec_.part_file(part), bytes);
+  parts_[part] = open_part(spec_, part);
+}
+
+TopLogProbs LogitCache::rows(std::span<const int64_t> sequences) const {
+  const int64_t n = static_cast<int64_t>(sequences.size()) * spec_.length, k = spec_.top_k;
+  TopLogProbs out{Tensor::uninitialized({n, k}, DType::i32),
+                  Tensor::uninitialized({n, k}, DType::f16)};
+  const int64_t each = spec_.length * k;  // entries
+  int32_t* ids = out.ids.data<int32_t>();
+  half_t* log_probs = out.log_probs.data<half_t>();
+  for (const int64_t s : sequences) {
+    require(s >= 0 && s < spec_.sequences, "LogitCache: sequence {} of {}", s, spec_.sequences);
+    const int64_t part = s / sequences_a_part(spec_);
+    require(holds(part), "LogitCache: part {} is not there", part);
+    const uint8_t* data = parts_[part]->data() + sizeof(Header);
+    const size_t at = static_cast<size_t>((s - spec_.first_sequence(part)) * each);
+    const uint8_t* from = data + at * id_bytes(spec_);
+    id_bytes(spec_) == 2 ? read_ids<uint16_t>(from, each, ids)
+                         : read_ids<uint32_t>(from, each, ids);
+    std::memcpy(log_probs, data + ids_bytes(spec_, part) + at * sizeof(half_t),
+                static_cast<size_t>(each) * sizeof(half_t));
+    ids += each;
+    log_probs += each;
+  }
+  return out;
+}
+
+std::string LogitCache::sha256() const {
+  require(whole(), "LogitCache: a part is not there");
+  Sha256 digest;
+  for (const auto& part : parts_)
+    digest.update(part->data() + part->size() - kSealBytes, kSealBytes);
+  return digest.hex();
+}
+
+TopLogProbs teacher_rows(Decoder& teacher, const std::vector<int32_t>& ids, int64_t batch,
+                         int64_t top_k, double temperature) {
+  Tape tape(Tape::Mode::no_grad);
+  const Var hidden = teacher.hidden(tape, ids, batch);
+  return top_log_probs(hidden.value(), teacher.head_weight(tape).value(), top_k, temperature);
+}
+
+}  // namespace halftone
