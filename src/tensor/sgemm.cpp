@@ -262,8 +262,10 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
   if (ta == Transpose::no && tb == Transpose::yes && m <= kFewRows && n > m)
     return few_rows(m, n, k, a, b, beta, c, ldc);
   const Product product{ta, tb, k, a, b, beta, c, ldc};
+  // A register tile; of AVX2's two the one that leaves less of its last columns empty.
   const bool wide = isa() == Isa::avx512;
-  const int64_t r = wide ? 12 : 4, w = wide ? 32 : 24;  // a register tile
+  const bool four = !wide && (n + 31) / 32 * 32 < (n + 23) / 24 * 24;
+  const int64_t r = wide ? 12 : four ? 3 : 4, w = wide || four ? 32 : 24;
   const Grid grid = choose_grid(m, n, r, w);
   parallel_for(grid.down * grid.across, 1, [&](int64_t part, int64_t) {
     const Range rows = share(m, r, grid.down, part / grid.across);
@@ -279,6 +281,9 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
       if (wide)
         simd_avx512(
             [&]() HT_INLINE { multiply<12, 2, Sixteen, in_rows>(product, rows, columns, pa, pb); });
+      else if (four)
+        simd_avx2(
+            [&]() HT_INLINE { multiply<3, 4, Eight, in_rows>(product, rows, columns, pa, pb); });
       else
         simd_avx2(
             [&]() HT_INLINE { multiply<4, 3, Eight, in_rows>(product, rows, columns, pa, pb); });
