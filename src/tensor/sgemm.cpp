@@ -12,11 +12,11 @@
 namespace halftone {
 namespace {
 
-// A tile's panel of B (kDepth deep) stays in the first-level cache; a block of C (kStrip rows x
-// kColumns) with its panels of A and B in the second. kRows and kChunk bound what is packed.
+// A tile's panel of B (at most kDepth deep) stays in the first-level cache; a block of C (kStrip
+// rows x kColumns) with its panels of A and B in the second. kRows and kBlocks of that depth bound
+// what is packed.
 // kColumns, kStrip and kRows are multiples of every tile's sides, so even parts never exceed them.
-constexpr int64_t kDepth = 192, kColumns = 480, kStrip = 264, kRows = 3 * kStrip,
-                  kChunk = 8 * kDepth;
+constexpr int64_t kDepth = 288, kColumns = 480, kStrip = 264, kRows = 3 * kStrip, kBlocks = 6;
 
 struct Range {
   int64_t begin, end;
@@ -105,24 +105,24 @@ int64_t even_part(int64_t n, int64_t most, int64_t step) {
 
 struct Product {
   Transpose ta, tb;
-  int64_t k;
+  int64_t k, depth;  // of a block
   Factor a, b;
   float beta;
   float* c;
   int64_t ldc;
 };
 
-// Panels of `depth` in blocks of kDepth, one block after another. Stored rows are read whole, so
+// Panels of a chunk in blocks of `depth`, one block after another. Stored rows are read whole, so
 // that memory is read in order.
 template <int W>
-HT_INLINE inline void pack_blocks(const Factor& f, bool across, Range columns, Range depth,
-                                  float* out) {
+HT_INLINE inline void pack_blocks(const Factor& f, bool across, Range columns, Range chunk,
+                                  int64_t depth, float* out) {
   const int64_t width = (columns.size() + W - 1) / W * W;
   const int64_t step = across ? W : columns.size();
   for (int64_t i = columns.begin; i < columns.end; i += step)
-    for (int64_t d = depth.begin; d < depth.end; d += kDepth) {
-      const Range block{d, std::min(d + kDepth, depth.end)};
-      float* to = out + width * (d - depth.begin) + (i - columns.begin) * block.size();
+    for (int64_t d = chunk.begin; d < chunk.end; d += depth) {
+      const Range block{d, std::min(d + depth, chunk.end)};
+      float* to = out + width * (d - chunk.begin) + (i - columns.begin) * block.size();
       if (across)
         pack_across<W>(f, {i, std::min(i + W, columns.end)}, block, to);
       else
@@ -133,19 +133,20 @@ HT_INLINE inline void pack_blocks(const Factor& f, bool across, Range columns, R
 // A's panels. Its elements are broadcast one by one, so stored rows may stay rows of a panel,
 // kDepth apart.
 template <int R, bool in_rows>
-HT_INLINE inline void pack_bands(const Factor& f, Range band, Range chunk, float* out) {
-  if constexpr (!in_rows) return pack_blocks<R>(f, false, band, chunk, out);
+HT_INLINE inline void pack_bands(const Factor& f, Range band, Range chunk, int64_t depth,
+                                 float* out) {
+  if constexpr (!in_rows) return pack_blocks<R>(f, false, band, chunk, depth, out);
   const int64_t height = (band.size() + R - 1) / R * R;
   for (int64_t i = 0; i < height; ++i)
-    for (int64_t d = chunk.begin; d < chunk.end; d += kDepth) {
-      const int64_t depth = std::min(kDepth, chunk.end - d);
-      float* to = out + height * (d - chunk.begin) + i * kDepth;
+    for (int64_t d = chunk.begin; d < chunk.end; d += depth) {
+      const int64_t n = std::min(depth, chunk.end - d);
+      float* to = out + (height * ((d - chunk.begin) / depth) + i) * kDepth;
       if (i >= band.size()) {
-        std::fill_n(to, depth, 0.0f);
+        std::fill_n(to, n, 0.0f);
         continue;
       }
-      const float* row = read(f, band.begin + i, d, depth, to);
-      if (row != to) std::copy_n(row, depth, to);
+      const float* row = read(f, band.begin + i, d, n, to);
+      if (row != to) std::copy_n(row, n, to);
     }
 }
 
@@ -178,23 +179,26 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
   const int64_t band_rows = even_part(rows.size(), kRows, R),
                 block_columns = even_part(columns.size(), kColumns, kWidth);
-  for (int64_t d = 0; d < p.k; d += kChunk)
+  const int64_t most = kBlocks * p.depth;
+  for (int64_t d = 0; d < p.k; d += most)
     for (int64_t i = rows.begin; i < rows.end; i += band_rows) {
-      const Range chunk{d, std::min(d + kChunk, p.k)}, band{i, std::min(i + band_rows, rows.end)};
+      const Range chunk{d, std::min(d + most, p.k)}, band{i, std::min(i + band_rows, rows.end)};
       const int64_t strip = even_part(band.size(), kStrip, R);
       const int64_t height = (band.size() + R - 1) / R * R;
-      pack_bands<R, in_rows>(p.a, band, chunk, packed_a);
+      pack_bands<R, in_rows>(p.a, band, chunk, p.depth, packed_a);
       for (int64_t j = columns.begin; j < columns.end; j += block_columns) {
         const Range block{j, std::min(j + block_columns, columns.end)};
         const int64_t width = (block.size() + kWidth - 1) / kWidth * kWidth;
-        pack_blocks<kWidth>(p.b, p.tb == Transpose::yes, block, chunk, packed_b);
+        pack_blocks<kWidth>(p.b, p.tb == Transpose::yes, block, chunk, p.depth, packed_b);
         for (int64_t y = band.begin; y < band.end; y += strip)
-          for (int64_t z = chunk.begin; z < chunk.end; z += kDepth) {
-            const int64_t depth = std::min(kDepth, chunk.end - z), at = z - chunk.begin;
-            multiply_block<R, V, Vector, in_rows>(
-                p, {y, std::min(y + strip, band.end)}, block, depth,
-                packed_a + height * at + (y - band.begin) * (in_rows ? kDepth : depth),
-                packed_b + width * at, z > 0 || p.beta != 0.0f);
+          for (int64_t z = chunk.begin; z < chunk.end; z += p.depth) {
+            const int64_t depth = std::min(p.depth, chunk.end - z), at = z - chunk.begin;
+            const float* a =
+                packed_a + (in_rows ? (height * (at / p.depth) + y - band.begin) * kDepth
+                                    : height * at + (y - band.begin) * depth);
+            multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + strip, band.end)}, block,
+                                                  depth, a, packed_b + width * at,
+                                                  z > 0 || p.beta != 0.0f);
           }
       }
     }
@@ -261,18 +265,19 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
   require(has_sgemm() && (beta == 0.0f || beta == 1.0f), "sgemm: beta {}", beta);
   if (ta == Transpose::no && tb == Transpose::yes && m <= kFewRows && n > m)
     return few_rows(m, n, k, a, b, beta, c, ldc);
-  const Product product{ta, tb, k, a, b, beta, c, ldc};
-  // A register tile; of AVX2's two the one that leaves less of its last columns empty.
   const bool wide = isa() == Isa::avx512;
-  const bool four = !wide && (n + 31) / 32 * 32 < (n + 23) / 24 * 24;
-  const int64_t r = wide ? 12 : four ? 3 : 4, w = wide || four ? 32 : 24;
+  const int64_t r = wide ? 12 : 6, w = wide ? 32 : 16;  // a register tile
+  const int64_t depth = even_part(k, wide ? 192 : kDepth, 8);
+  const Product product{ta, tb, k, depth, a, b, beta, c, ldc};
   const Grid grid = choose_grid(m, n, r, w);
   parallel_for(grid.down * grid.across, 1, [&](int64_t part, int64_t) {
     const Range rows = share(m, r, grid.down, part / grid.across);
     const Range columns = share(n, w, grid.across, part % grid.across);
     if (rows.size() == 0 || columns.size() == 0) return;
     const auto bytes = [&](int64_t width, int64_t step) {
-      return static_cast<size_t>((width + step) * std::min(k + kDepth, kChunk)) * sizeof(float);
+      return static_cast<size_t>((width + step) * kDepth *
+                                 std::min((k + depth - 1) / depth, kBlocks)) *
+             sizeof(float);
     };
     const auto packed_a = allocate(bytes(std::min(kRows, rows.size()), r));
     const auto packed_b = allocate(bytes(std::min(kColumns, columns.size()), w));
@@ -281,12 +286,9 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
       if (wide)
         simd_avx512(
             [&]() HT_INLINE { multiply<12, 2, Sixteen, in_rows>(product, rows, columns, pa, pb); });
-      else if (four)
-        simd_avx2(
-            [&]() HT_INLINE { multiply<3, 4, Eight, in_rows>(product, rows, columns, pa, pb); });
       else
         simd_avx2(
-            [&]() HT_INLINE { multiply<4, 3, Eight, in_rows>(product, rows, columns, pa, pb); });
+            [&]() HT_INLINE { multiply<6, 2, Eight, in_rows>(product, rows, columns, pa, pb); });
     };
     if (ta == Transpose::no)
       run.template operator()<true>();
