@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kGroup = 4;           // inputs a table
 constexpr int64_t kEntries = 16;        // sums of a group
 constexpr int64_t kPanel = 4;           // outputs summed at a time
-constexpr int64_t kTableBytes = 16384;  // tables of a chunk of groups: half a first-level cache
+constexpr int64_t kTableBytes = 24576;  // tables of a chunk of groups: half a first-level cache
 constexpr int64_t kOutputs = 1024;      // whose sums stay in the second-level cache
 
 // Which entry of its group's table an output adds: words[panel][group] has a byte an output of the
@@ -49,15 +49,21 @@ class SignIndex {
     constexpr int64_t kColumns = 256;
     uint32_t bits[kColumns];
     const int column_shift = along_rows_ ? 1 : 8, row_shift = along_rows_ ? 8 : 1;
+    const float* row[4];
+    uint32_t bit[4];
+    for (int64_t r = 0; r < 4; ++r) {
+      row[r] = w + std::min(r, rows - 1) * n;
+      bit[r] = r < rows ? 8u << (row_shift * r) : 0u;
+    }
     for (int64_t first = 0; first < n; first += kColumns) {
       const int64_t count = std::min(kColumns, n - first);
-      std::fill_n(bits, kColumns, 0u);
-      for (int64_t r = 0; r < rows; ++r) {
-        const float* row = w + r * n + first;
-        const uint32_t bit = 8u << (row_shift * r);
-        for (int64_t j = 0; j < count; ++j)
-          bits[j] |= row[j] >= 0.0f ? bit << (column_shift * (j & 3)) : 0u;
-      }
+      const float *a = row[0] + first, *b = row[1] + first, *c = row[2] + first,
+                  *d = row[3] + first;
+      for (int64_t j = 0; j < count; ++j)
+        bits[j] = ((a[j] >= 0.0f ? bit[0] : 0u) | (b[j] >= 0.0f ? bit[1] : 0u) |
+                   (c[j] >= 0.0f ? bit[2] : 0u) | (d[j] >= 0.0f ? bit[3] : 0u))
+                  << (column_shift * (j & 3));
+      std::fill_n(bits + count, -count & 3, 0u);
       for (int64_t j = 0; j < count; j += 4) {
         const int64_t other = (first + j) / 4;
         words()[along_rows_ ? four * groups_ + other : other * groups_ + four] =
