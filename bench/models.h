@@ -32,11 +32,11 @@ inline ModelConfig tiny() {
           .tie_word_embeddings = true};
 }
 
-// As a run holds it: matrices in F16, norms in F32.
-inline Decoder random_teacher(const ModelConfig& config) {
+// As a run holds it: matrices in F16, for generation in F32; norms in F32.
+inline Decoder random_teacher(const ModelConfig& config, DType matrices = DType::f16) {
   Weights weights = random_weights(config, 1);
   for (auto& [name, tensor] : weights)
-    if (tensor.rank() == 2) tensor = tensor.to(DType::f16);
+    if (tensor.rank() == 2) tensor = tensor.to(matrices);
   return build_decoder(config, weights);
 }
 

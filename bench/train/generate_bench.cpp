@@ -8,7 +8,7 @@ namespace {
 
 void generate(benchmark::State& state) {
   const int64_t batch = state.range(0), length = state.range(1);
-  Decoder model = bench::random_teacher(bench::smollm2_135m());
+  Decoder model = bench::random_teacher(bench::smollm2_135m(), DType::f32);
   GeneratorVocabulary vocabulary;
   vocabulary.first_tokens = {1, 2, 3};
   vocabulary.end_token = -1;  // none ends early

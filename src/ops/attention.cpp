@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "halftone/base/threads.h"
+#include "halftone/ops/few_rows.h"
 #include "halftone/ops/math.h"
 #include "halftone/ops/row_math.h"
 #include "halftone/tensor/gemm.h"
@@ -13,6 +15,7 @@ namespace {
 
 constexpr int64_t kTileRows = 120;  // of scores: a multiple of the rows of sgemm's register tiles
 constexpr int64_t kQueries = 64;    // of one head, a tile of backward
+constexpr int64_t kKeys = 256;      // a tile, which so stays in the second-level cache
 
 // Rows `first` .. of one head of a (B*T x heads*D) matrix, and its row stride.
 template <class T>
@@ -27,23 +30,30 @@ HeadRows<T> head_rows(T* data, int64_t batch, int64_t length, int64_t heads, int
   return {data + batch * length * heads * dim + head * dim, heads * dim};
 }
 
-// Softmax of the first `visible` scores of a row in place, the others become 0; returns their
-// log-sum-exp.
+// What softmax knows of a row after some of its keys (Milakov and Gimelshein, 2018): the largest
+// scaled score m, sum = sum_j exp(s_j - m), and out = sum_j exp(s_j - m) v_j.
 template <class T>
-HT_INLINE inline T softmax_row(int64_t keys, int64_t visible, T scale, T* row) {
-  const T largest = row_max(visible, row);
+struct RunningRow {
+  T largest, sum;
+};
+
+// Takes in the next `visible` of a row's scores: they become exp(s - m), those up to `keys` 0, and
+// what was summed before is scaled to the new m.
+template <class T>
+HT_INLINE inline void softmax_step(int64_t keys, int64_t visible, T scale, T* row,
+                                   RunningRow<T>& running, int64_t d, T* out) {
+  const T largest = std::max(running.largest, row_max(visible, row) * scale);
+  const T before = fast_exp(running.largest - largest);
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t j = 0; j < visible; ++j) {
-    const T e = fast_exp((row[j] - largest) * scale);
+    const T e = fast_exp(row[j] * scale - largest);
     row[j] = e;
     sum += e;
   }
-  const T inverse = T(1) / sum;
-#pragma omp simd
-  for (int64_t j = 0; j < visible; ++j) row[j] *= inverse;
   for (int64_t j = visible; j < keys; ++j) row[j] = 0;
-  return largest * scale + std::log(sum);
+  for (int64_t j = 0; j < d; ++j) out[j] *= before;
+  running = {largest, running.sum * before + sum};
 }
 
 // Scores p and dp = dO V^T of a row become the probabilities and the gradient at q k^T.
@@ -59,15 +69,6 @@ HT_INLINE inline void softmax_row_backward(int64_t keys, int64_t visible, T scal
   for (int64_t j = visible; j < keys; ++j) p[j] = dp[j] = 0;
 }
 
-// The tile's scores become probabilities; row r sees first_visible + r of the keys.
-template <class T>
-void softmax_rows(int64_t rows, int64_t keys, int64_t first_visible, T scale, T* scores, T* lse) {
-  simd([&]() HT_INLINE {
-    for (int64_t r = 0; r < rows; ++r)
-      lse[r] = softmax_row(keys, first_visible + r, scale, scores + r * keys);
-  });
-}
-
 int64_t key_rows(const AttentionShape& s) {
   return s.key_capacity ? s.key_capacity : s.key_length;
 }
@@ -78,45 +79,92 @@ void copy_rows(int64_t rows, int64_t width, HeadRows<const T> from, HeadRows<T> 
     std::copy_n(from.data + r * from.stride, width, to.data + r * to.stride);
 }
 
-// A group's query heads read the same keys and values: a tile has the rows of all of them, so that
-// these are packed once.
+// Queries first .. of one sequence and key-value head: a group's query heads read the same keys and
+// values, so a tile has the rows of all of them and these are packed once.
+template <class T>
+struct QueryTile {
+  const AttentionShape& s;
+  int64_t batch, group, first, queries;
+
+  int64_t per_group() const { return s.heads / s.key_value_heads; }
+  int64_t rows() const { return per_group() * queries; }
+  // Keys that the query of row r sees.
+  int64_t visible(int64_t r) const {
+    return s.key_length - s.query_length + first + r % queries + 1;
+  }
+  HeadRows<const T> head(const T* x, int64_t i) const {
+    const auto h =
+        head_rows(x, batch, s.query_length, s.heads, s.head_dim, group * per_group() + i);
+    return {h.data + first * h.stride, h.stride};
+  }
+};
+
+template <class T>
+void tile_forward(const QueryTile<T>& tile, const T* q, HeadRows<const T> k, HeadRows<const T> v,
+                  T* out, T* lse) {
+  const AttentionShape& s = tile.s;
+  const int64_t d = s.head_dim, rows = tile.rows(), queries = tile.queries;
+  const int64_t seen = tile.visible(queries - 1);
+  const T scale = T(1) / std::sqrt(static_cast<T>(d));
+  const DType dtype = dtype_of<T>::value;
+  Tensor turned = Tensor::uninitialized({rows, d}, dtype), mixed = Tensor::zeros({rows, d}, dtype),
+         tile_scores = Tensor::uninitialized({rows, std::min(kKeys, seen)}, dtype);
+  T *qs = turned.template data<T>(), *sums = mixed.template data<T>(),
+    *scores = tile_scores.template data<T>();
+  std::vector<RunningRow<T>> running(rows, {-std::numeric_limits<T>::infinity(), T(0)});
+  for (int64_t i = 0; i < tile.per_group(); ++i)
+    copy_rows<T>(queries, d, tile.head(q, i), {qs + i * queries * d, d});
+  for (int64_t key = 0; key < seen; key += kKeys) {
+    const int64_t keys = std::min(kKeys, seen - key);
+    const HeadRows<const T> ks{k.data + key * k.stride, k.stride},
+        vs{v.data + key * v.stride, v.stride};
+    constexpr bool single = std::is_same_v<T, float>;
+    const bool few = single && rows < kFewRows && d % kFewLanes == 0;
+    if (!few)
+      gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), qs, d, ks.data, ks.stride, T(0),
+           scores, keys);
+    simd([&]() HT_INLINE {
+      if constexpr (single)
+        if (few) few_scores(rows, keys, d, qs, ks.data, ks.stride, scores);
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t visible = std::clamp<int64_t>(tile.visible(r) - key, 0, keys);
+        softmax_step(keys, visible, scale, scores + r * keys, running[r], d, sums + r * d);
+      }
+      if constexpr (single)
+        if (few) few_outputs(rows, keys, d, scores, vs.data, vs.stride, sums);
+    });
+    if (!few)
+      gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), scores, keys, vs.data, vs.stride,
+           T(1), sums, d);
+  }
+  simd([&]() HT_INLINE {
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t head = tile.group * tile.per_group() + r / queries,
+                    query = tile.first + r % queries;
+      const T inverse = T(1) / running[r].sum;
+      T* to = out + ((tile.batch * s.query_length + query) * s.heads + head) * d;
+      for (int64_t c = 0; c < d; ++c) to[c] = inverse * sums[r * d + c];
+      lse[(tile.batch * s.heads + head) * s.query_length + query] =
+          running[r].largest + std::log(running[r].sum);
+    }
+  });
+}
+
 template <class T>
 void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
                        T* lse) {
-  const int64_t d = s.head_dim, per_group = s.heads / s.key_value_heads;
   const int64_t groups = s.batch * s.key_value_heads;
-  const int64_t most = std::max<int64_t>(kTileRows / per_group, 1);  // queries a tile
+  const int64_t most = std::max<int64_t>(kTileRows * s.key_value_heads / s.heads, 1);  // queries
   const int64_t tiles = (s.query_length + most - 1) / most;
-  const T scale = T(1) / std::sqrt(static_cast<T>(d));
   parallel_for(groups * tiles, 1, [&](int64_t task, int64_t) {
     // The last tiles see the most keys: hand them out first.
-    const int64_t tile = tiles - 1 - task / groups;
-    const int64_t b = task % groups / s.key_value_heads, g = task % s.key_value_heads;
-    const int64_t first = tile * most, queries = std::min(most, s.query_length - first);
-    const int64_t visible = s.key_length - s.query_length + first + 1, keys = visible + queries - 1;
-    const int64_t rows = per_group * queries;
-    const auto kh = head_rows(k, b, key_rows(s), s.key_value_heads, d, g);
-    const auto vh = head_rows(v, b, key_rows(s), s.key_value_heads, d, g);
-    Tensor tile_rows = Tensor::uninitialized({rows, d}, dtype_of<T>::value);
-    Tensor tile_scores = Tensor::uninitialized({rows, keys}, dtype_of<T>::value);
-    T *turned = tile_rows.template data<T>(), *scores = tile_scores.template data<T>();
-    for (int64_t i = 0; i < per_group; ++i) {
-      const auto qh = head_rows(q, b, s.query_length, s.heads, d, g * per_group + i);
-      copy_rows<T>(queries, d, {qh.data + first * qh.stride, qh.stride},
-                   {turned + i * queries * d, d});
-    }
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), turned, d, kh.data, kh.stride, T(0),
-         scores, keys);
-    for (int64_t i = 0; i < per_group; ++i)
-      softmax_rows(queries, keys, visible, scale, scores + i * queries * keys,
-                   lse + (b * s.heads + g * per_group + i) * s.query_length + first);
-    gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), scores, keys, vh.data, vh.stride, T(0),
-         turned, d);
-    for (int64_t i = 0; i < per_group; ++i) {
-      const auto oh = head_rows(out, b, s.query_length, s.heads, d, g * per_group + i);
-      copy_rows<T>(queries, d, {turned + i * queries * d, d},
-                   {oh.data + first * oh.stride, oh.stride});
-    }
+    const int64_t first = (tiles - 1 - task / groups) * most;
+    const QueryTile<T> tile{s, task % groups / s.key_value_heads, task % s.key_value_heads, first,
+                            std::min(most, s.query_length - first)};
+    const auto keys_of = [&](const T* x) {
+      return head_rows(x, tile.batch, key_rows(s), s.key_value_heads, s.head_dim, tile.group);
+    };
+    tile_forward(tile, q, keys_of(k), keys_of(v), out, lse);
   });
 }
 
@@ -133,34 +181,41 @@ void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, co
   const auto dqh = head_rows(dq, b, s.query_length, s.heads, d, h);
   const T scale = T(1) / std::sqrt(static_cast<T>(d));
   const T* row_lse = lse + (b * s.heads + h) * s.query_length;
-  Tensor p_tile = Tensor::uninitialized({kQueries, s.key_length}, dtype_of<T>::value);
-  Tensor dp_tile = Tensor::uninitialized({kQueries, s.key_length}, dtype_of<T>::value);
+  Tensor p_tile = Tensor::uninitialized({kQueries, kKeys}, dtype_of<T>::value);
+  Tensor dp_tile = Tensor::uninitialized({kQueries, kKeys}, dtype_of<T>::value);
   T *p = p_tile.template data<T>(), *dp = dp_tile.template data<T>();
+  T dots[kQueries];
   std::fill_n(dk, s.key_length * d, T(0));
   std::fill_n(dv, s.key_length * d, T(0));
   for (int64_t first = 0; first < s.query_length; first += kQueries) {
     const int64_t rows = std::min(kQueries, s.query_length - first);
-    const int64_t visible = s.key_length - s.query_length + first + 1, keys = visible + rows - 1;
+    const int64_t visible = s.key_length - s.query_length + first + 1, seen = visible + rows - 1;
     const T* q_rows = qh.data + first * qh.stride;
     const T* do_rows = doh.data + first * doh.stride;
     const T* o_rows = oh.data + first * oh.stride;
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), q_rows, qh.stride, kh.data, kh.stride,
-         T(0), p, keys);
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), do_rows, doh.stride, vh.data,
-         vh.stride, T(0), dp, keys);
     simd([&]() HT_INLINE {
-      for (int64_t r = 0; r < rows; ++r) {
-        const T dot = row_dot(d, do_rows + r * doh.stride, o_rows + r * oh.stride);
-        softmax_row_backward(keys, visible + r, scale, row_lse[first + r], dot, p + r * keys,
-                             dp + r * keys);
-      }
+      for (int64_t r = 0; r < rows; ++r)
+        dots[r] = row_dot(d, do_rows + r * doh.stride, o_rows + r * oh.stride);
     });
-    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1), dv,
-         d);
-    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), dp, keys, q_rows, qh.stride, T(1), dk,
-         d);
-    gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), dp, keys, kh.data, kh.stride, T(0),
-         dqh.data + first * dqh.stride, dqh.stride);
+    for (int64_t key = 0; key < seen; key += kKeys) {
+      const int64_t keys = std::min(kKeys, seen - key);
+      const T *k_rows = kh.data + key * kh.stride, *v_rows = vh.data + key * vh.stride;
+      gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), q_rows, qh.stride, k_rows, kh.stride,
+           T(0), p, keys);
+      gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), do_rows, doh.stride, v_rows,
+           vh.stride, T(0), dp, keys);
+      simd([&]() HT_INLINE {
+        for (int64_t r = 0; r < rows; ++r)
+          softmax_row_backward(keys, std::clamp<int64_t>(visible + r - key, 0, keys), scale,
+                               row_lse[first + r], dots[r], p + r * keys, dp + r * keys);
+      });
+      gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1),
+           dv + key * d, d);
+      gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), dp, keys, q_rows, qh.stride, T(1),
+           dk + key * d, d);
+      gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), dp, keys, k_rows, kh.stride,
+           key == 0 ? T(0) : T(1), dqh.data + first * dqh.stride, dqh.stride);
+    }
   }
 }
 

@@ -48,8 +48,8 @@ void scale_only(int64_t m, int64_t n, T beta, T* c, int64_t ldc) {
 }
 
 // sgemm packs its operands, which pays where each packed number is used often enough.
-bool is_large(int64_t m, int64_t n, int64_t k) {
-  return has_sgemm() && m >= 8 && std::min(n, k) >= 24;
+bool is_large(int64_t n, int64_t k) {
+  return has_sgemm() && std::min(n, k) >= 24;
 }
 
 // The stored matrix as plain floats, rows of `columns`.
@@ -83,7 +83,7 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alp
           int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_only(m, n, beta, c, ldc);
-  if (alpha == 1.0f && (beta == 0.0f || beta == 1.0f) && is_large(m, n, k))
+  if (alpha == 1.0f && (beta == 0.0f || beta == 1.0f) && is_large(n, k))
     return sgemm(ta, tb, m, n, k, Factor::plain(a, lda), Factor::plain(b, ldb), beta, c, ldc);
   ensure_kernels();
   cblas_sgemm(CblasRowMajor, cblas(ta), cblas(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);

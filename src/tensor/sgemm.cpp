@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "factor_rows.h"
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
-#include "transpose.h"
+#include "thin_gemm.h"
+#include "halftone/tensor/transpose.h"
 
 namespace halftone {
 namespace {
@@ -23,15 +25,6 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-// n elements of a stored row from `column`; `out` holds them where they are not stored so.
-HT_INLINE inline const float* read(const Factor& f, int64_t row, int64_t column, int64_t n,
-                                   float* out) {
-  const int64_t at = row * f.stride + column;
-  if (f.kind == Factor::Kind::f32) return static_cast<const float*>(f.data) + at;
-  widen_halves(static_cast<const half_t*>(f.data) + at, out, n);
-  return out;
-}
-
 // Panels of W: out[panel][k][i] = element (k, panel W + i) of the factor, stored as columns x depth
 // (`across`: the panel's W elements are in W stored rows). What lies beyond `columns` is zero.
 template <int W>
@@ -43,8 +36,8 @@ HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, f
     for (int i = 0; i < W; i += 4) {
       const float* rows[4];
       for (int r = 0; r < 4; ++r)
-        rows[r] =
-            panel + i + r < columns.end ? read(f, panel + i + r, depth.begin, k, made[r]) : zeros;
+        rows[r] = panel + i + r < columns.end ? read_part(f, panel + i + r, depth.begin, k, made[r])
+                                              : zeros;
       transpose_four(k, rows, W, out + i);
     }
 }
@@ -55,7 +48,7 @@ HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, fl
   alignas(64) float made[std::max(kColumns, kRows)];
   const int64_t k = depth.size();
   for (int64_t d = 0; d < k; ++d) {
-    const float* row = read(f, depth.begin + d, columns.begin, columns.size(), made);
+    const float* row = read_part(f, depth.begin + d, columns.begin, columns.size(), made);
     float* to = out + d * W;
     int64_t j = 0;
     for (; j + W <= columns.size(); j += W, to += W * k)
@@ -145,7 +138,7 @@ HT_INLINE inline void pack_bands(const Factor& f, Range band, Range chunk, int64
         std::fill_n(to, n, 0.0f);
         continue;
       }
-      const float* row = read(f, band.begin + i, d, n, to);
+      const float* row = read_part(f, band.begin + i, d, n, to);
       if (row != to) std::copy_n(row, n, to);
     }
 }
@@ -231,27 +224,11 @@ Range share(int64_t n, int64_t step, int64_t parts, int64_t part) {
   return {std::min(n, tiles * part / parts * step), std::min(n, tiles * (part + 1) / parts * step)};
 }
 
-constexpr int64_t kFewRows = 32;
-
-// C = A B^T for few rows of A, as the transpose of B A^T: the large factor is broadcast, not packed
-// into panels.
-void few_rows(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float beta,
-              float* c, int64_t ldc) {
-  const auto storage = allocate(static_cast<size_t>(m * n) * sizeof(float));
-  float* turned = static_cast<float*>(storage.get());
-  sgemm(Transpose::no, Transpose::yes, n, m, k, b, a, 0.0f, turned, m);
-  parallel_for(n, 512, [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = begin; j < end; ++j)
-        c[i * ldc + j] = (beta != 0.0f ? c[i * ldc + j] : 0.0f) + turned[j * m + i];
-  });
-}
-
 }  // namespace
 
 void read_row(const Factor& factor, int64_t row, int64_t n, float* out) {
   simd([&]() HT_INLINE {
-    const float* x = read(factor, row, 0, n, out);
+    const float* x = read_part(factor, row, 0, n, out);
     if (x != out) std::copy_n(x, n, out);
   });
 }
@@ -263,8 +240,8 @@ bool has_sgemm() {
 void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
            const Factor& b, float beta, float* c, int64_t ldc) {
   require(has_sgemm() && (beta == 0.0f || beta == 1.0f), "sgemm: beta {}", beta);
-  if (ta == Transpose::no && tb == Transpose::yes && m <= kFewRows && n > m)
-    return few_rows(m, n, k, a, b, beta, c, ldc);
+  if (ta == Transpose::no && tb == Transpose::yes && m <= kThinRows && n > m)
+    return thin_gemm(m, n, k, a, b, beta, c, ldc);
   const bool wide = isa() == Isa::avx512;
   const int64_t r = wide ? 12 : 6, w = wide ? 32 : 16;  // a register tile
   const int64_t depth = even_part(k, wide ? 192 : kDepth, 8);

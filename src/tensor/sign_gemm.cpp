@@ -5,7 +5,7 @@
 
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
-#include "transpose.h"
+#include "halftone/tensor/transpose.h"
 
 namespace halftone {
 namespace {
