@@ -5,6 +5,8 @@
 
 #include "bench/bench.h"
 #include "halftone/ops/row_math.h"
+#include "halftone/tensor/sign_gemm.h"
+#include "halftone/tensor/transpose.h"
 
 namespace halftone {
 namespace {
@@ -12,31 +14,41 @@ namespace {
 using bench::random_tensor;
 using bench::set_rate;
 
-// Independent chains of x <- a x + b in registers; two operations each.
+constexpr int kChains = 12;  // enough to hide the latency, few enough to stay in registers
+constexpr int kSteps = 1 << 21;
+
+// Independent chains of x <- a x + b in registers; two operations each. The sum of the first lanes.
+template <class Vector>
+HT_INLINE inline float run_chains() {
+  Vector x[kChains];
+#pragma GCC unroll 12
+  for (int c = 0; c < kChains; ++c) x[c] = Vector{} + static_cast<float>(c);
+  const Vector a = Vector{} + 0.5f, b = Vector{} + 1.0f;
+  for (int i = 0; i < kSteps; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) x[c] = a * x[c] + b;
+  }
+  Vector sum{};
+#pragma GCC unroll 12
+  for (int c = 0; c < kChains; ++c) sum += x[c];
+  return sum[0];
+}
+
 void fused_multiply_adds(benchmark::State& state) {
   set_threads(static_cast<int>(state.range(0)));
-  constexpr int kChains = 12, kLanes = 16, kSteps = 1 << 20;
+  const bool wide = isa() == Isa::avx512;
   std::vector<float> sums(static_cast<size_t>(threads()));
   for (auto _ : state) {
     parallel_for(threads(), 1, [&](int64_t begin, int64_t) {
-      simd([&]() HT_INLINE {
-        typedef float Vector __attribute__((vector_size(4 * kLanes)));
-        Vector x[kChains];
-        for (int c = 0; c < kChains; ++c) x[c] = Vector{} + static_cast<float>(c);
-        const Vector a = Vector{} + 0.5f, b = Vector{} + 1.0f;
-        for (int i = 0; i < kSteps; ++i) {
-#pragma GCC unroll 12
-          for (int c = 0; c < kChains; ++c) x[c] = a * x[c] + b;
-        }
-        Vector sum{};
-        for (int c = 0; c < kChains; ++c) sum += x[c];
-        sums[begin] = sum[0] + sum[kLanes - 1];
-      });
+      if (wide)
+        simd_avx512([&]() HT_INLINE { sums[begin] = run_chains<Sixteen>(); });
+      else
+        simd([&]() HT_INLINE { sums[begin] = run_chains<Eight>(); });
     });
     benchmark::DoNotOptimize(sums.data());
   }
-  if (std::abs(sums[0] - 2 * 2 * kChains) > 1e-3) state.SkipWithError("a wrong sum");
-  set_rate(state, 2.0 * kChains * kLanes * kSteps * threads());
+  if (std::abs(sums[0] - 2 * kChains) > 1e-3) state.SkipWithError("a wrong sum");
+  set_rate(state, 2.0 * kChains * (wide ? 16 : 8) * kSteps * threads());
   set_threads(0);
 }
 
@@ -75,6 +87,21 @@ void sgemm(benchmark::State& state) {
   set_rate(state, 2.0 * static_cast<double>(t * in * out));
 }
 
+// y = x S^T of a 1-bit linear, counted as the product it replaces.
+void signs(benchmark::State& state) {
+  const int64_t t = state.range(0), in = state.range(1), out = state.range(2);
+  const Tensor x = random_tensor({t, in}, 1), w = random_tensor({out, in}, 2),
+               g = random_tensor({in}, 3), h = random_tensor({out}, 4);
+  Tensor y = random_tensor({t, out}, 5);
+  for (auto _ : state) sign_gemm(Transpose::yes, x, w, g, h, 0, y);
+  double wanted = 0;
+  for (int64_t i = 0; i < in; ++i)
+    wanted += (w.data<float>()[i] >= 0 ? 1.0 : -1.0) * g.data<float>()[i] * x.data<float>()[i];
+  if (std::abs(wanted * h.data<float>()[0] - y.data<float>()[0]) > 1e-3)
+    state.SkipWithError("a wrong product");
+  set_rate(state, 2.0 * static_cast<double>(t * in * out));
+}
+
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"T", "in", "out", "direction"})->UseRealTime();
   for (const int64_t direction : {0, 1, 2}) {
@@ -85,7 +112,7 @@ void shapes(benchmark::internal::Benchmark* b) {
                                   {576, 3072},
                                   {1536, 576}})
       b->Args({512, in, out, direction});
-    b->Args({128, 576, 49152, direction});
+    b->Args({256, 576, 49152, direction});
     b->Args({2048, 256, 688, direction});
   }
   b->Args({2048, 2048, 2048, 0});
@@ -94,6 +121,15 @@ void shapes(benchmark::internal::Benchmark* b) {
 BENCHMARK(fused_multiply_adds)->Arg(1)->Arg(2)->UseRealTime();
 BENCHMARK(read_bandwidth)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(sgemm)->Apply(shapes)->Unit(benchmark::kMicrosecond);
+
+BENCHMARK(signs)
+    ->ArgNames({"T", "in", "out"})
+    ->UseRealTime()
+    ->Args({512, 576, 1536})
+    ->Args({512, 1536, 576})
+    ->Args({512, 576, 192})
+    ->Args({2048, 256, 688})
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace halftone
