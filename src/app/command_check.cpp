@@ -19,9 +19,11 @@ constexpr double kMegabyte = 1e6;
 
 // What a run needs in memory, bytes, by part.
 struct MemoryPlan {
-  double teacher = 0, student = 0, activations = 0, logits = 0, gradients = 0;
-  // Gradients take the place of the activations as backward frees them.
-  double total() const { return teacher + student + std::max(activations + logits, gradients); }
+  double teacher = 0, student = 0, activations = 0, of_block = 0, logits = 0, gradients = 0;
+  // Gradients take the place of the activations as backward frees them, down to those of a block.
+  double total() const {
+    return teacher + student + std::max(activations + logits, gradients + of_block);
+  }
 };
 
 int64_t block_linear_weights(const ModelConfig& c) {
@@ -95,10 +97,15 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
   plan.student = 12.0 * static_cast<double>(parameters);  // weight and two moments in F32
   plan.gradients = 4.0 * static_cast<double>(parameters);
   const bool onebit = r.run.method == Method::onebit;
-  plan.activations =
+  const double layers = static_cast<double>(c.num_hidden_layers);
+  plan.of_block =
       4.0 * tokens *
-      static_cast<double>(c.num_hidden_layers *
-                          kept_numbers(c, teacher, onebit && r.student.post_layer_norm));
+      static_cast<double>(kept_numbers(c, teacher, onebit && r.student.post_layer_norm));
+  plan.activations = layers * plan.of_block;
+  if (r.train.gradient_checkpointing)  // the inputs of the blocks, in place of one the whole block
+    plan.activations =
+        4.0 * tokens * layers * static_cast<double>((teacher ? 2 : 1) * c.hidden_size) +
+        plan.of_block;
   plan.logits = 4.0 * static_cast<double>(HeadLossSettings{}.chunk_tokens * c.vocab_size) *
                     (teacher ? 2 : 1) +
                 4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
@@ -112,15 +119,16 @@ int64_t training_sequences(const Recipe& r) {
   return (tokens + r.data.generate.sequences * (r.data.max_seq_length + 1)) / r.data.max_seq_length;
 }
 
-// Operations of all steps: 6 a weight and token of the student, 2 of the teacher; of a cached
-// teacher those over the text, once.
+// Operations of all steps: 6 a weight and token of the student, 8 where it computes its blocks
+// twice, 2 of the teacher; of a cached teacher those over the text, once.
 double planned_flop(const Recipe& r, int64_t parameters, int64_t cached_tokens) {
   const double steps =
       static_cast<double>(r.train.max_steps * r.train.per_device_train_batch_size *
                           r.train.gradient_accumulation_steps * r.data.max_seq_length);
   const bool teacher = r.run.method == Method::onebit && r.teacher.cache_top_k == 0;
+  const double each = 6.0 + (r.train.gradient_checkpointing ? 2.0 : 0.0) + (teacher ? 2.0 : 0.0);
   return static_cast<double>(parameters) *
-         (steps * (teacher ? 8.0 : 6.0) + 2.0 * static_cast<double>(cached_tokens));
+         (steps * each + 2.0 * static_cast<double>(cached_tokens));
 }
 
 }  // namespace

@@ -87,8 +87,12 @@ Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value
 void Tape::backward(const Var& loss, double seed) {
   require(loss.value().numel() == 1, "backward: the loss has shape {}, expected one element",
           shape_text(loss.shape()));
-  require(loss.needs_grad(), "backward: the loss depends on nothing that needs a gradient");
-  loss.add_grad(Tensor::full(loss.shape(), loss.dtype(), seed));
+  backward(loss, Tensor::full(loss.shape(), loss.dtype(), seed));
+}
+
+void Tape::backward(const Var& y, const Tensor& dy) {
+  require(y.needs_grad(), "backward: the loss depends on nothing that needs a gradient");
+  y.add_grad(dy);
   while (!records_.empty()) {
     Record record = std::move(records_.back());
     records_.pop_back();

@@ -2,6 +2,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/rng.h"
+#include "halftone/base/threads.h"
 #include "halftone/model/weight_names.h"
 #include "halftone/tensor/packed_signs.h"
 
@@ -125,17 +126,20 @@ Weights trainable_copy(const Weights& weights) {
 }
 
 Weights random_weights(const ModelConfig& config, uint64_t seed) {
-  Weights out;
-  uint64_t index = 0;
-  for (const ExpectedWeight& weight : expected_weights(config)) {
+  const std::vector<ExpectedWeight> expected = expected_weights(config);
+  std::vector<Tensor> values(expected.size());
+  parallel_for(static_cast<int64_t>(expected.size()), 1, [&](int64_t index, int64_t) {
+    const ExpectedWeight& weight = expected[index];
     const bool matrix = weight.shape.size() == 2, bias = weight.name.ends_with(".bias");
     Tensor value = Tensor::full(weight.shape, DType::f32, matrix || bias ? 0 : 1);
-    Rng rng(seed, (static_cast<uint64_t>(RngStream::init) << 32) + index++);
+    Rng rng(seed, (static_cast<uint64_t>(RngStream::init) << 32) + static_cast<uint64_t>(index));
     if (matrix)
       for (int64_t i = 0; i < value.numel(); ++i)
         value.data<float>()[i] = static_cast<float>(0.02 * rng.normal());
-    out[weight.name] = value;
-  }
+    values[index] = value;
+  });
+  Weights out;
+  for (size_t i = 0; i < expected.size(); ++i) out[expected[i].name] = values[i];
   return out;
 }
 

@@ -1,5 +1,6 @@
 #include "halftone/train/distillation.h"
 
+#include "halftone/autograd/recompute.h"
 #include "halftone/ops/elementwise.h"
 #include "halftone/ops/head_loss.h"
 #include "halftone/ops/losses.h"
@@ -16,7 +17,8 @@ std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch)
 
 BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                      const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings,
-                     const TopLogProbs* known) {
+                     const BatchOptions& options) {
+  const TopLogProbs* known = options.known;
   require(!known || (!teacher && settings.hidden == 0),
           "batch_loss: a teacher's likeliest ids beside {}",
           teacher ? "the teacher" : "a loss on its hidden states");
@@ -32,7 +34,10 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
       out.terms.hidden += distance.value().item();
       hidden_loss = hidden_loss.defined() ? add(hidden_loss, distance) : distance;
     }
-    s = student.block(tape, i, s, batch);
+    const Segment block = [&student, i, batch](Tape& on, const Var& x) {
+      return student.block(on, i, x, batch);
+    };
+    s = options.gradient_checkpointing ? recomputed(s, block) : block(tape, s);
     if (teacher) t = teacher->block(reading, i, t, batch);
   }
 

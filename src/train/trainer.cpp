@@ -60,7 +60,7 @@ void Trainer::accumulate(StepReport& report) {
   Tape tape;
   const BatchLoss batch =
       batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
-                 cache_ ? &known : nullptr);
+                 {cache_ ? &known : nullptr, settings_.gradient_checkpointing});
   tape.backward(batch.loss, share);
   report.loss.total += share * batch.terms.total;
   report.loss.kl += share * batch.terms.kl;

@@ -12,6 +12,7 @@
 #include "halftone/model/build.h"
 #include "halftone/model/import.h"
 #include "halftone/ops/linear.h"
+#include "halftone/tensor/memory.h"
 #include "halftone/train/adamw.h"
 #include "halftone/train/logit_cache.h"
 
@@ -94,6 +95,30 @@ TEST_P(Distillation, LossTermsLogitsAndEveryGradientAgreeWithPyTorch) {
   EXPECT_LT(relative_difference(logits.value(), f.file.tensors.at("logits")), 1e-5);
 }
 
+TEST_P(Distillation, GradientCheckpointingHoldsLessAndChangesNoBit) {
+  Fixture f(GetParam());
+  const size_t before = allocated_bytes();
+  size_t held[2];
+  double loss[2];
+  Decoder students[2] = {f.student(), f.student()};
+  const size_t models = allocated_bytes() - before;
+  for (int kept = 0; kept < 2; ++kept) {
+    Tape tape;
+    const BatchLoss batch = batch_loss(tape, students[kept], &f.teacher, f.ids, 2, LossSettings{},
+                                       {.gradient_checkpointing = kept == 0});
+    held[kept] = allocated_bytes() - before - models;
+    loss[kept] = batch.terms.total;
+    tape.backward(batch.loss);
+  }
+  EXPECT_EQ(loss[0], loss[1]);
+  EXPECT_LT(held[0], held[1] / 2);
+  std::vector<Tensor> expected;
+  students[1].visit([&](Param& p) { expected.push_back(p.grad.tensor); });
+  size_t i = 0;
+  students[0].visit(
+      [&](Param& p) { EXPECT_EQ(relative_difference(p.grad.tensor, expected[i++]), 0) << p.name; });
+}
+
 TEST_P(Distillation, TheTeachersLikeliestIdsInItsPlaceGiveItsLossToTheRoundingOfF16) {
   Fixture f(GetParam());
   const LossSettings settings{.kl = 5, .kl_temperature = 2, .hidden = 0, .labels = 0.5};
@@ -102,7 +127,7 @@ TEST_P(Distillation, TheTeachersLikeliestIdsInItsPlaceGiveItsLossToTheRoundingOf
   Tape a, b;
   const BatchLoss expected = batch_loss(a, with_teacher, &f.teacher, f.ids, 2, settings);
   const TopLogProbs known = teacher_rows(f.teacher, f.ids, 2, v, settings.kl_temperature);
-  const BatchLoss got = batch_loss(b, with_ids, nullptr, f.ids, 2, settings, &known);
+  const BatchLoss got = batch_loss(b, with_ids, nullptr, f.ids, 2, settings, {&known});
   EXPECT_NEAR(got.terms.kl, expected.terms.kl, 1e-3 * expected.terms.kl);
   EXPECT_EQ(got.terms.labels, expected.terms.labels);
   EXPECT_NEAR(got.terms.total, expected.terms.total, 1e-3 * expected.terms.total);
@@ -110,9 +135,9 @@ TEST_P(Distillation, TheTeachersLikeliestIdsInItsPlaceGiveItsLossToTheRoundingOf
   b.backward(got.loss);
   EXPECT_LT(relative_difference(with_ids.embedding.grad.tensor, with_teacher.embedding.grad.tensor),
             5e-3);
-  EXPECT_THROW(batch_loss(b, with_ids, &f.teacher, f.ids, 2, settings, &known),
+  EXPECT_THROW(batch_loss(b, with_ids, &f.teacher, f.ids, 2, settings, {&known}),
                std::invalid_argument);
-  EXPECT_THROW(batch_loss(b, with_ids, nullptr, f.ids, 2, LossSettings{}, &known),
+  EXPECT_THROW(batch_loss(b, with_ids, nullptr, f.ids, 2, LossSettings{}, {&known}),
                std::invalid_argument);
 }
 

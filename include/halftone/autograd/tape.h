@@ -93,6 +93,8 @@ class Tape {
 
   // Gradients of a one-element `loss` (times `seed`) into all leaves; the tape is empty afterwards.
   void backward(const Var& loss, double seed = 1.0);
+  // The same from a `y` of any shape, given the gradient of the loss in it.
+  void backward(const Var& y, const Tensor& dy);
 
   bool recording() const { return mode_ == Mode::record; }
   size_t size() const { return records_.size(); }

@@ -23,15 +23,21 @@ struct BatchLoss {
   LossTerms terms;
 };
 
+struct BatchOptions {
+  // The teacher's likeliest ids of every token, in place of the teacher and without a loss on
+  // hidden states; the teacher is null then.
+  const TopLogProbs* known = nullptr;
+  // Keep of a student's block its input alone, see autograd/recompute.h.
+  bool gradient_checkpointing = false;
+};
+
 // loss = kl * KL(teacher || student) + hidden * sum_i distance(t_i, s_i) + labels * CE, where t_i
 // and s_i are the inputs of block i (i = 0: the embeddings). The two models go layer by layer side
 // by side, so that one hidden state of the teacher is held at a time. teacher == nullptr: labels
 // only. ids: `batch` sequences of equal length.
-// `known`: the teacher's likeliest ids of every token, in place of the teacher and without a loss
-// on hidden states; teacher == nullptr then.
 BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                      const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings,
-                     const TopLogProbs* known = nullptr);
+                     const BatchOptions& options = {});
 
 // The token behind each token; kIgnoredTarget at the end of every sequence.
 std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch);

@@ -38,6 +38,7 @@ struct TrainSettings {
   double adam_beta2 = 0.98;
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;  // 0: no clipping
+  bool gradient_checkpointing = false;
   int64_t logging_steps = 10;
   int64_t eval_steps = 0;  // 0: only at the end
   int64_t save_steps = 0;  // 0: only at the end
