@@ -13,9 +13,9 @@
 namespace halftone {
 namespace {
 
-constexpr int64_t kTileRows = 120;  // of scores: a multiple of the rows of sgemm's register tiles
-constexpr int64_t kQueries = 64;    // of one head, a tile of backward
+constexpr int64_t kTileRows = 128;  // of scores
 constexpr int64_t kKeys = 256;      // a tile, which so stays in the second-level cache
+constexpr int64_t kTasks = 12;      // of backward, where a batch has fewer groups
 
 // Rows `first` .. of one head of a (B*T x heads*D) matrix, and its row stride.
 template <class T>
@@ -37,36 +37,40 @@ struct RunningRow {
   T largest, sum;
 };
 
-// Takes in the next `visible` of a row's scores: they become exp(s - m), those up to `keys` 0, and
-// what was summed before is scaled to the new m.
+// Keys that a query does not see weigh nothing; whole vectors of them cost less than a loop's odd
+// end.
 template <class T>
-HT_INLINE inline void softmax_step(int64_t keys, int64_t visible, T scale, T* row,
-                                   RunningRow<T>& running, int64_t d, T* out) {
-  const T largest = std::max(running.largest, row_max(visible, row) * scale);
-  const T before = fast_exp(running.largest - largest);
+HT_INLINE inline void hide(int64_t keys, int64_t visible, T* scores) {
+  for (int64_t j = visible; j < keys; ++j) scores[j] = -std::numeric_limits<T>::infinity();
+}
+
+// Takes in a row's next scores: they become exp(s - m), and what was summed before is scaled to the
+// new m.
+template <class T>
+HT_INLINE inline void softmax_step(int64_t keys, T scale, T* row, RunningRow<T>& running, int64_t d,
+                                   T* out) {
+  const T largest = std::max(running.largest, row_max(keys, row) * scale);
+  const T before = fast_exp_negative(running.largest - largest);
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < visible; ++j) {
-    const T e = fast_exp(row[j] * scale - largest);
+  for (int64_t j = 0; j < keys; ++j) {
+    const T e = fast_exp_negative(row[j] * scale - largest);
     row[j] = e;
     sum += e;
   }
-  for (int64_t j = visible; j < keys; ++j) row[j] = 0;
   for (int64_t j = 0; j < d; ++j) out[j] *= before;
   running = {largest, running.sum * before + sum};
 }
 
 // Scores p and dp = dO V^T of a row become the probabilities and the gradient at q k^T.
 template <class T>
-HT_INLINE inline void softmax_row_backward(int64_t keys, int64_t visible, T scale, T lse, T dot,
-                                           T* p, T* dp) {
+HT_INLINE inline void softmax_row_backward(int64_t keys, T scale, T lse, T dot, T* p, T* dp) {
 #pragma omp simd
-  for (int64_t j = 0; j < visible; ++j) {
+  for (int64_t j = 0; j < keys; ++j) {
     const T e = fast_exp(p[j] * scale - lse);
     p[j] = e;
     dp[j] = scale * e * (dp[j] - dot);
   }
-  for (int64_t j = visible; j < keys; ++j) p[j] = dp[j] = 0;
 }
 
 int64_t key_rows(const AttentionShape& s) {
@@ -92,12 +96,36 @@ struct QueryTile {
   int64_t visible(int64_t r) const {
     return s.key_length - s.query_length + first + r % queries + 1;
   }
-  HeadRows<const T> head(const T* x, int64_t i) const {
+  // The tile's rows of the group's query head i.
+  template <class X>
+  HeadRows<X> head(X* x, int64_t i) const {
     const auto h =
         head_rows(x, batch, s.query_length, s.heads, s.head_dim, group * per_group() + i);
     return {h.data + first * h.stride, h.stride};
   }
+  HeadRows<const T> keys(const T* x) const {
+    return head_rows(x, batch, key_rows(s), s.key_value_heads, s.head_dim, group);
+  }
 };
+
+// Of all tiles but the last; whole vectors of keys follow from it.
+int64_t tile_queries(const AttentionShape& s) {
+  const int64_t most = std::max<int64_t>(kTileRows * s.key_value_heads / s.heads / 8 * 8, 8);
+  const int64_t tiles = (s.query_length + most - 1) / most;
+  return ((s.query_length + tiles - 1) / tiles + 7) / 8 * 8;
+}
+
+int64_t tile_count(const AttentionShape& s) {
+  return (s.query_length + tile_queries(s) - 1) / tile_queries(s);
+}
+
+// Tile `index` of a sequence's key-value head, `group` over the batch.
+template <class T>
+QueryTile<T> query_tile(const AttentionShape& s, int64_t group, int64_t index) {
+  const int64_t queries = tile_queries(s), first = index * queries;
+  return {s, group / s.key_value_heads, group % s.key_value_heads, first,
+          std::min(queries, s.query_length - first)};
+}
 
 template <class T>
 void tile_forward(const QueryTile<T>& tile, const T* q, HeadRows<const T> k, HeadRows<const T> v,
@@ -127,8 +155,8 @@ void tile_forward(const QueryTile<T>& tile, const T* q, HeadRows<const T> k, Hea
       if constexpr (single)
         if (few) few_scores(rows, keys, d, qs, ks.data, ks.stride, scores);
       for (int64_t r = 0; r < rows; ++r) {
-        const int64_t visible = std::clamp<int64_t>(tile.visible(r) - key, 0, keys);
-        softmax_step(keys, visible, scale, scores + r * keys, running[r], d, sums + r * d);
+        hide(keys, std::clamp<int64_t>(tile.visible(r) - key, 0, keys), scores + r * keys);
+        softmax_step(keys, scale, scores + r * keys, running[r], d, sums + r * d);
       }
       if constexpr (single)
         if (few) few_outputs(rows, keys, d, scores, vs.data, vs.stride, sums);
@@ -153,106 +181,104 @@ void tile_forward(const QueryTile<T>& tile, const T* q, HeadRows<const T> k, Hea
 template <class T>
 void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
                        T* lse) {
-  const int64_t groups = s.batch * s.key_value_heads;
-  const int64_t most = std::max<int64_t>(kTileRows * s.key_value_heads / s.heads, 1);  // queries
-  const int64_t tiles = (s.query_length + most - 1) / most;
+  const int64_t groups = s.batch * s.key_value_heads, tiles = tile_count(s);
   parallel_for(groups * tiles, 1, [&](int64_t task, int64_t) {
     // The last tiles see the most keys: hand them out first.
-    const int64_t first = (tiles - 1 - task / groups) * most;
-    const QueryTile<T> tile{s, task % groups / s.key_value_heads, task % s.key_value_heads, first,
-                            std::min(most, s.query_length - first)};
-    const auto keys_of = [&](const T* x) {
-      return head_rows(x, tile.batch, key_rows(s), s.key_value_heads, s.head_dim, tile.group);
-    };
-    tile_forward(tile, q, keys_of(k), keys_of(v), out, lse);
+    const QueryTile<T> tile = query_tile<T>(s, task % groups, tiles - 1 - task / groups);
+    tile_forward(tile, q, tile.keys(k), tile.keys(v), out, lse);
   });
 }
 
-// Gradients of one query head: dq in place, dk and dv into this head's own (Tk x D) buffers.
+// Gradients of one tile: its rows of dq, and its part of dk and dv (Tk x D each), added.
 template <class T>
-void head_backward(const AttentionShape& s, int64_t b, int64_t h, const T* q, const T* k,
-                   const T* v, const T* out, const T* dout, const T* lse, T* dq, T* dk, T* dv) {
-  const int64_t d = s.head_dim, g = h / (s.heads / s.key_value_heads);
-  const auto qh = head_rows(q, b, s.query_length, s.heads, d, h);
-  const auto kh = head_rows(k, b, s.key_length, s.key_value_heads, d, g);
-  const auto vh = head_rows(v, b, s.key_length, s.key_value_heads, d, g);
-  const auto oh = head_rows(out, b, s.query_length, s.heads, d, h);
-  const auto doh = head_rows(dout, b, s.query_length, s.heads, d, h);
-  const auto dqh = head_rows(dq, b, s.query_length, s.heads, d, h);
+void tile_backward(const QueryTile<T>& tile, const T* q, HeadRows<const T> k, HeadRows<const T> v,
+                   const T* out, const T* dout, const T* lse, T* dq, T* dk, T* dv) {
+  const AttentionShape& s = tile.s;
+  const int64_t d = s.head_dim, rows = tile.rows(), queries = tile.queries;
+  const int64_t seen = tile.visible(queries - 1), most = std::min(kKeys, seen);
   const T scale = T(1) / std::sqrt(static_cast<T>(d));
-  const T* row_lse = lse + (b * s.heads + h) * s.query_length;
-  Tensor p_tile = Tensor::uninitialized({kQueries, kKeys}, dtype_of<T>::value);
-  Tensor dp_tile = Tensor::uninitialized({kQueries, kKeys}, dtype_of<T>::value);
-  T *p = p_tile.template data<T>(), *dp = dp_tile.template data<T>();
-  T dots[kQueries];
-  std::fill_n(dk, s.key_length * d, T(0));
-  std::fill_n(dv, s.key_length * d, T(0));
-  for (int64_t first = 0; first < s.query_length; first += kQueries) {
-    const int64_t rows = std::min(kQueries, s.query_length - first);
-    const int64_t visible = s.key_length - s.query_length + first + 1, seen = visible + rows - 1;
-    const T* q_rows = qh.data + first * qh.stride;
-    const T* do_rows = doh.data + first * doh.stride;
-    const T* o_rows = oh.data + first * oh.stride;
+  const DType dtype = dtype_of<T>::value;
+  Tensor turned = Tensor::uninitialized({3 * rows, d}, dtype),
+         scores = Tensor::uninitialized({2 * rows, most}, dtype);
+  T *qs = turned.template data<T>(), *dos = qs + rows * d, *dqs = dos + rows * d;
+  T *p = scores.template data<T>(), *dp = p + rows * most;
+  std::vector<T> dots(rows), row_lse(rows);
+  for (int64_t i = 0; i < tile.per_group(); ++i) {
+    const HeadRows<const T> of_out = tile.head(out, i);
+    const int64_t head = tile.group * tile.per_group() + i, row = i * queries;
+    copy_rows<T>(queries, d, tile.head(q, i), {qs + row * d, d});
+    copy_rows<T>(queries, d, tile.head(dout, i), {dos + row * d, d});
+    std::copy_n(lse + (tile.batch * s.heads + head) * s.query_length + tile.first, queries,
+                row_lse.data() + row);
     simd([&]() HT_INLINE {
-      for (int64_t r = 0; r < rows; ++r)
-        dots[r] = row_dot(d, do_rows + r * doh.stride, o_rows + r * oh.stride);
+      for (int64_t r = 0; r < queries; ++r)
+        dots[row + r] = row_dot(d, dos + (row + r) * d, of_out.data + r * of_out.stride);
     });
-    for (int64_t key = 0; key < seen; key += kKeys) {
-      const int64_t keys = std::min(kKeys, seen - key);
-      const T *k_rows = kh.data + key * kh.stride, *v_rows = vh.data + key * vh.stride;
-      gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), q_rows, qh.stride, k_rows, kh.stride,
-           T(0), p, keys);
-      gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), do_rows, doh.stride, v_rows,
-           vh.stride, T(0), dp, keys);
-      simd([&]() HT_INLINE {
-        for (int64_t r = 0; r < rows; ++r)
-          softmax_row_backward(keys, std::clamp<int64_t>(visible + r - key, 0, keys), scale,
-                               row_lse[first + r], dots[r], p + r * keys, dp + r * keys);
-      });
-      gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, do_rows, doh.stride, T(1),
-           dv + key * d, d);
-      gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), dp, keys, q_rows, qh.stride, T(1),
-           dk + key * d, d);
-      gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), dp, keys, k_rows, kh.stride,
-           key == 0 ? T(0) : T(1), dqh.data + first * dqh.stride, dqh.stride);
-    }
   }
+  for (int64_t key = 0; key < seen; key += kKeys) {
+    const int64_t keys = std::min(kKeys, seen - key);
+    const T *ks = k.data + key * k.stride, *vs = v.data + key * v.stride;
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), qs, d, ks, k.stride, T(0), p, keys);
+    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), dos, d, vs, v.stride, T(0), dp, keys);
+    simd([&]() HT_INLINE {
+      for (int64_t r = 0; r < rows; ++r) {
+        hide(keys, std::clamp<int64_t>(tile.visible(r) - key, 0, keys), p + r * keys);
+        softmax_row_backward(keys, scale, row_lse[r], dots[r], p + r * keys, dp + r * keys);
+      }
+    });
+    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, dos, d, T(1), dv + key * d,
+         d);
+    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), dp, keys, qs, d, T(1), dk + key * d,
+         d);
+    gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), dp, keys, ks, k.stride,
+         key == 0 ? T(0) : T(1), dqs, d);
+  }
+  for (int64_t i = 0; i < tile.per_group(); ++i)
+    copy_rows<T>(queries, d, {dqs + i * queries * d, d}, tile.head(dq, i));
 }
 
-// dx (B*Tk x G*D) = sums, in order, of the query heads of each group; parts are (B*H x Tk x D).
+// dx (B*Tk x G*D) = the sums, in order, of the parts of each group; parts are (B*G*P x Tk x D).
 template <class T>
-void sum_groups(const AttentionShape& s, const T* parts, T* dx) {
-  const int64_t d = s.head_dim, per_group = s.heads / s.key_value_heads;
+void sum_parts(const AttentionShape& s, int64_t count, const T* parts, T* dx) {
+  const int64_t d = s.head_dim;
   parallel_for(s.batch * s.key_length, 32, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t b = row / s.key_length, t = row % s.key_length;
-        for (int64_t h = 0; h < s.heads; ++h) {
-          const T* part = parts + ((b * s.heads + h) * s.key_length + t) * d;
-          T* out = dx + (row * s.key_value_heads + h / per_group) * d;
-          if (h % per_group == 0)
-            for (int64_t j = 0; j < d; ++j) out[j] = part[j];
+        for (int64_t i = 0; i < s.key_value_heads * count; ++i) {
+          const T* part = parts + ((b * s.key_value_heads * count + i) * s.key_length + t) * d;
+          T* to = dx + (row * s.key_value_heads + i / count) * d;
+          if (i % count == 0)
+            for (int64_t j = 0; j < d; ++j) to[j] = part[j];
           else
-            for (int64_t j = 0; j < d; ++j) out[j] += part[j];
+            for (int64_t j = 0; j < d; ++j) to[j] += part[j];
         }
       }
     });
   });
 }
 
+// A group's tiles are dealt out to parts, each with a dk and dv of its own, so that a small batch
+// has work for every thread.
 template <class T>
 void attention_backward(const AttentionShape& s, const T* q, const T* k, const T* v, const T* out,
                         const T* dout, const T* lse, T* dq, T* dk, T* dv) {
-  const int64_t head_numbers = s.key_length * s.head_dim;
-  Tensor dk_heads = Tensor::uninitialized({s.batch * s.heads, head_numbers}, dtype_of<T>::value);
-  Tensor dv_heads = Tensor::uninitialized({s.batch * s.heads, head_numbers}, dtype_of<T>::value);
-  T *dk_parts = dk_heads.template data<T>(), *dv_parts = dv_heads.template data<T>();
-  parallel_for(s.batch * s.heads, 1, [&](int64_t task, int64_t) {
-    head_backward(s, task / s.heads, task % s.heads, q, k, v, out, dout, lse, dq,
-                  dk_parts + task * head_numbers, dv_parts + task * head_numbers);
+  const int64_t groups = s.batch * s.key_value_heads, tiles = tile_count(s);
+  const int64_t parts = std::clamp<int64_t>(kTasks / groups, 1, tiles);
+  const int64_t numbers = s.key_length * s.head_dim;
+  Tensor dk_parts = Tensor::zeros({groups * parts, numbers}, dtype_of<T>::value),
+         dv_parts = Tensor::zeros({groups * parts, numbers}, dtype_of<T>::value);
+  parallel_for(groups * parts, 1, [&](int64_t task, int64_t) {
+    const int64_t group = task / parts;
+    for (int64_t i = task % parts; i < tiles; i += parts) {
+      const QueryTile<T> tile = query_tile<T>(s, group, i);
+      tile_backward(tile, q, tile.keys(k), tile.keys(v), out, dout, lse, dq,
+                    dk_parts.template data<T>() + task * numbers,
+                    dv_parts.template data<T>() + task * numbers);
+    }
   });
-  sum_groups(s, dk_parts, dk);
-  sum_groups(s, dv_parts, dv);
+  sum_parts(s, parts, dk_parts.template data<T>(), dk);
+  sum_parts(s, parts, dv_parts.template data<T>(), dv);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ struct NoGradient {
 // The teacher of a chunk's rows: logits, or what is known of its k likeliest ids, or neither.
 template <class T>
 struct ChunkTeacher {
-  const T* logits = nullptr;
+  T* logits = nullptr;
   int64_t k = 0;
   const int32_t* ids = nullptr;
   const half_t* log_probs = nullptr;
@@ -44,21 +44,23 @@ struct LabelGradient {
   HT_INLINE T operator()(T x) const { return weight * fast_exp(x - lse); }
 };
 
-// KL of one row; the logits x become its gradient, and the labels', when it is wanted.
+// KL of one row; the logits x become its gradient, and the labels', when it is wanted. Both rows are
+// spoilt.
 template <class T>
-HT_INLINE inline T kl_from_logits(int64_t v, T* x, const T* t, const Weights<T>& w,
+HT_INLINE inline T kl_from_logits(int64_t v, T* x, T* t, const Weights<T>& w,
                                   const LabelGradient<T>& label, bool gradient) {
+  if (label.weight == T(0)) {
+    const KlSums<T> sums = kl_row_in_place(v, x, t, w.inverse_tau);
+    if (gradient) kl_row_gradient_in_place(v, x, t, sums, w.kl_gradient, x);
+    return sums.kl;
+  }
   const T lse_x = log_sum_exp(v, x, w.inverse_tau), lse_t = log_sum_exp(v, t, w.inverse_tau);
   const T kl = kl_row(v, x, t, lse_x, lse_t, w.inverse_tau);
-  if (!gradient) return kl;
-  if (label.weight != T(0)) {
+  if (gradient)
     for (int64_t j = 0; j < v; ++j)
       x[j] = w.kl_gradient *
                  (fast_exp(x[j] * w.inverse_tau - lse_x) - fast_exp(t[j] * w.inverse_tau - lse_t)) +
              label(x[j]);
-  } else {
-    kl_row_gradient(v, x, t, lse_x, lse_t, w.inverse_tau, w.kl_gradient, x);
-  }
   return kl;
 }
 

@@ -68,16 +68,16 @@ TEST(Attention, GradientsMatchDifferencesWithGroupedKeys) {
       {random_tensor({10, 12}, 1), random_tensor({10, 6}, 2), random_tensor({10, 6}, 3)});
 }
 
-TEST(Attention, GradientsMatchDifferencesOverSeveralTilesAndACachedPast) {
+TEST(Attention, GradientsMatchDifferencesOverSeveralTilesAndBlocksOfKeysAndACachedPast) {
   const AttentionShape shape{.batch = 1,
-                             .query_length = 70,
-                             .key_length = 75,
+                             .query_length = 290,
+                             .key_length = 295,
                              .heads = 2,
                              .key_value_heads = 1,
                              .head_dim = 2};
   expect_gradients(
       [&](Tape&, const Vars& x) { return random_sum(attention(x[0], x[1], x[2], shape)); },
-      {random_tensor({70, 4}, 1), random_tensor({75, 2}, 2), random_tensor({75, 2}, 3)});
+      {random_tensor({290, 4}, 1), random_tensor({295, 2}, 2), random_tensor({295, 2}, 3)});
 }
 
 // Every query's softmax written out: the oracle of the tiles.

@@ -15,7 +15,7 @@ HT_INLINE inline T log_sum_exp(int64_t v, const T* x, T inverse_tau) {
   const T largest = row_max(v, x);
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < v; ++j) sum += fast_exp((x[j] - largest) * inverse_tau);
+  for (int64_t j = 0; j < v; ++j) sum += fast_exp_negative((x[j] - largest) * inverse_tau);
   return largest * inverse_tau + std::log(sum);
 }
 
@@ -36,6 +36,39 @@ HT_INLINE inline void kl_row_gradient(int64_t v, const T* x, const T* t, T lse_x
 #pragma omp simd
   for (int64_t j = 0; j < v; ++j)
     d[j] = k * (fast_exp(x[j] * inverse_tau - lse_x) - fast_exp(t[j] * inverse_tau - lse_t));
+}
+
+// What the rows' softmax is divided by, and their KL.
+template <class T>
+struct KlSums {
+  T kl, sum_x, sum_t;
+};
+
+// The same KL with an exponential a logit: x and t become e^((x - max x)/tau), e^((t - max t)/tau).
+template <class T>
+HT_INLINE inline KlSums<T> kl_row_in_place(int64_t v, T* x, T* t, T inverse_tau) {
+  const T most_x = row_max(v, x), most_t = row_max(v, t);
+  T sum_x = 0, sum_t = 0, along = 0;
+#pragma omp simd reduction(+ : sum_x, sum_t, along)
+  for (int64_t j = 0; j < v; ++j) {
+    const T a = (x[j] - most_x) * inverse_tau, b = (t[j] - most_t) * inverse_tau;
+    const T q = fast_exp_negative(a), p = fast_exp_negative(b);
+    sum_x += q;
+    sum_t += p;
+    along += p * (b - a);
+    x[j] = q;
+    t[j] = p;
+  }
+  return {along / sum_t + std::log(sum_x) - std::log(sum_t), sum_x, sum_t};
+}
+
+// d = k (q - p) from them; d may be x.
+template <class T>
+HT_INLINE inline void kl_row_gradient_in_place(int64_t v, const T* x, const T* t,
+                                               const KlSums<T>& sums, T k, T* d) {
+  const T k_x = k / sums.sum_x, k_t = k / sums.sum_t;
+#pragma omp simd
+  for (int64_t j = 0; j < v; ++j) d[j] = k_x * x[j] - k_t * t[j];
 }
 
 }  // namespace halftone

@@ -13,28 +13,48 @@ namespace halftone {
 // e^x, relative error below 2.5e-7 over [-87.3, 88.7]; smaller arguments give 0, larger the limit,
 // NaN gives NaN.
 // Range reduction by ln 2 in two parts (Cody and Waite), degree-6 polynomial (Cephes expf).
-HT_INLINE inline float fast_exp(float x) {
-  const float above = x < -87.3f ? -87.3f : x;  // comparisons, not fmax: NaN stays NaN
-  const float clamped = above > 88.7f ? 88.7f : above;
-  const float shifted = clamped * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
+struct ReducedExp {
+  float fraction;   // e^x = fraction * 2^n, fraction in [0.70, 1.42]
+  int32_t shifted;  // n in its low bits: those of the float 1.5 * 2^23 + n
+};
+
+HT_INLINE inline ReducedExp reduced_exp(float x) {
+  const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
   const float n = shifted - 12582912.0f;
-  const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+  const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const int32_t exponent = std::bit_cast<int32_t>(shifted) - 0x4b400000;
+  return {p * r * r + r + 1.0f, std::bit_cast<int32_t>(shifted)};
+}
+
+HT_INLINE inline float fast_exp(float x) {
+  const float above = x < -87.3f ? -87.3f : x;  // comparisons, not fmax: NaN stays NaN
+  const ReducedExp e = reduced_exp(above > 88.7f ? 88.7f : above);
+  const int32_t exponent = e.shifted - 0x4b400000;
   // Two factors, so that the exponent never leaves the normal range.
   const int32_t half = exponent >> 1;
   const float a = std::bit_cast<float>((half + 127) << 23);
   const float b = std::bit_cast<float>((exponent - half + 127) << 23);
-  return x < -87.3f ? 0.0f : p * a * b;
+  return x < -87.3f ? 0.0f : e.fraction * a * b;
+}
+
+// The same for x <= 0, where n may be added to the exponent's bits: two thirds of the work.
+HT_INLINE inline float fast_exp_negative(float x) {
+  const ReducedExp e = reduced_exp(x < -86.6f ? -86.6f : x);
+  const uint32_t bits =
+      std::bit_cast<uint32_t>(e.fraction) + (static_cast<uint32_t>(e.shifted) << 23);
+  return x < -86.6f ? 0.0f : std::bit_cast<float>(bits);
 }
 
 HT_INLINE inline double fast_exp(double x) {
+  return std::exp(x);
+}
+
+HT_INLINE inline double fast_exp_negative(double x) {
   return std::exp(x);
 }
 
