@@ -43,15 +43,18 @@ ITEMS = {
 }
 
 
+def progress(text):
+    print(text, file=sys.stderr, flush=True)
+
+
 def stop(message):
     sys.exit(f"compare.py: {message}")
 
 
 def output_of(command):
-    print("  " + " ".join(command), file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        stop(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr.strip()}")
+        stop(f"{' '.join(command)[:500]}\nended with {done.returncode}:\n{done.stderr.strip()}")
     return done.stdout
 
 
@@ -100,6 +103,7 @@ def useful_operations(model):
 
 def peaks(build, models):
     """FLOP/s: fused multiply-adds, and for each model sgemm's on the mix of its step's products."""
+    progress("the machine's peaks")
     names = {model: {f"sgemm/T:{t}/in:{i}/out:{o}/direction:{d}/real_time": count * passes
                      for (t, i, o), count in products(model).items() for d, passes in PASSES.items()}
              for model in models}
@@ -184,11 +188,12 @@ def main():
     models = [ITEMS[item]["model"] for item in args.only if "model" in ITEMS[item]]
     before, context = peaks(args.build, models)
     samples = {item: {} for item in args.only}
-    for _ in range(args.repeats):
+    for turn in range(args.repeats):
         for item in args.only:
             for side in ("ours", "torch", "labels", "one thread"):
                 if side not in ITEMS[item]:
                     continue
+                progress(f"turn {turn + 1} of {args.repeats}: {item}, {side}")
                 work = ITEMS[item][side]
                 sample = torch_sample(work) if side == "torch" else our_sample(args.build, *work)
                 samples[item].setdefault(side, []).append(sample)
