@@ -32,6 +32,20 @@ inline ModelConfig tiny() {
           .tie_word_embeddings = true};
 }
 
+// The student of recipes/quickstart.
+inline ModelConfig quickstart() {
+  return {.hidden_size = 256,
+          .intermediate_size = 640,
+          .num_hidden_layers = 4,
+          .num_attention_heads = 8,
+          .num_key_value_heads = 4,
+          .head_dim = 32,
+          .vocab_size = 2048,
+          .max_position_embeddings = 1024,
+          .rms_norm_eps = 1e-5,
+          .tie_word_embeddings = true};
+}
+
 // As a run holds it: matrices in F16, for generation in F32; norms in F32.
 inline Decoder random_teacher(const ModelConfig& config, DType matrices = DType::f16) {
   Weights weights = random_weights(config, 1);

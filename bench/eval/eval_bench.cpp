@@ -22,6 +22,7 @@ void evaluate_windows(benchmark::State& state) {
   bench::set_rate(state, 2.0 * 2048 * static_cast<double>(bench::multiplied_weights(config)));
   state.counters["tokens/s"] =
       benchmark::Counter(2048, benchmark::Counter::kIsIterationInvariantRate);
+  bench::set_peak_memory(state);
 }
 
 BENCHMARK(evaluate_windows)->UseRealTime()->Unit(benchmark::kMillisecond);

@@ -1,5 +1,6 @@
 // What the machine can do, which every other bench is a share of: fused multiply-adds, read
-// bandwidth, and sgemm on the shapes of a SmolLM2-135M step (T = 512) in its three directions.
+// bandwidth, and sgemm in its three directions on the shapes of a SmolLM2-135M step (T = 512), of
+// the small models' (8 x 256) and of their heads, by chunks of 256 tokens.
 #include <cmath>
 #include <vector>
 
@@ -104,16 +105,15 @@ void signs(benchmark::State& state) {
 
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"T", "in", "out", "direction"})->UseRealTime();
+  using Sizes = std::pair<int64_t, int64_t>;
   for (const int64_t direction : {0, 1, 2}) {
-    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{576, 576},
-                                  {576, 192},
-                                  {576, 960},
-                                  {576, 1536},
-                                  {576, 3072},
-                                  {1536, 576}})
+    for (const auto& [in, out] : {Sizes{576, 576}, {576, 192}, {576, 1536}, {1536, 576}})
       b->Args({512, in, out, direction});
-    b->Args({256, 576, 49152, direction});
-    b->Args({2048, 256, 688, direction});
+    for (const auto& [in, out] :
+         {Sizes{256, 256}, {256, 128}, {256, 688}, {688, 256}, {256, 640}, {640, 256}})
+      b->Args({2048, in, out, direction});
+    for (const auto& [in, out] : {Sizes{576, 49152}, {256, 4096}, {256, 2048}})
+      b->Args({256, in, out, direction});
   }
   b->Args({2048, 2048, 2048, 0});
 }

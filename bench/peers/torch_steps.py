@@ -1,13 +1,16 @@
 """The benches' work in PyTorch and transformers on the CPU, 2 threads, fp32, random weights.
 
-usage: python torch_steps.py step tiny|smol BATCH LENGTH REPEATS   one distillation step
-       python torch_steps.py eval REPEATS                          a window of 2,048 tokens, loss of each
-       python torch_steps.py generate BATCH LENGTH                 sampling, top_k = 50, with the library's cache
-Prints the median seconds and tokens a second. Needs torch and transformers.
+usage: python torch_steps.py step smol|tiny|quickstart BATCH LENGTH REPEATS   one distillation step
+       python torch_steps.py eval REPEATS                                     a window of 2,048 tokens, loss of each
+       python torch_steps.py generate BATCH LENGTH                            sampling, top_k = 50, with the library's cache
+Prints one JSON object: the seconds of each repeat, tokens a second by their median, peak memory.
+Needs torch and transformers.
 """
 
 import copy
+import json
 import resource
+import statistics
 import sys
 import time
 
@@ -20,6 +23,8 @@ SHAPES = {
                  num_key_value_heads=3, vocab_size=49152),
     "tiny": dict(hidden_size=256, intermediate_size=688, num_hidden_layers=6, num_attention_heads=8,
                  num_key_value_heads=4, vocab_size=4096),
+    "quickstart": dict(hidden_size=256, intermediate_size=640, num_hidden_layers=4, num_attention_heads=8,
+                       num_key_value_heads=4, vocab_size=2048),
 }
 
 
@@ -121,14 +126,14 @@ def main():
         work, tokens = generation(*map(int, arguments))
     if what != "generate":
         work()
-    times = []
+    seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
         work()
-        times.append(time.perf_counter() - start)
-    median = sorted(times)[len(times) // 2]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{' '.join(sys.argv[1:])}: {median:.3f} s, {tokens / median:.1f} tokens/s, peak {peak:.2f} GB")
+        seconds.append(time.perf_counter() - start)
+    peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"what": " ".join(sys.argv[1:]), "seconds": seconds, "tokens": tokens,
+                      "tokens/s": tokens / statistics.median(seconds), "peak_rss_MB": peak_bytes / 1e6}))
 
 
 main()

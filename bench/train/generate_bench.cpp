@@ -20,6 +20,7 @@ void generate(benchmark::State& state) {
     if (static_cast<int64_t>(sequence.size()) != length) state.SkipWithError("a short sequence");
   state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(batch * length),
                                                   benchmark::Counter::kIsIterationInvariantRate);
+  bench::set_peak_memory(state);
 }
 
 BENCHMARK(generate)

@@ -1,11 +1,11 @@
-// Where an optimiser step spends its time:  profile_bench tiny|smol BATCH LENGTH [STEPS]
+// Where an optimiser step spends its time:  profile_bench smol|tiny|quickstart BATCH LENGTH [STEPS]
 // Milliseconds a step by op and pass, their share of the step, and for products their rate; means
 // over the steps. Attention is counted as causal: half of T x T.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
+#include <map>
 
 #include "bench/bench.h"
 #include "bench/models.h"
@@ -89,13 +89,14 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps)
 
 int main(int argc, char** argv) {
   using namespace halftone;
-  if (argc < 4) {
-    fmt::print(stderr, "usage: profile_bench tiny|smol BATCH LENGTH [STEPS]\n");
+  const std::map<std::string, ModelConfig> shapes{{"smol", bench::smollm2_135m()},
+                                                  {"tiny", bench::tiny()},
+                                                  {"quickstart", bench::quickstart()}};
+  if (argc < 4 || !shapes.contains(argv[1])) {
+    fmt::print(stderr, "usage: profile_bench smol|tiny|quickstart BATCH LENGTH [STEPS]\n");
     return 2;
   }
   set_threads(0);
-  const ModelConfig config =
-      std::strcmp(argv[1], "tiny") == 0 ? bench::tiny() : bench::smollm2_135m();
-  return profile(config, std::atoll(argv[2]), std::atoll(argv[3]),
+  return profile(shapes.at(argv[1]), std::atoll(argv[2]), std::atoll(argv[3]),
                  argc > 4 ? std::atoi(argv[4]) : 3);
 }

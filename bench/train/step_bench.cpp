@@ -2,7 +2,6 @@
 // Useful operations are 8 a weight and token with a teacher, 6 without (attention not counted).
 #include "bench/bench.h"
 #include "bench/models.h"
-#include "halftone/tensor/memory.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
@@ -29,7 +28,7 @@ void step(benchmark::State& state, const ModelConfig& config, bool distil) {
                              static_cast<double>(bench::multiplied_weights(config)));
   state.counters["tokens/s"] =
       benchmark::Counter(tokens, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["peak_rss_MB"] = static_cast<double>(peak_rss_bytes()) / 1e6;
+  bench::set_peak_memory(state);
   set_threads(0);
 }
 
@@ -42,6 +41,14 @@ BENCHMARK_CAPTURE(step, tiny_distil, bench::tiny(), true)
     ->Args({8, 256, 2})
     ->Args({8, 256, 1});
 BENCHMARK_CAPTURE(step, tiny_labels, bench::tiny(), false)->Apply(names)->Args({8, 256, 2});
+BENCHMARK_CAPTURE(step, quickstart_distil, bench::quickstart(), true)
+    ->Apply(names)
+    ->Args({8, 256, 2})
+    ->Args({8, 256, 1});
+BENCHMARK_CAPTURE(step, quickstart_labels, bench::quickstart(), false)
+    ->Apply(names)
+    ->Args({8, 256, 2})
+    ->Args({8, 256, 1});
 BENCHMARK_CAPTURE(step, smol_distil, bench::smollm2_135m(), true)
     ->Apply(names)
     ->Args({1, 512, 2})
