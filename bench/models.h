@@ -3,6 +3,7 @@
 
 #include "halftone/compress/onebit_start.h"
 #include "halftone/model/build.h"
+#include "halftone/model/weight_names.h"
 
 namespace halftone::bench {
 
@@ -62,10 +63,7 @@ inline Decoder random_student(const ModelConfig& config) {
 
 // Weights that take part in products: all but norms, and of the embedding only its use as head.
 inline int64_t multiplied_weights(const ModelConfig& c) {
-  const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim,
-                kv = c.num_key_value_heads * c.head_dim;
-  return c.num_hidden_layers * (2 * h * q + 2 * h * kv + 3 * h * c.intermediate_size) +
-         c.vocab_size * h;
+  return block_linear_weights(c) + c.vocab_size * c.hidden_size;
 }
 
 }  // namespace halftone::bench

@@ -26,12 +26,6 @@ struct MemoryPlan {
   }
 };
 
-int64_t block_linear_weights(const ModelConfig& c) {
-  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
-  return c.num_hidden_layers *
-         (2 * c.hidden_size * q + 2 * c.hidden_size * kv + 3 * c.hidden_size * c.intermediate_size);
-}
-
 int64_t scales(const ModelConfig& c) {
   const int64_t h = c.hidden_size, q = c.num_attention_heads * c.head_dim,
                 kv = c.num_key_value_heads * c.head_dim, f = c.intermediate_size;

@@ -104,6 +104,13 @@ int64_t parameter_count(const ModelConfig& config) {
   return sum;
 }
 
+int64_t block_linear_weights(const ModelConfig& config) {
+  int64_t sum = 0;
+  for (const ExpectedWeight& spec : expected_weights(config))
+    if (spec.kind == WeightKind::linear) sum += numel(spec.shape);
+  return sum;
+}
+
 bool is_harmless_extra(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name == "rope_freqs.weight" ||
          name.ends_with(".attn_rot_embd.weight");

@@ -36,6 +36,8 @@ struct ExpectedWeight {
 std::vector<ExpectedWeight> expected_weights(const ModelConfig& config);
 
 int64_t parameter_count(const ModelConfig& config);
+// Weights of the blocks' linears, without biases: what gets quantised.
+int64_t block_linear_weights(const ModelConfig& config);
 
 // Tensors that files hold beside the parameters and that carry no information of their own.
 bool is_harmless_extra(std::string_view hf_or_gguf_name);
