@@ -1,6 +1,6 @@
 #include "halftone/base/threads.h"
 
-#include <omp.h>
+#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -16,30 +16,17 @@ tbb::task_arena& arena() {
 
 thread_local bool inside = false;
 
-// While a thread works on blocks, what it calls runs on it alone, the BLAS included: that asks
-// OpenMP how many threads it may use.
-class Inside {
- public:
-  Inside() : before_(omp_get_max_threads()) {
-    inside = true;
-    omp_set_num_threads(1);
-  }
-  ~Inside() {
-    inside = false;
-    omp_set_num_threads(before_);
-  }
-
- private:
-  int before_;
+// While a thread works on blocks, what it calls runs on it alone.
+struct Inside {
+  Inside() { inside = true; }
+  ~Inside() { inside = false; }
 };
 
 }  // namespace
 
 void set_threads(int count) {
-  const int wanted = count > 0 ? count : omp_get_num_procs();
-  omp_set_num_threads(wanted);
   arena().terminate();
-  arena().initialize(wanted);
+  arena().initialize(count > 0 ? count : tbb::info::default_concurrency());
 }
 
 int threads() {

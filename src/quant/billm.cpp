@@ -66,8 +66,9 @@ LowBitMatrix billm(const Tensor& w, const Tensor& hessian, PtqMethod method,
   const bool row_column = method == PtqMethod::arb_rc, x = method == PtqMethod::arb_x;
   const PreparedHessian prepared = prepare_hessian(hessian, settings.damp_percent);
   Tensor current = w.to(DType::f64);
-  for (int64_t k = 0; k < current.numel(); ++k)
-    if (prepared.dead[k % m]) current.data<double>()[k] = 0;
+  for (int64_t j = 0; j < m; ++j)
+    for (int64_t i = 0; prepared.dead[j] && i < w.dim(0); ++i)
+      current.data<double>()[i * m + j] = 0;
 
   BinaryMatrix out({.scheme = LowBitLayout::Scheme::binary,
                     .blocksize = settings.blocksize,

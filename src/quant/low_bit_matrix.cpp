@@ -80,6 +80,7 @@ Tensor reconstruct_binary(const LowBitMatrix& m) {
   if (l.row_column) column_values = halves(m.parts.at("column_values"));
 
   Tensor out = Tensor::uninitialized({m.rows, m.columns}, DType::f32);
+  float* to = out.data<float>();
   parallel_for(m.rows, kRowBlock, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       for (int64_t j = 0; j < m.columns; ++j) {
@@ -101,7 +102,7 @@ Tensor reconstruct_binary(const LowBitMatrix& m) {
         } else {
           w = w * row[rest + 2 * g] + row[rest + 2 * g + 1];
         }
-        out.data<float>()[at] = static_cast<float>(w);
+        to[at] = static_cast<float>(w);
       }
   });
   return out;

@@ -6,22 +6,26 @@
 
 #include "halftone/base/threads.h"
 #include "halftone/quant/arb.h"
+#include "halftone/quant/quantiles.h"
 
 namespace halftone {
 namespace {
 
 constexpr int64_t kMostSalient = 50;
 
+// body(place, column) of every element.
+template <class Body>
+void for_each_element(const SearchBlock& t, const Body& body) {
+  parallel_for(t.rows, 32, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t j = 0; j < t.width; ++j) body(i * t.width + j, j);
+  });
+}
+
 // T of methods 4.1: w^2 / U_jj^2, or W.
 SearchBlock saliency(const SearchBlock& w, const std::vector<double>& u) {
   SearchBlock out = w;
-  parallel_for(w.rows, 32, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t j = 0; j < w.width; ++j) {
-        double& t = out.t[i * w.width + j];
-        t = t * t / (u[j] * u[j]);
-      }
-  });
+  for_each_element(w, [&](int64_t k, int64_t j) { out.t[k] = w.t[k] * w.t[k] / (u[j] * u[j]); });
   return out;
 }
 
@@ -41,7 +45,7 @@ std::vector<int64_t> ranked_columns(const SearchBlock& t) {
 // |T| of all elements, those that are not active as 0.
 std::vector<double> magnitudes(const SearchBlock& t, const std::vector<uint8_t>& active) {
   std::vector<double> out(t.t.size());
-  for (size_t k = 0; k < out.size(); ++k) out[k] = active[k] ? std::abs(t.t[k]) : 0;
+  for_each_element(t, [&](int64_t k, int64_t) { out[k] = active[k] ? std::abs(t.t[k]) : 0; });
   return out;
 }
 
@@ -77,7 +81,7 @@ std::vector<double> fixed_residual(const SearchBlock& t, const BlockPartition& p
 void split_rest(const SearchBlock& t, const std::vector<double>& s, const PtqSettings& settings,
                 BlockPartition& out) {
   std::vector<uint8_t> active(t.t.size());
-  for (size_t k = 0; k < active.size(); ++k) active[k] = !out.salient[k % t.width];
+  for_each_element(t, [&](int64_t k, int64_t j) { active[k] = !out.salient[j]; });
   for (int64_t split = 1; split <= settings.num_p; ++split) {
     double p = 0;
     if (settings.search == Search::paper) {
@@ -87,62 +91,35 @@ void split_rest(const SearchBlock& t, const std::vector<double>& s, const PtqSet
       for (int i = 1; i <= 9; ++i) candidates.push_back(i / 10.0 * largest);
       p = best_split_without_mean(t, active, candidates);
     } else {
-      std::vector<double> sizes = magnitudes(t, active);
-      const std::vector<double> candidates = quantiles(sizes, settings.percentile_max);
+      const std::vector<double> candidates =
+          quantiles(magnitudes(t, active), settings.percentile_max);
       p = s.empty() ? best_split(t, active, candidates)
                     : best_split_by_output(
                           t, active, candidates,
                           fixed_residual(t, out, static_cast<int>(settings.iterations)), s);
     }
-    for (size_t k = 0; k < active.size(); ++k)
-      if (active[k] && std::abs(t.t[k]) >= p) {
-        out.group[k] = static_cast<uint8_t>(split);
-        active[k] = 0;
-      }
+    for_each_element(t, [&](int64_t k, int64_t) {
+      if (!active[k] || std::abs(t.t[k]) < p) return;
+      out.group[k] = static_cast<uint8_t>(split);
+      active[k] = 0;
+    });
   }
 }
 
 void split_salient(const SearchBlock& t, const PtqSettings& settings, BlockPartition& out) {
   std::vector<uint8_t> active(t.t.size());
+  for_each_element(t, [&](int64_t k, int64_t j) { active[k] = out.salient[j]; });
   std::vector<double> sizes;
-  for (size_t k = 0; k < active.size(); ++k) {
-    active[k] = out.salient[k % t.width];
+  for (size_t k = 0; k < active.size(); ++k)
     if (active[k] && t.t[k] != 0) sizes.push_back(std::abs(t.t[k]));
-  }
   if (sizes.empty()) return;
   const double p = best_split_of_order_2(t, active, quantiles(sizes, settings.percentile_max));
-  for (size_t k = 0; k < active.size(); ++k)
+  for_each_element(t, [&](int64_t k, int64_t) {
     if (active[k]) out.group[k] = std::abs(t.t[k]) >= p;
+  });
 }
 
 }  // namespace
-
-std::vector<double> quantiles(std::vector<double>& values, double last) {
-  // Sorted by parts first: the sort is most of a block's search.
-  const int64_t n = static_cast<int64_t>(values.size()),
-                part = std::max<int64_t>(1 << 14, n / 8 + 1);
-  parallel_for(n, part, [&](int64_t begin, int64_t end) {
-    std::sort(values.begin() + begin, values.begin() + end);
-  });
-  for (int64_t width = part; width < n; width *= 2)
-    parallel_for(n, 2 * width, [&](int64_t begin, int64_t end) {
-      if (begin + width < end)
-        std::inplace_merge(values.begin() + begin, values.begin() + begin + width,
-                           values.begin() + end);
-    });
-  std::vector<double> out;
-  for (int percent = 10; percent <= std::lround(100 * last); ++percent) {
-    const double at = percent / 100.0 * static_cast<double>(n - 1), whole = std::round(at);
-    if (std::abs(at - whole) < 1e-9) {
-      out.push_back(values[static_cast<size_t>(whole)]);
-      continue;
-    }
-    const size_t below = static_cast<size_t>(at);
-    const double a = values[below], b = values[below + 1];
-    out.push_back(a + (b - a) * (at - static_cast<double>(below)));
-  }
-  return out;
-}
 
 size_t first_minimum(const std::vector<double>& errors, double scale) {
   const double most = *std::min_element(errors.begin(), errors.end()) + 1e-12 * scale;

@@ -1,5 +1,6 @@
 #include "halftone/quant/quantise.h"
 
+#include "halftone/base/threads.h"
 #include "halftone/quant/billm.h"
 #include "halftone/quant/gptq.h"
 #include "halftone/quant/hessian.h"
@@ -28,7 +29,11 @@ LowBitMatrix quantise(PtqMethod method, const Tensor& w, const Tensor& hessian,
 double relative_error(const Tensor& w, const Tensor& w_hat, const Tensor& hessian) {
   const Tensor whole = w.to(DType::f64);
   Tensor difference = whole.clone();
-  for (int64_t k = 0; k < w.numel(); ++k) difference.data<double>()[k] -= w_hat.data<float>()[k];
+  double* d = difference.data<double>();
+  const float* approximation = w_hat.data<float>();
+  parallel_for(w.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) d[k] -= approximation[k];
+  });
   const double energy = hessian_energy(whole, hessian);
   return energy > 0 ? hessian_energy(difference, hessian) / energy : 0;
 }

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "braq_error.h"
 #include "halftone/base/threads.h"
-#include "halftone/quant/braq.h"
 #include "halftone/quant/partition.h"
 #include "halftone/tensor/gemm.h"
 
@@ -13,23 +13,145 @@ namespace {
 
 constexpr int64_t kRowBlock = 32;
 
-// The candidate with the first least sum over rows of row_errors(row, active values, errors).
-template <class RowErrors>
+// A tile of rows: their active elements sorted, the others behind them as infinite ones.
+struct Tile {
+  explicit Tile(int64_t width)
+      : numbers(static_cast<size_t>(kLanes * (3 * width + 2))),
+        x(reinterpret_cast<Lanes*>(numbers.data())),
+        sorted{width, x, x + width, x + 2 * width + 1} {}
+
+  std::vector<double> numbers;
+  Lanes* x;
+  SortedLanes sorted;
+  Lanes count;  // of active elements
+};
+
+HT_INLINE inline void load_active(const SearchBlock& block, const uint8_t* active, int64_t row,
+                                  int64_t rows, Tile& tile) {
+  const int64_t width = block.width;
+  load_lanes(block.t.data() + row * width, rows, width, tile.x);
+  tile.count = Lanes{};
+  for (int64_t l = 0; l < kLanes; ++l)
+    for (int64_t j = 0; j < width; ++j)
+      if (l < rows && active[(row + l) * width + j])
+        tile.count[l] += 1;
+      else
+        tile.x[j][l] = std::numeric_limits<double>::infinity();
+  sort_and_sum(tile.sorted);
+}
+
+// lo = |x| < p is one interval of the sorted numbers, hi the two tails beside it.
+struct Interval {
+  int64_t first[kLanes], last[kLanes];
+};
+
+HT_INLINE inline void find_interval(const Tile& tile, double p, Interval& out) {
+  // Above -p = from the next number on.
+  const double next = std::nextafter(-p, std::numeric_limits<double>::infinity());
+  count_below(tile.x, tile.sorted.n, next - Lanes{}, out.first);
+  count_below(tile.x, tile.sorted.n, p - Lanes{}, out.last);
+  for (int64_t l = 0; l < kLanes; ++l) out.last[l] = std::max(out.first[l], out.last[l]);
+}
+
+// What lies at or above a threshold: of the interval, or of the tails.
+template <bool hi>
+HT_INLINE inline void above(const Tile& tile, const Interval& lo, const Lanes& threshold,
+                            LanesAbove& out) {
+  const SortedLanes& s = tile.sorted;
+  int64_t at[kLanes], left[kLanes], right[kLanes];
+  count_below(s.x, s.n, threshold, at);
+  Lanes a, b, c, d, total = s.sums[s.n];
+  if constexpr (hi) {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      left[l] = std::min(at[l], lo.first[l]);
+      right[l] = std::max(at[l], lo.last[l]);
+      out.count[l] = static_cast<double>(lo.first[l] - left[l] - right[l]) + tile.count[l];
+    }
+    pick(s.sums, lo.first, a);
+    pick(s.sums, left, b);
+    pick(s.sums, right, d);
+    out.sum = (a - b) + (total - d);
+  } else {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      right[l] = std::min(std::max(at[l], lo.first[l]), lo.last[l]);
+      out.count[l] = static_cast<double>(lo.last[l] - right[l]);
+    }
+    pick(s.sums, lo.last, c);
+    pick(s.sums, right, d);
+    out.sum = c - d;
+  }
+}
+
+template <int order>
+HT_INLINE inline void add_split_errors(const Tile& tile, const double* candidates, int64_t count,
+                                       double* errors) {
+  const SortedLanes& s = tile.sorted;
+  for (int64_t k = 0; k < count; ++k) {
+    Interval interval;
+    find_interval(tile, candidates[k], interval);
+    LaneSet lo, hi;
+    Lanes before;
+    for (int64_t l = 0; l < kLanes; ++l)
+      lo.count[l] = static_cast<double>(interval.last[l] - interval.first[l]);
+    pick(s.sums, interval.last, lo.sum);
+    pick(s.sums, interval.first, before);
+    lo.sum -= before;
+    pick(s.squares, interval.last, lo.squares);
+    pick(s.squares, interval.first, before);
+    lo.squares -= before;
+    hi = {tile.count - lo.count, s.sums[s.n] - lo.sum, s.squares[s.n] - lo.squares};
+    const auto above_lo = [&](const Lanes& threshold, LanesAbove& out)
+                              HT_INLINE { above<false>(tile, interval, threshold, out); };
+    const auto above_hi = [&](const Lanes& threshold, LanesAbove& out)
+                              HT_INLINE { above<true>(tile, interval, threshold, out); };
+    Lanes error{};
+    if constexpr (order == 1) {
+      add_order_1_error(lo, above_lo, error);
+      add_order_1_error(hi, above_hi, error);
+    } else {
+      add_order_2_error(lo, above_lo, error);
+      add_order_2_error(hi, above_hi, error);
+    }
+    errors[k] += sum_of(error);
+  }
+}
+
+// |x| - its mean, in the parts |x| >= p and |x| < p: no part has a mean of x.
+HT_INLINE inline void add_errors_without_mean(const Tile& tile, const double* candidates,
+                                              int64_t count, double* errors) {
+  for (int64_t k = 0; k < count; ++k) {
+    Lanes squares{}, sum{}, hi_sum{}, hi_count{};
+    for (int64_t j = 0; j < tile.sorted.n; ++j) {
+      Lanes x = tile.x[j] < 0.0 ? -tile.x[j] : tile.x[j];
+      x = x < std::numeric_limits<double>::infinity() ? x : Lanes{};
+      sum += x;
+      squares += x * x;
+      hi_sum += x >= candidates[k] ? x : Lanes{};
+      hi_count += x >= candidates[k] ? 1.0 - Lanes{} : Lanes{};
+    }
+    const Lanes lo_count = tile.count - hi_count, lo_sum = sum - hi_sum;
+    errors[k] += sum_of(squares - (hi_count > 0.0 ? hi_sum * hi_sum / hi_count : Lanes{}) -
+                        (lo_count > 0.0 ? lo_sum * lo_sum / lo_count : Lanes{}));
+  }
+}
+
+// The candidate with the first least sum over tiles of tile_errors(tile, candidates, errors).
+template <class TileErrors>
 double first_best(const SearchBlock& block, const std::vector<uint8_t>& active,
-                  const std::vector<double>& candidates, const RowErrors& row_errors) {
+                  const std::vector<double>& candidates, const TileErrors& tile_errors) {
   const size_t count = candidates.size();
   std::vector<std::vector<double>> parts(
       static_cast<size_t>((block.rows + kRowBlock - 1) / kRowBlock));
   parallel_for(block.rows, kRowBlock, [&](int64_t begin, int64_t end) {
     std::vector<double>& part = parts[begin / kRowBlock];
     part.assign(count, 0);
-    std::vector<double> x;
-    for (int64_t i = begin; i < end; ++i) {
-      x.clear();
-      for (int64_t j = 0; j < block.width; ++j)
-        if (active[i * block.width + j]) x.push_back(block.t[i * block.width + j]);
-      row_errors(x, part.data());
-    }
+    Tile tile(block.width);
+    simd([&]() HT_INLINE {
+      for (int64_t i = begin; i < end; i += kLanes) {
+        load_active(block, active.data(), i, end - i, tile);
+        tile_errors(tile, candidates.data(), static_cast<int64_t>(count), part.data());
+      }
+    });
   });
   std::vector<double> errors(count, 0);
   for (const auto& part : parts)
@@ -37,112 +159,24 @@ double first_best(const SearchBlock& block, const std::vector<uint8_t>& active,
   return candidates[first_minimum(errors, sum_of_squares(block))];
 }
 
-// ||x - BRAQ(x, 1)||^2 from count, sum, sum of squares and what lies at or above the mean.
-double order_1_error(double count, double sum, double squares, double above_count,
-                     double above_sum) {
-  if (count == 0) return 0;
-  const double mu = sum / count, alpha = 2 * (above_sum - above_count * mu) / count;
-  return squares - count * (mu * mu + alpha * alpha);
-}
-
-// lo = |x| < p is one interval of the sorted values, hi the two tails beside it.
-void add_split_errors(std::vector<double>& x, const std::vector<double>& candidates,
-                      std::vector<double>& sums, std::vector<double>& squares, double* errors) {
-  std::sort(x.begin(), x.end());
-  const size_t n = x.size();
-  sums.assign(n + 1, 0);
-  squares.assign(n + 1, 0);
-  for (size_t j = 0; j < n; ++j) {
-    sums[j + 1] = sums[j] + x[j];
-    squares[j + 1] = squares[j] + x[j] * x[j];
-  }
-  size_t first = n, last = 0;  // the interval of lo
-  for (size_t c = 0; c < candidates.size(); ++c) {
-    const double p = candidates[c];
-    if (c == 0) {
-      first = std::upper_bound(x.begin(), x.end(), -p) - x.begin();
-      last = std::max<size_t>(first, std::lower_bound(x.begin(), x.end(), p) - x.begin());
-    } else {  // p rises: the interval only grows
-      while (first > 0 && x[first - 1] > -p) --first;
-      while (last < n && x[last] < p) ++last;
-    }
-    const double lo_count = static_cast<double>(last - first),
-                 hi_count = static_cast<double>(n) - lo_count;
-    const double lo_sum = sums[last] - sums[first], hi_sum = sums[n] - lo_sum;
-    const double lo_squares = squares[last] - squares[first];
-    if (lo_count > 0) {
-      const size_t at =
-          std::lower_bound(x.begin() + first, x.begin() + last, lo_sum / lo_count) - x.begin();
-      errors[c] += order_1_error(lo_count, lo_sum, lo_squares, static_cast<double>(last - at),
-                                 sums[last] - sums[at]);
-    }
-    if (hi_count > 0) {
-      // What of the tails is at or above their mean: part of the left one, and of the right one.
-      const double mu = hi_sum / hi_count;
-      const size_t left = std::lower_bound(x.begin(), x.begin() + first, mu) - x.begin();
-      const size_t right = std::lower_bound(x.begin() + last, x.end(), mu) - x.begin();
-      errors[c] += order_1_error(hi_count, hi_sum, squares[n] - lo_squares,
-                                 static_cast<double>(first - left + n - right),
-                                 sums[first] - sums[left] + sums[n] - sums[right]);
-    }
-  }
-}
-
-void split(const std::vector<double>& x, double p, std::vector<double>& lo,
-           std::vector<double>& hi) {
-  lo.clear();
-  hi.clear();
-  for (const double value : x) (std::abs(value) >= p ? hi : lo).push_back(value);
-}
-
 }  // namespace
 
 double best_split(const SearchBlock& block, const std::vector<uint8_t>& active,
                   const std::vector<double>& candidates) {
-  return first_best(block, active, candidates, [&](std::vector<double>& x, double* errors) {
-    thread_local std::vector<double> sums, squares;
-    add_split_errors(x, candidates, sums, squares, errors);
-  });
+  return first_best(block, active, candidates,
+                    [](const auto&... of) HT_INLINE { add_split_errors<1>(of...); });
 }
 
 double best_split_without_mean(const SearchBlock& block, const std::vector<uint8_t>& active,
                                const std::vector<double>& candidates) {
-  return first_best(block, active, candidates, [&](std::vector<double>& x, double* errors) {
-    for (size_t c = 0; c < candidates.size(); ++c) {
-      double squares = 0, sum[2] = {}, count[2] = {};
-      for (const double value : x) {
-        const int part = std::abs(value) >= candidates[c];
-        squares += value * value;
-        sum[part] += std::abs(value);
-        count[part] += 1;
-      }
-      for (int part = 0; part < 2; ++part)
-        if (count[part] > 0) squares -= sum[part] * sum[part] / count[part];
-      errors[c] += squares;
-    }
-  });
+  return first_best(block, active, candidates,
+                    [](const auto&... of) HT_INLINE { add_errors_without_mean(of...); });
 }
 
 double best_split_of_order_2(const SearchBlock& block, const std::vector<uint8_t>& active,
                              const std::vector<double>& candidates) {
-  return first_best(block, active, candidates, [&](std::vector<double>& x, double* errors) {
-    thread_local std::vector<double> lo, hi;
-    thread_local BinaryRow row;
-    size_t lo_before = 0;
-    double error = 0;
-    for (size_t c = 0; c < candidates.size(); ++c) {
-      split(x, candidates[c], lo, hi);
-      // Rising thresholds often leave a row's parts as they were.
-      if (c == 0 || lo.size() != lo_before) {
-        braq(lo, 2, row);
-        error = squared_error(lo, row);
-        braq(hi, 2, row);
-        error += squared_error(hi, row);
-        lo_before = lo.size();
-      }
-      errors[c] += error;
-    }
-  });
+  return first_best(block, active, candidates,
+                    [](const auto&... of) HT_INLINE { add_split_errors<2>(of...); });
 }
 
 double best_split_by_output(const SearchBlock& block, const std::vector<uint8_t>& active,

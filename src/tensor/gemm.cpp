@@ -1,12 +1,14 @@
 #include "halftone/tensor/gemm.h"
 
 #include <cblas.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 
+#include "blas_thread.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 
@@ -41,6 +43,31 @@ CBLAS_TRANSPOSE cblas(Transpose t) {
   return t == Transpose::yes ? CblasTrans : CblasNoTrans;
 }
 
+// Rows of C a thread multiplies at a time.
+constexpr int64_t kBlasRows = 96;
+
+void multiply_rows(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alpha,
+                   const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
+                   int64_t ldc) {
+  cblas_sgemm(CblasRowMajor, cblas(ta), cblas(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+void multiply_rows(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double alpha,
+                   const double* a, int64_t lda, const double* b, int64_t ldb, double beta,
+                   double* c, int64_t ldc) {
+  cblas_dgemm(CblasRowMajor, cblas(ta), cblas(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+template <class T>
+void blas_gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
+               int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
+  parallel_for(m, kBlasRows, [&](int64_t begin, int64_t end) {
+    blas_on_this_thread();
+    multiply_rows(ta, tb, end - begin, n, k, alpha, a + begin * (ta == Transpose::yes ? 1 : lda),
+                  lda, b, ldb, beta, c + begin * ldc, ldc);
+  });
+}
+
 template <class T>
 void scale_only(int64_t m, int64_t n, T beta, T* c, int64_t ldc) {
   for (int64_t i = 0; i < m; ++i)
@@ -62,6 +89,12 @@ Tensor materialised(const Factor& f, int64_t rows, int64_t columns) {
 }
 
 }  // namespace
+
+void blas_on_this_thread() {
+  ensure_kernels();
+  thread_local const bool alone = (omp_set_num_threads(1), true);
+  (void)alone;
+}
 
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
           const Factor& b, float beta, float* c, int64_t ldc) {
@@ -85,8 +118,7 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alp
   if (k == 0) return scale_only(m, n, beta, c, ldc);
   if (alpha == 1.0f && (beta == 0.0f || beta == 1.0f) && is_large(n, k))
     return sgemm(ta, tb, m, n, k, Factor::plain(a, lda), Factor::plain(b, ldb), beta, c, ldc);
-  ensure_kernels();
-  cblas_sgemm(CblasRowMajor, cblas(ta), cblas(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  blas_gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double alpha,
@@ -94,8 +126,7 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double al
           int64_t ldc) {
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_only(m, n, beta, c, ldc);
-  ensure_kernels();
-  cblas_dgemm(CblasRowMajor, cblas(ta), cblas(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  blas_gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
 void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c) {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "halftone/quant/braq.h"
+#include "halftone/quant/quantiles.h"
 #include "quant_testing.h"
 
 namespace halftone {
@@ -102,24 +103,6 @@ TEST(SplitSearch, FindsWhatThePlainLoopFinds) {
           << problem;
     }
   }
-}
-
-TEST(Quantiles, InterpolateLinearlyWhateverTheOrder) {
-  std::vector<double> values(101);
-  std::iota(values.begin(), values.end(), 0.0);
-  std::reverse(values.begin(), values.end());
-  const auto found = quantiles(values, 0.90);
-  EXPECT_NEAR(found[0], 10, 1e-12);
-  EXPECT_NEAR(found[80], 90, 1e-12);
-  std::vector<double> two{3, 1};
-  EXPECT_NEAR(quantiles(two, 0.10)[0], 1.2, 1e-12);
-}
-
-TEST(Quantiles, SortByPartsIsASort) {
-  std::vector<double> values = random_numbers(150000, 9), sorted = values;
-  std::sort(sorted.begin(), sorted.end());
-  quantiles(values, 0.90);
-  EXPECT_EQ(values, sorted);
 }
 
 TEST(Partition, PutsEveryElementIntoOneGroupAndTheLargestIntoHi) {

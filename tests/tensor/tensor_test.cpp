@@ -90,16 +90,17 @@ TEST(Gemm, FloatAgreesWithDoubleAtManySizes) {
 
 TEST(Linalg, TheInverseFactorIsTheCholeskyFactorOfTheInverse) {
   Rng rng(3, 1);
-  const int64_t n = 70;
-  Tensor b = Tensor::uninitialized({n, n + 9}, DType::f64), a = Tensor::zeros({n, n}, DType::f64);
-  for (int64_t i = 0; i < b.numel(); ++i) b.data<double>()[i] = rng.normal();
-  gemm(Transpose::no, Transpose::yes, b, b, 0, a);
-  const Tensor expected = cholesky_upper(inverse_positive_definite(a)),
-               found = inverse_cholesky_upper(a);
-  for (int64_t i = 0; i < n * n; ++i)
-    EXPECT_NEAR(found.data<double>()[i], expected.data<double>()[i], 1e-10);
-  a.data<double>()[0] = -1;
-  EXPECT_THROW(inverse_cholesky_upper(a), Error);
+  for (const int64_t n : {1, 70, 300}) {  // 300: three blocks of columns
+    Tensor b = Tensor::uninitialized({n, n + 9}, DType::f64), a = Tensor::zeros({n, n}, DType::f64);
+    for (int64_t i = 0; i < b.numel(); ++i) b.data<double>()[i] = rng.normal();
+    gemm(Transpose::no, Transpose::yes, b, b, 0, a);
+    const Tensor expected = cholesky_upper(inverse_positive_definite(a)),
+                 found = inverse_cholesky_upper(a);
+    for (int64_t i = 0; i < n * n; ++i)
+      EXPECT_NEAR(found.data<double>()[i], expected.data<double>()[i], 1e-9) << n;
+    a.data<double>()[0] = -1;
+    EXPECT_THROW(inverse_cholesky_upper(a), Error);
+  }
 }
 
 TEST(Linalg, CholeskyAndInverseUndoTheirMatrix) {

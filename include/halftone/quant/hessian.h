@@ -6,7 +6,7 @@
 namespace halftone {
 
 // H = (2 / N) sum_s X_s^T X_s over N sequences, X_s (L x m). Sums are kept in F64; the products of
-// one sequence in F32. 2 L m^2 FLOP a sequence.
+// up to 2048 tokens in F32. A little more than m^2 FLOP a token: one triangle is made.
 class HessianSum {
  public:
   explicit HessianSum(int64_t columns) : sum_(Tensor::zeros({columns, columns}, DType::f64)) {}
@@ -14,7 +14,7 @@ class HessianSum {
   Tensor hessian() const;                        // m x m, F64
 
  private:
-  Tensor sum_, part_;
+  Tensor sum_, part_;  // the upper triangle; a panel of it
   int64_t sequences_ = 0;
 };
 
@@ -28,7 +28,7 @@ struct PreparedHessian {
 // Error(numerical) then. About 2/3 m^3 FLOP.
 PreparedHessian prepare_hessian(const Tensor& hessian, double damp_percent);
 
-// tr(D H D^T), D (n x m, F64).
+// tr(D H D^T), D (n x m, F64), from the upper triangle of H.
 double hessian_energy(const Tensor& d, const Tensor& hessian);
 
 }  // namespace halftone

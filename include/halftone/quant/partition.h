@@ -52,11 +52,6 @@ double best_split_by_output(const SearchBlock& block, const std::vector<uint8_t>
 double best_split_of_order_2(const SearchBlock& block, const std::vector<uint8_t>& active,
                              const std::vector<double>& candidates);
 
-// Quantiles 0.10, 0.11 ... `last` of `values` by linear interpolation; values are reordered. A
-// position within 1e-9 of an element is that element: rounding must not decide on which side of the
-// threshold it lies.
-std::vector<double> quantiles(std::vector<double>& values, double last);
-
 // W of the block and diag(U) over its columns; `s` (S of methods 0.2, width x width) chooses
 // ARB-X's criterion, empty the squared error.
 BlockPartition partition_block(const SearchBlock& w, const std::vector<double>& u_diagonal,

@@ -27,6 +27,6 @@ void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double b
 // The BLAS and the kernels it chose, for instance "OpenBLAS 0.3.21 SkylakeX".
 std::string blas_name();
 
-// Threads of the BLAS inside a parallel_for are one each: it never nests.
+// The BLAS itself runs on one thread: products are split by rows of C among the threads of base.
 
 }  // namespace halftone
