@@ -113,7 +113,7 @@ void shapes(benchmark::internal::Benchmark* b) {
          {Sizes{256, 256}, {256, 128}, {256, 688}, {688, 256}, {256, 640}, {640, 256}})
       b->Args({2048, in, out, direction});
     for (const auto& [in, out] : {Sizes{576, 49152}, {256, 4096}, {256, 2048}})
-      b->Args({256, in, out, direction});
+      b->Args({192, in, out, direction});
   }
   b->Args({2048, 2048, 2048, 0});
 }

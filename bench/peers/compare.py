@@ -20,7 +20,7 @@ SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
 # hidden, intermediate, keys and values, layers, vocabulary; tokens of a step. Queries: hidden.
 SHAPES = {"smol": (576, 1536, 192, 30, 49152, 512), "tiny": (256, 688, 128, 6, 4096, 2048),
           "quickstart": (256, 640, 128, 4, 2048, 2048)}
-HEAD_CHUNK = 256  # tokens
+HEAD_CHUNK = 192  # tokens
 
 
 def step_item(model, batch, length, torch_repeats):
@@ -90,7 +90,7 @@ def products(model):
     hidden, inner, keys, layers, vocabulary, tokens = SHAPES[model]
     return {(tokens, hidden, hidden): 2 * layers, (tokens, hidden, keys): 2 * layers,
             (tokens, hidden, inner): 2 * layers, (tokens, inner, hidden): layers,
-            (HEAD_CHUNK, hidden, vocabulary): tokens // HEAD_CHUNK}
+            (HEAD_CHUNK, hidden, vocabulary): tokens / HEAD_CHUNK}
 
 
 PASSES = {0: 2, 1: 1, 2: 1}  # direction of sgemm: teacher and student forward, dx, dW

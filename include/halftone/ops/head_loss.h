@@ -15,7 +15,7 @@ struct HeadLossSettings {
   double kl_weight = 1;
   double kl_temperature = 1;
   double label_weight = 0;
-  int64_t chunk_tokens = 256;
+  int64_t chunk_tokens = 192;
 };
 
 struct HeadTeacher {
