@@ -11,12 +11,15 @@
 namespace halftone {
 namespace {
 
-// Puts rows (B*T x width) at `position` of each sequence of the store (B*capacity x width).
+// Puts rows (B*T x G*D) at `position` of each sequence's heads in the store (B*G*capacity x D).
 void append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position, int64_t capacity) {
-  const int64_t length = rows.dim(0) / batch, width = rows.dim(1);
-  for (int64_t b = 0; b < batch; ++b)
-    std::copy_n(rows.data<float>() + b * length * width, length * width,
-                store.data<float>() + (b * capacity + position) * width);
+  const int64_t length = rows.dim(0) / batch, d = store.dim(1), heads = rows.dim(1) / d;
+  const float* from = rows.data<float>();
+  for (int64_t row = 0; row < rows.dim(0); ++row)
+    for (int64_t g = 0; g < heads; ++g, from += d)
+      std::copy_n(from, d,
+                  store.data<float>() +
+                      ((row / length * heads + g) * capacity + position + row % length) * d);
 }
 
 }  // namespace
@@ -102,7 +105,7 @@ Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
 
 KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
-  const Shape size{batch * capacity, shape.num_key_value_heads * shape.head_dim};
+  const Shape size{batch * shape.num_key_value_heads * capacity, shape.head_dim};
   for (size_t i = 0; i < blocks.size(); ++i)
     cache.blocks.push_back(
         {Tensor::uninitialized(size, DType::f32), Tensor::uninitialized(size, DType::f32)});

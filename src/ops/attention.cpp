@@ -73,10 +73,6 @@ HT_INLINE inline void softmax_row_backward(int64_t keys, T scale, T lse, T dot, 
   }
 }
 
-int64_t key_rows(const AttentionShape& s) {
-  return s.key_capacity ? s.key_capacity : s.key_length;
-}
-
 template <class T>
 void copy_rows(int64_t rows, int64_t width, HeadRows<const T> from, HeadRows<T> to) {
   for (int64_t r = 0; r < rows; ++r)
@@ -104,7 +100,9 @@ struct QueryTile {
     return {h.data + first * h.stride, h.stride};
   }
   HeadRows<const T> keys(const T* x) const {
-    return head_rows(x, batch, key_rows(s), s.key_value_heads, s.head_dim, group);
+    if (s.key_capacity)
+      return {x + (batch * s.key_value_heads + group) * s.key_capacity * s.head_dim, s.head_dim};
+    return head_rows(x, batch, s.key_length, s.key_value_heads, s.head_dim, group);
   }
 };
 
@@ -289,9 +287,11 @@ Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s)
   require(s.key_length >= s.query_length, "attention: {} queries, {} keys", s.query_length,
           s.key_length);
   const Shape q_shape{s.batch * s.query_length, s.heads * s.head_dim};
-  const Shape k_shape{s.batch * key_rows(s), s.key_value_heads * s.head_dim};
-  require(key_rows(s) >= s.key_length, "attention: {} keys in a cache of {}", s.key_length,
-          s.key_capacity);
+  const Shape k_shape = s.key_capacity
+                            ? Shape{s.batch * s.key_value_heads * s.key_capacity, s.head_dim}
+                            : Shape{s.batch * s.key_length, s.key_value_heads * s.head_dim};
+  require(!s.key_capacity || s.key_capacity >= s.key_length, "attention: {} keys in a cache of {}",
+          s.key_length, s.key_capacity);
   require(!s.key_capacity || !(q.needs_grad() || k.needs_grad() || v.needs_grad()),
           "attention: a cache has no gradient");
   require(q.shape() == q_shape && k.shape() == k_shape && v.shape() == k_shape,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -108,9 +109,16 @@ class Arena {
 };
 
 struct Storage {
-  std::mutex mutex;
+  std::mutex mutex;  // of the arena
   Arena arena;
-  size_t used_bytes = 0, peak_bytes = 0;
+  std::atomic<size_t> used_bytes = 0, peak_bytes = 0;
+
+  void count(size_t size) {
+    const size_t used = used_bytes += size;
+    size_t peak = peak_bytes;
+    while (peak < used && !peak_bytes.compare_exchange_weak(peak, used)) {
+    }
+  }
 };
 
 Storage& storage() {
@@ -129,14 +137,17 @@ bool from_arena(size_t size) {
   return kUseArena && size >= kSmall;
 }
 
+void* take(size_t size) {
+  if (!from_arena(size)) return std::aligned_alloc(kAlignment, size);
+  const std::lock_guard lock(storage().mutex);
+  return storage().arena.take(size);
+}
+
 void give_back(void* block, size_t size) {
-  Storage& s = storage();
-  const std::lock_guard lock(s.mutex);
-  s.used_bytes -= size;
-  if (from_arena(size))
-    s.arena.give(block, size);
-  else
-    std::free(block);
+  storage().used_bytes -= size;
+  if (!from_arena(size)) return std::free(block);
+  const std::lock_guard lock(storage().mutex);
+  storage().arena.give(block, size);
 }
 
 }  // namespace
@@ -145,15 +156,12 @@ std::shared_ptr<void> allocate(size_t bytes) {
   const size_t size = rounded(std::max(bytes, kAlignment), bytes < kSmall ? kAlignment : kPage);
   if (size < bytes || size > SIZE_MAX / 2)
     throw_error(ErrorKind::memory, "out of memory: {} bytes asked for", bytes);
-  Storage& s = storage();
-  const std::lock_guard lock(s.mutex);
-  void* block = from_arena(size) ? s.arena.take(size) : std::aligned_alloc(kAlignment, size);
+  void* block = take(size);
   if (!block)
     throw_error(ErrorKind::memory,
                 "out of memory: {:.1f} MB asked for, {:.1f} MB in use by tensors", bytes / 1e6,
-                s.used_bytes / 1e6);
-  s.used_bytes += size;
-  s.peak_bytes = std::max(s.peak_bytes, s.used_bytes);
+                static_cast<double>(storage().used_bytes) / 1e6);
+  storage().count(size);
   return std::shared_ptr<void>(block, [size](void* b) { give_back(b, size); });
 }
 
@@ -164,18 +172,15 @@ void release_kept_memory() {
 }
 
 size_t allocated_bytes() {
-  const std::lock_guard lock(storage().mutex);
   return storage().used_bytes;
 }
 
 size_t peak_allocated_bytes() {
-  const std::lock_guard lock(storage().mutex);
   return storage().peak_bytes;
 }
 
 void reset_peak_allocated_bytes() {
-  const std::lock_guard lock(storage().mutex);
-  storage().peak_bytes = storage().used_bytes;
+  storage().peak_bytes = storage().used_bytes.load();
 }
 
 size_t peak_rss_bytes() {

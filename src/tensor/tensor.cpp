@@ -54,7 +54,7 @@ int64_t numel(const Shape& shape) {
   return n;
 }
 
-std::string shape_text(const Shape& shape) {
+std::string ShapeText::text() const {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 

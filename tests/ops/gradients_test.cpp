@@ -117,23 +117,28 @@ TEST(Attention, EqualsThePlainLoop) {
   EXPECT_LT(largest_difference(single.value(), plain), 1e-5);
 }
 
-TEST(Attention, ReadsTheFilledPartOfACache) {
-  const AttentionShape plain{.batch = 2,
+TEST(Attention, ReadsTheFilledPartOfACacheHeadByHead) {
+  const int64_t batch = 2, keys = 3, heads = 2, d = 4, capacity = 5;
+  const AttentionShape plain{.batch = batch,
                              .query_length = 1,
-                             .key_length = 3,
-                             .heads = 2,
-                             .key_value_heads = 1,
-                             .head_dim = 4};
+                             .key_length = keys,
+                             .heads = 4,
+                             .key_value_heads = heads,
+                             .head_dim = d};
   AttentionShape cached = plain;
-  cached.key_capacity = 5;
-  const Tensor q = random_tensor({2, 8}, 1), k = random_tensor({10, 4}, 2);
-  Tensor filled = Tensor::uninitialized({6, 4}, DType::f64);
-  for (int64_t b = 0; b < 2; ++b)
-    std::copy_n(k.data<double>() + b * 20, 12, filled.data<double>() + b * 12);
+  cached.key_capacity = capacity;
+  const Tensor q = random_tensor({batch, 4 * d}, 1),
+               filled = random_tensor({batch * keys, heads * d}, 2);
+  Tensor cache = random_tensor({batch * heads * capacity, d}, 3);
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t t = 0; t < keys; ++t)
+      for (int64_t g = 0; g < heads; ++g)
+        std::copy_n(filled.data<double>() + ((b * keys + t) * heads + g) * d, d,
+                    cache.data<double>() + ((b * heads + g) * capacity + t) * d);
   Tape tape(Tape::Mode::no_grad);
-  const Var kv = tape.constant(filled), cache = tape.constant(k), x = tape.constant(q);
+  const Var kv = tape.constant(filled), store = tape.constant(cache), x = tape.constant(q);
   EXPECT_EQ(largest_difference(attention(x, kv, kv, plain).value(),
-                               attention(x, cache, cache, cached).value()),
+                               attention(x, store, store, cached).value()),
             0);
 }
 

@@ -22,7 +22,7 @@ struct DecoderShape {
   std::vector<double> inverse_frequencies;  // head_dim / 2, scaled as the model says
 };
 
-// Keys and values of one block, B*capacity x G*D each, filled up to the cache's position.
+// Keys and values of one block, B*G*capacity x D each, filled up to the cache's position.
 struct KeyValues {
   Tensor keys, values;
 };

@@ -13,11 +13,11 @@ struct AttentionShape {
   int64_t heads;             // H
   int64_t key_value_heads;   // G, divides H: query head h reads key head h / (H / G)
   int64_t head_dim;          // D
-  int64_t key_capacity = 0;  // rows a sequence has in k and v, of a cache; 0: Tk
+  int64_t key_capacity = 0;  // of a cache: rows a head has in k and v; 0: no cache
 };
 
-// out (B*Tq x H*D) from q (B*Tq x H*D), k and v (B*Tk x G*D, or B*capacity x G*D: only without
-// gradients); per head
+// out (B*Tq x H*D) from q (B*Tq x H*D), k and v (B*Tk x G*D); of a cache, without gradients,
+// (B*G*capacity x D): a head's rows lie together, to be read in order. Per head
 //   out = softmax(q k^T / sqrt(D) + causal mask) v.
 // Backward, with P the softmax and dP = dout v^T:
 //   dv += P^T dout, dS = P o (dP - rowsum(dout o out)), dq += dS k / sqrt(D), dk += dS^T q /

@@ -53,7 +53,29 @@ struct dtype_of<uint8_t> {
 using Shape = std::vector<int64_t>;
 
 int64_t numel(const Shape& shape);           // throws std::invalid_argument on overflow or < 0
-std::string shape_text(const Shape& shape);  // "[576, 1536]"
+
+// A shape in a message, "[576, 1536]": put together when the message is, which a require() that
+// holds never does.
+struct ShapeText {
+  const Shape& shape;
+  std::string text() const;
+};
+inline ShapeText shape_text(const Shape& shape) {
+  return {shape};
+}
+
+}  // namespace halftone
+
+template <>
+struct fmt::formatter<halftone::ShapeText> {
+  constexpr auto parse(fmt::format_parse_context& context) const { return context.begin(); }
+  auto format(const halftone::ShapeText& shape, fmt::format_context& context) const {
+    const std::string text = shape.text();
+    return std::copy(text.begin(), text.end(), context.out());
+  }
+};
+
+namespace halftone {
 
 class Tensor {
  public:
