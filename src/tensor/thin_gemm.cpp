@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kDepth = 512;  // of B's rows widened at a time
 constexpr int64_t kBlock = 96;   // rows of B that a thread takes
+constexpr int64_t kLine = 16;    // floats of a cache line
 
 struct Product {
   int64_t m, n, k;
@@ -48,8 +49,11 @@ struct Kernels {
         }
   }
 
-  // sums (kRows x kTokens) += k elements of kRows rows of B by the turned block of A.
-  HT_INLINE static void tile(int64_t k, const float* const* b, const float* turned, float* sums) {
+  // sums (kRows x kTokens) += k elements of kRows rows of B by the turned block of A. Of each row
+  // what lies `ahead` elements on is fetched into the second-level cache meanwhile: new rows every
+  // few hundred elements are more than the hardware foresees.
+  HT_INLINE static void tile(int64_t k, const float* const* b, int64_t ahead, const float* turned,
+                             float* sums) {
     Vector s[R][V];
     const float* row[R];
 #pragma GCC unroll 8
@@ -59,15 +63,21 @@ struct Kernels {
       for (int v = 0; v < V; ++v)
         std::memcpy(&s[r][v], sums + r * kTokens + v * kLanes, sizeof(Vector));
     }
-    for (int64_t d = 0; d < k; ++d, turned += kTokens) {
-      Vector x[V];
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) std::memcpy(&x[v], turned + v * kLanes, sizeof(Vector));
+    for (int64_t line = 0; line < k; line += kLine) {
+      if (ahead > 0) {
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const Vector factor = row[r][d] - Vector{};
+        for (int r = 0; r < R; ++r) __builtin_prefetch(row[r] + ahead + line, 0, 2);
+      }
+      for (int64_t d = line; d < std::min(line + kLine, k); ++d, turned += kTokens) {
+        Vector x[V];
 #pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) s[r][v] += factor * x[v];
+        for (int v = 0; v < V; ++v) std::memcpy(&x[v], turned + v * kLanes, sizeof(Vector));
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const Vector factor = row[r][d] - Vector{};
+#pragma GCC unroll 2
+          for (int v = 0; v < V; ++v) s[r][v] += factor * x[v];
+        }
       }
     }
 #pragma GCC unroll 8
@@ -83,6 +93,7 @@ struct Kernels {
     alignas(64) float widened[kRows][kDepth];
     alignas(64) float sums[kThinRows / kTokens + 1][kRows * kTokens];
     float out[kThinRows][kBlock];  // C's own rows may all fall into one set of the cache
+    const int64_t next_rows = p.b.kind == Factor::Kind::f32 ? kRows * p.b.stride : 0;
     for (int64_t first = begin; first < end; first += kRows) {
       std::memset(sums, 0, sizeof(sums));
       for (int64_t d = 0; d < p.k; d += kDepth) {
@@ -91,7 +102,8 @@ struct Kernels {
         for (int64_t r = 0; r < kRows; ++r)
           rows[r] = read_part(p.b, std::min(first + r, end - 1), d, n, widened[r]);
         for (int64_t row = 0; row < p.m; row += kTokens)
-          tile(n, rows, turned + row * p.k + d * kTokens, sums[row / kTokens]);
+          tile(n, rows, row == 0 ? next_rows : 0, turned + row * p.k + d * kTokens,
+               sums[row / kTokens]);
       }
       for (int64_t row = 0; row < p.m; ++row)
         for (int64_t r = 0; r < std::min(kRows, end - first); ++r)
