@@ -2,13 +2,11 @@
 #include <algorithm>
 
 #include "braq_error.h"
-#include "halftone/base/threads.h"
+#include "candidate_errors.h"
 #include "halftone/quant/partition.h"
 
 namespace halftone {
 namespace {
-
-constexpr int64_t kRowBlock = 32;
 
 // What the rows of a tile share while columns are added to the salient ones.
 struct Tile {
@@ -96,28 +94,18 @@ HT_INLINE inline void add_tile_errors_without_mean(const Tile& tile, const int64
   }
 }
 
-// 1 + the first minimum over the candidates of errors summed over row blocks in their order.
+// 1 + the first minimum over the candidates of errors summed over the rows.
 template <class TileErrors>
 int64_t best_count(const SearchBlock& block, const std::vector<int64_t>& ranked,
                    const TileErrors& tile_errors) {
   const size_t candidates = ranked.size() - 1;
   if (candidates == 0) return 0;
-  std::vector<std::vector<double>> parts(
-      static_cast<size_t>((block.rows + kRowBlock - 1) / kRowBlock));
-  parallel_for(block.rows, kRowBlock, [&](int64_t begin, int64_t end) {
-    std::vector<double>& part = parts[begin / kRowBlock];
-    part.assign(candidates, 0);
-    const Tile tile(block.width, candidates);
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; i += kLanes) {
-        load_lanes(block.t.data() + i * block.width, end - i, block.width, tile.values);
-        tile_errors(tile, ranked.data(), static_cast<int64_t>(candidates), part.data());
-      }
-    });
-  });
-  std::vector<double> errors(candidates, 0);
-  for (const auto& part : parts)
-    for (size_t i = 0; i < candidates; ++i) errors[i] += part[i];
+  const std::vector<double> errors = candidate_errors(
+      block, candidates, [&] { return Tile(block.width, candidates); },
+      [&](const Tile& tile, int64_t row, int64_t rows, double* sums) HT_INLINE {
+        load_lanes(block.t.data() + row * block.width, rows, block.width, tile.values);
+        tile_errors(tile, ranked.data(), static_cast<int64_t>(candidates), sums);
+      });
   return static_cast<int64_t>(first_minimum(errors, sum_of_squares(block))) + 1;
 }
 

@@ -4,14 +4,13 @@
 #include <limits>
 
 #include "braq_error.h"
+#include "candidate_errors.h"
 #include "halftone/base/threads.h"
 #include "halftone/quant/partition.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
 namespace {
-
-constexpr int64_t kRowBlock = 32;
 
 // A tile of rows: their active elements sorted, the others behind them as infinite ones.
 struct Tile {
@@ -140,22 +139,12 @@ template <class TileErrors>
 double first_best(const SearchBlock& block, const std::vector<uint8_t>& active,
                   const std::vector<double>& candidates, const TileErrors& tile_errors) {
   const size_t count = candidates.size();
-  std::vector<std::vector<double>> parts(
-      static_cast<size_t>((block.rows + kRowBlock - 1) / kRowBlock));
-  parallel_for(block.rows, kRowBlock, [&](int64_t begin, int64_t end) {
-    std::vector<double>& part = parts[begin / kRowBlock];
-    part.assign(count, 0);
-    Tile tile(block.width);
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; i += kLanes) {
-        load_active(block, active.data(), i, end - i, tile);
-        tile_errors(tile, candidates.data(), static_cast<int64_t>(count), part.data());
-      }
-    });
-  });
-  std::vector<double> errors(count, 0);
-  for (const auto& part : parts)
-    for (size_t c = 0; c < count; ++c) errors[c] += part[c];
+  const std::vector<double> errors = candidate_errors(
+      block, count, [&] { return Tile(block.width); },
+      [&](Tile& tile, int64_t row, int64_t rows, double* sums) HT_INLINE {
+        load_active(block, active.data(), row, rows, tile);
+        tile_errors(tile, candidates.data(), static_cast<int64_t>(count), sums);
+      });
   return candidates[first_minimum(errors, sum_of_squares(block))];
 }
 
