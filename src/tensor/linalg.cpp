@@ -41,8 +41,8 @@ Eigen::LLT<Matrix> factorise(const Tensor& a, const char* what) {
 constexpr int64_t kFactorBlock = 128, kRowBlock = 64;
 
 // A = C C^T in place, C lower, by blocks of columns; what is above the diagonal is left as it was.
-// False when A is not positive definite.
-bool factor_lower(double* a, int64_t n) {
+// Returns 0, or where A is not positive definite the pivot that shows it, counted from 1.
+int64_t factor_lower(double* a, int64_t n) {
   for (int64_t first = 0; first < n; first += kFactorBlock) {
     const int width = static_cast<int>(std::min(kFactorBlock, n - first)),
               stride = static_cast<int>(n);
@@ -52,7 +52,7 @@ bool factor_lower(double* a, int64_t n) {
     blas_on_this_thread();
     // LAPACK reads columns where the tensor has rows: its "upper" is the lower triangle.
     dpotrf_("U", &width, diagonal, &stride, &info);
-    if (info != 0) return false;
+    if (info != 0) return first + info;
     const auto each_row_block = [&](const auto& body) {
       parallel_for(n - last, kRowBlock, [&](int64_t begin, int64_t end) {
         blas_on_this_thread();
@@ -68,7 +68,7 @@ bool factor_lower(double* a, int64_t n) {
                   a + begin * n + first, n, a + last * n + first, n, 1.0, a + begin * n + last, n);
     });
   }
-  return true;
+  return 0;
 }
 
 // C^-1 of a lower C, by blocks of columns: each solves C X = I from its first row on.
@@ -104,9 +104,10 @@ Tensor inverse_cholesky_upper(const Tensor& a) {
           shape_text(a.shape()));
   // J A J = C C^T, J the reversal, C lower; so A = (J C J)(J C J)^T and U = J C^-1 J.
   Tensor c = tensor(m.reverse());
-  if (!factor_lower(c.data<double>(), n))
+  if (const int64_t pivot = factor_lower(c.data<double>(), n))
     throw_error(ErrorKind::numerical,
-                "inverse_cholesky_upper: the {} x {} matrix is not positive definite", n, n);
+                "inverse_cholesky_upper: the {} x {} matrix is not positive definite (pivot {})", n,
+                n, pivot);
   return tensor(matrix(invert_lower(c), "inverse_cholesky_upper").reverse());
 }
 

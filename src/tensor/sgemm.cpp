@@ -8,8 +8,8 @@
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
-#include "thin_gemm.h"
 #include "halftone/tensor/transpose.h"
+#include "thin_gemm.h"
 
 namespace halftone {
 namespace {

@@ -10,8 +10,6 @@
 
 namespace halftone {
 
-// e^x, relative error below 2.5e-7 over [-87.3, 88.7]; smaller arguments give 0, larger the limit,
-// NaN gives NaN.
 // Range reduction by ln 2 in two parts (Cody and Waite), degree-6 polynomial (Cephes expf).
 struct ReducedExp {
   float fraction;   // e^x = fraction * 2^n, fraction in [0.70, 1.42]
@@ -31,6 +29,8 @@ HT_INLINE inline ReducedExp reduced_exp(float x) {
   return {p * r * r + r + 1.0f, std::bit_cast<int32_t>(shifted)};
 }
 
+// e^x, relative error below 2.5e-7 over [-87.3, 88.7]; smaller arguments give 0, larger the limit,
+// NaN gives NaN.
 HT_INLINE inline float fast_exp(float x) {
   const float above = x < -87.3f ? -87.3f : x;  // comparisons, not fmax: NaN stays NaN
   const ReducedExp e = reduced_exp(above > 88.7f ? 88.7f : above);
@@ -42,7 +42,8 @@ HT_INLINE inline float fast_exp(float x) {
   return x < -87.3f ? 0.0f : e.fraction * a * b;
 }
 
-// The same for x <= 0, where n may be added to the exponent's bits: two thirds of the work.
+// The same for x <= 0 (or a rounding above), where n may be added to the exponent's bits: two
+// thirds of the work. Below -86.6 it gives 0.
 HT_INLINE inline float fast_exp_negative(float x) {
   const ReducedExp e = reduced_exp(x < -86.6f ? -86.6f : x);
   const uint32_t bits =
