@@ -26,6 +26,13 @@ inline Tensor random_tensor(const Shape& shape, uint64_t stream, double deviatio
   return out;
 }
 
+inline std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary) {
+  std::vector<int32_t> ids(static_cast<size_t>(count));
+  Rng rng(1, 1);
+  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary)));
+  return ids;
+}
+
 // Floating-point operations of one iteration, shown as a rate.
 inline void set_rate(benchmark::State& state, double operations) {
   state.counters["FLOP/s"] =

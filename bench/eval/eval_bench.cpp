@@ -11,9 +11,7 @@ namespace {
 void evaluate_windows(benchmark::State& state) {
   const ModelConfig config = bench::smollm2_135m();
   Decoder model = bench::random_teacher(config);
-  std::vector<int32_t> tokens(2048);
-  Rng rng(1, 1);
-  for (int32_t& id : tokens) id = static_cast<int32_t>(rng.below(config.vocab_size));
+  const std::vector<int32_t> tokens = bench::random_ids(2048, config.vocab_size);
   EvalSettings settings;
   settings.context = 2048;
   Evaluation result;

@@ -211,9 +211,7 @@ Op rotary_op(const Step& s) {
 
 Op embedding_op(const Step& s) {
   const int64_t v = s.config.vocab_size, c = s.config.hidden_size;
-  std::vector<int32_t> ids(static_cast<size_t>(s.tokens()));
-  Rng rng(1, 1);
-  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(v)));
+  const std::vector<int32_t> ids = bench::random_ids(s.tokens(), v);
   const double rows = static_cast<double>(s.tokens() * c), table = static_cast<double>(v * c);
   return {{scattered({v, c}, 1)},
           [ids](const auto& x) { return embedding(ids, x[0]); },

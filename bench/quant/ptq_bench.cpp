@@ -3,11 +3,9 @@
 // written to block.f64 in the working directory, for bench/peers/ptq_numpy.py.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
 
 #include "bench/bench.h"
 #include "halftone/quant/hessian.h"
@@ -19,12 +17,6 @@ namespace {
 
 using namespace halftone;
 
-double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 // The rate of dgemm at the shape of a lazy update, the method's only bound that is not its own
 // code.
 double gemm_rate(int64_t n, int64_t m) {
@@ -34,7 +26,7 @@ double gemm_rate(int64_t n, int64_t m) {
   Tensor w = Tensor::zeros({n, m}, DType::f64);
   double best = 0;
   for (int k = 0; k < 3; ++k) {
-    const double time = seconds([&] { gemm(Transpose::no, Transpose::no, e, u, 1, w); });
+    const double time = bench::seconds_of([&] { gemm(Transpose::no, Transpose::no, e, u, 1, w); });
     best = std::max(best, 2.0 * static_cast<double>(n * m * b) / time);
   }
   return best / 1e9;
@@ -47,14 +39,16 @@ int main(int argc, char** argv) {
   set_threads(0);
   const Tensor w = bench::random_tensor({n, m}, 1);
   HessianSum sum(m);
-  const double hessian_seconds = seconds([&] { sum.add(bench::random_tensor({2 * m, m}, 2), 1); });
+  const double hessian_seconds = bench::seconds_of([&] {
+    sum.add(bench::random_tensor({2 * m, m}, 2), 1);
+  });
   const Tensor hessian = sum.hessian();
   fmt::print(
       "{{\"isa\": \"{}\", \"threads\": {}, \"rows\": {}, \"columns\": {}, "
       "\"dgemm_gflops\": {:.1f}, \"hessian_seconds\": {:.2f}}}\n",
       isa_name(isa()), threads(), n, m, gemm_rate(n, m), hessian_seconds);
   fmt::print("{{\"what\": \"prepare_hessian\", \"seconds\": {:.3f}}}\n",
-             seconds([&] { prepare_hessian(hessian, 0.01); }));
+             bench::seconds_of([&] { prepare_hessian(hessian, 0.01); }));
 
   SearchBlock block{
       .rows = n, .width = 128, .t = std::vector<double>(static_cast<size_t>(n * 128))};
@@ -65,7 +59,8 @@ int main(int argc, char** argv) {
              static_cast<std::streamsize>(8 * block.t.size()));
   const std::vector<double> u(128, 1.0);
   BlockPartition found;
-  const double search = seconds([&] { found = partition_block(block, u, {}, {.cgb = false}); });
+  const double search =
+      bench::seconds_of([&] { found = partition_block(block, u, {}, {.cgb = false}); });
   int64_t salient = 0, hi = 0;
   for (const uint8_t s : found.salient) salient += s;
   for (const uint8_t g : found.group) hi += g;
@@ -79,8 +74,8 @@ int main(int argc, char** argv) {
       {"arb-rc", PtqMethod::arb_rc}};
   for (const auto& [name, method] : methods) {
     LowBitMatrix q;
-    const double time =
-        seconds([&] { q = quantise(method, w, hessian, {.cgb = method != PtqMethod::billm}); });
+    const double time = bench::seconds_of(
+        [&] { q = quantise(method, w, hessian, {.cgb = method != PtqMethod::billm}); });
     const double error = relative_error(w, reconstruct(q), hessian);
     if (!std::isfinite(error) || error <= 0 || error >= 1) {
       fmt::print(stderr, "{}: relative error {}, the result is wrong\n", name, error);

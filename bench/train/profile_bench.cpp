@@ -42,9 +42,7 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps)
     moments.push_back(
         {Tensor::zeros(p.value.shape(), DType::f32), Tensor::zeros(p.value.shape(), DType::f32)});
   });
-  std::vector<int32_t> ids(static_cast<size_t>(batch * length));
-  Rng rng(1, 1);
-  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(config.vocab_size));
+  const std::vector<int32_t> ids = bench::random_ids(batch * length, config.vocab_size);
   OpTimes times;
   const auto step = [&](OpTimes* t) {
     for (Param* p : params) p->grad.clear();

@@ -11,9 +11,7 @@ void step(benchmark::State& state, const ModelConfig& config, bool distil) {
   set_threads(static_cast<int>(state.range(2)));
   const int64_t batch = state.range(0), length = state.range(1);
   Decoder teacher = bench::random_teacher(config), student = bench::random_student(config);
-  std::vector<int32_t> ids(static_cast<size_t>(8 * batch * length));
-  Rng rng(1, 1);
-  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(config.vocab_size));
+  const std::vector<int32_t> ids = bench::random_ids(8 * batch * length, config.vocab_size);
   const TokenSequences sequences(ids, length);
   Batches batches(sequences, batch, 0);
   Trainer trainer(student, distil ? &teacher : nullptr, batches, {},
