@@ -58,26 +58,40 @@ HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, fl
   }
 }
 
-// C (R x V vectors) = or += the product of a panel of A (k x R, or R rows kDepth apart) and one of
-// B (k x V vectors).
+// The step at depth p of a tile: sums += a column of A's panel times a row of B's.
 template <int R, int V, class Vector, bool rows>
-HT_INLINE inline void tile(int64_t k, const float* a, const float* b, bool add, float* c,
-                           int64_t ldc) {
+HT_INLINE inline void add_outer_product(const float* a, const float* b, int p,
+                                        Vector (&sums)[R][V]) {
+  constexpr int kLanes = sizeof(Vector) / sizeof(float);
+  Vector row[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + (p * V + v) * kLanes, sizeof(Vector));
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    const Vector factor = a[rows ? r * kDepth + p : p * R + r] - Vector{};
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sums[r][v] += factor * row[v];
+  }
+}
+
+// C (R x V vectors) = or += the product of a panel of A (k x R, or R rows kDepth apart) and one of
+// B (k x V vectors). Four steps to a turn of the loop: where another process shares the core, it is
+// the number of instructions that counts.
+template <int R, int V, class Vector, bool rows>
+HT_INLINE inline void multiply_panels(int64_t k, const float* a, const float* b, bool add, float* c,
+                                      int64_t ldc) {
   constexpr int64_t kLanes = sizeof(Vector) / sizeof(float);
+  constexpr int kSteps = 2;
   for (int r = 0; r < R; ++r)  // ready when the sums are
     for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
   Vector sums[R][V] = {};
-  for (int64_t p = 0; p < k; ++p, a += rows ? 1 : R, b += V * kLanes) {
-    Vector row[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + v * kLanes, sizeof(Vector));
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const Vector factor = a[rows ? r * kDepth : r] - Vector{};
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sums[r][v] += factor * row[v];
-    }
-  }
+  int64_t p = 0;
+  for (; p + kSteps <= k; p += kSteps, a += kSteps * (rows ? 1 : R), b += kSteps * V * kLanes)
+#pragma GCC unroll 2
+    for (int step = 0; step < kSteps; ++step)
+      add_outer_product<R, V, Vector, rows>(a, b, step, sums);
+  for (; p < k; ++p, a += rows ? 1 : R, b += V * kLanes)
+    add_outer_product<R, V, Vector, rows>(a, b, 0, sums);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -89,6 +103,28 @@ HT_INLINE inline void tile(int64_t k, const float* a, const float* b, bool add, 
       std::memcpy(at, &after, sizeof(Vector));
     }
 }
+
+// A function of its own, or GCC shares the registers of the loop with those around it.
+template <int R, int V, class Vector, bool rows>
+struct Tile;
+
+template <int R, int V, bool rows>
+struct Tile<R, V, Eight, rows> {
+  __attribute__((noinline, target("avx2,fma"))) static void multiply(int64_t k, const float* a,
+                                                                     const float* b, bool add,
+                                                                     float* c, int64_t ldc) {
+    multiply_panels<R, V, Eight, rows>(k, a, b, add, c, ldc);
+  }
+};
+
+template <int R, int V, bool rows>
+struct Tile<R, V, Sixteen, rows> {
+  __attribute__((noinline, target("avx512f"))) static void multiply(int64_t k, const float* a,
+                                                                    const float* b, bool add,
+                                                                    float* c, int64_t ldc) {
+    multiply_panels<R, V, Sixteen, rows>(k, a, b, add, c, ldc);
+  }
+};
 
 // The length of the equal parts, multiples of `step`, that cut n into pieces of at most `most`.
 int64_t even_part(int64_t n, int64_t most, int64_t step) {
@@ -153,11 +189,11 @@ HT_INLINE inline void multiply_block(const Product& p, Range strip, Range column
     for (int64_t y = strip.begin; y < strip.end; y += R, panel += R * (rows ? kDepth : depth)) {
       float* c = p.c + y * p.ldc + x;
       if (y + R <= strip.end && x + kWidth <= columns.end) {
-        tile<R, V, Vector, rows>(depth, panel, b, add, c, p.ldc);
+        Tile<R, V, Vector, rows>::multiply(depth, panel, b, add, c, p.ldc);
         continue;
       }
       alignas(64) float edge[R * kWidth];
-      tile<R, V, Vector, rows>(depth, panel, b, false, edge, kWidth);
+      Tile<R, V, Vector, rows>::multiply(depth, panel, b, false, edge, kWidth);
       for (int64_t r = 0; r < std::min<int64_t>(R, strip.end - y); ++r)
         for (int64_t q = 0; q < std::min(kWidth, columns.end - x); ++q)
           c[r * p.ldc + q] = (add ? c[r * p.ldc + q] : 0.0f) + edge[r * kWidth + q];
