@@ -1,14 +1,12 @@
 #include "halftone/tensor/sgemm.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "factor_rows.h"
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
-#include "halftone/tensor/transpose.h"
+#include "panels.h"
 #include "thin_gemm.h"
 
 namespace halftone {
@@ -18,113 +16,8 @@ namespace {
 // rows x kColumns) with its panels of A and B in the second. kRows and kBlocks of that depth bound
 // what is packed.
 // kColumns, kStrip and kRows are multiples of every tile's sides, so even parts never exceed them.
-constexpr int64_t kDepth = 288, kColumns = 480, kStrip = 264, kRows = 3 * kStrip, kBlocks = 6;
-
-struct Range {
-  int64_t begin, end;
-  int64_t size() const { return end - begin; }
-};
-
-// Panels of W: out[panel][k][i] = element (k, panel W + i) of the factor, stored as columns x depth
-// (`across`: the panel's W elements are in W stored rows). What lies beyond `columns` is zero.
-template <int W>
-HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, float* out) {
-  alignas(64) float made[4][kDepth];
-  alignas(64) static const float zeros[kDepth] = {};
-  const int64_t k = depth.size();
-  for (int64_t panel = columns.begin; panel < columns.end; panel += W, out += W * k)
-    for (int i = 0; i < W; i += 4) {
-      const float* rows[4];
-      for (int r = 0; r < 4; ++r)
-        rows[r] = panel + i + r < columns.end ? read_part(f, panel + i + r, depth.begin, k, made[r])
-                                              : zeros;
-      transpose_four(k, rows, W, out + i);
-    }
-}
-
-// The same for a factor stored as depth x columns.
-template <int W>
-HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, float* out) {
-  alignas(64) float made[std::max(kColumns, kRows)];
-  const int64_t k = depth.size();
-  for (int64_t d = 0; d < k; ++d) {
-    const float* row = read_part(f, depth.begin + d, columns.begin, columns.size(), made);
-    float* to = out + d * W;
-    int64_t j = 0;
-    for (; j + W <= columns.size(); j += W, to += W * k)
-      std::memcpy(to, row + j, W * sizeof(float));
-    if (j < columns.size())
-      for (int i = 0; i < W; ++i) to[i] = j + i < columns.size() ? row[j + i] : 0.0f;
-  }
-}
-
-// The step at depth p of a tile: sums += a column of A's panel times a row of B's.
-template <int R, int V, class Vector, bool rows>
-HT_INLINE inline void add_outer_product(const float* a, const float* b, int p,
-                                        Vector (&sums)[R][V]) {
-  constexpr int kLanes = sizeof(Vector) / sizeof(float);
-  Vector row[V];
-#pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + (p * V + v) * kLanes, sizeof(Vector));
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    const Vector factor = a[rows ? r * kDepth + p : p * R + r] - Vector{};
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sums[r][v] += factor * row[v];
-  }
-}
-
-// C (R x V vectors) = or += the product of a panel of A (k x R, or R rows kDepth apart) and one of
-// B (k x V vectors). Four steps to a turn of the loop: where another process shares the core, it is
-// the number of instructions that counts.
-template <int R, int V, class Vector, bool rows>
-HT_INLINE inline void multiply_panels(int64_t k, const float* a, const float* b, bool add, float* c,
-                                      int64_t ldc) {
-  constexpr int64_t kLanes = sizeof(Vector) / sizeof(float);
-  constexpr int kSteps = 2;
-  for (int r = 0; r < R; ++r)  // ready when the sums are
-    for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
-  Vector sums[R][V] = {};
-  int64_t p = 0;
-  for (; p + kSteps <= k; p += kSteps, a += kSteps * (rows ? 1 : R), b += kSteps * V * kLanes)
-#pragma GCC unroll 2
-    for (int step = 0; step < kSteps; ++step)
-      add_outer_product<R, V, Vector, rows>(a, b, step, sums);
-  for (; p < k; ++p, a += rows ? 1 : R, b += V * kLanes)
-    add_outer_product<R, V, Vector, rows>(a, b, 0, sums);
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      float* at = c + r * ldc + v * kLanes;
-      Vector before{};
-      if (add) std::memcpy(&before, at, sizeof(Vector));
-      const Vector after = before + sums[r][v];
-      std::memcpy(at, &after, sizeof(Vector));
-    }
-}
-
-// A function of its own, or GCC shares the registers of the loop with those around it.
-template <int R, int V, class Vector, bool rows>
-struct Tile;
-
-template <int R, int V, bool rows>
-struct Tile<R, V, Eight, rows> {
-  __attribute__((noinline, target("avx2,fma"))) static void multiply(int64_t k, const float* a,
-                                                                     const float* b, bool add,
-                                                                     float* c, int64_t ldc) {
-    multiply_panels<R, V, Eight, rows>(k, a, b, add, c, ldc);
-  }
-};
-
-template <int R, int V, bool rows>
-struct Tile<R, V, Sixteen, rows> {
-  __attribute__((noinline, target("avx512f"))) static void multiply(int64_t k, const float* a,
-                                                                    const float* b, bool add,
-                                                                    float* c, int64_t ldc) {
-    multiply_panels<R, V, Sixteen, rows>(k, a, b, add, c, ldc);
-  }
-};
+constexpr int64_t kColumns = 480, kStrip = 264, kRows = 3 * kStrip, kBlocks = 6;
+static_assert(std::max(kColumns, kRows) <= kPackedColumns);
 
 // The length of the equal parts, multiples of `step`, that cut n into pieces of at most `most`.
 int64_t even_part(int64_t n, int64_t most, int64_t step) {
