@@ -2,6 +2,7 @@
 // the library; everything here is for use inside simd_avx2() and simd_avx512().
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include "factor_rows.h"
@@ -34,19 +35,25 @@ HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, f
     }
 }
 
-// The same for a factor stored as depth x columns.
+// The same for a factor stored as depth x columns. Some rows at a time: panels lie pages apart, and
+// going from one to the next for every row would miss the translation buffer.
 template <int W>
 HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, float* out) {
-  alignas(64) float made[kPackedColumns];
-  const int64_t k = depth.size();
-  for (int64_t d = 0; d < k; ++d) {
-    const float* row = read_part(f, depth.begin + d, columns.begin, columns.size(), made);
+  constexpr int64_t kRows = 8;
+  alignas(64) float made[kRows][kPackedColumns];
+  const int64_t k = depth.size(), n = columns.size();
+  for (int64_t d = 0; d < k; d += kRows) {
+    const int64_t count = std::min(kRows, k - d);
+    const float* rows[kRows];
+    for (int64_t r = 0; r < count; ++r)
+      rows[r] = read_part(f, depth.begin + d + r, columns.begin, n, made[r]);
     float* to = out + d * W;
     int64_t j = 0;
-    for (; j + W <= columns.size(); j += W, to += W * k)
-      std::memcpy(to, row + j, W * sizeof(float));
-    if (j < columns.size())
-      for (int i = 0; i < W; ++i) to[i] = j + i < columns.size() ? row[j + i] : 0.0f;
+    for (; j + W <= n; j += W, to += W * k)
+      for (int64_t r = 0; r < count; ++r) std::memcpy(to + r * W, rows[r] + j, W * sizeof(float));
+    if (j < n)
+      for (int64_t r = 0; r < count; ++r)
+        for (int i = 0; i < W; ++i) to[r * W + i] = j + i < n ? rows[r][j + i] : 0.0f;
   }
 }
 
