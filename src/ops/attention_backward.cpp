@@ -47,7 +47,7 @@ void copy_rows(int64_t rows, int64_t width, HeadRows<const T> from, HeadRows<T> 
 // Queries first .. of one sequence and key-value head: a group's query heads read the same keys and
 // values, so a tile has the rows of all of them and these are packed once.
 template <class T>
-struct QueryTile {
+struct GroupTile {
   const AttentionShape& s;
   int64_t batch, group, first, queries;
 
@@ -79,7 +79,7 @@ int64_t tile_count(const AttentionShape& s) {
 
 // Tile `index` of a sequence's key-value head, `group` over the batch.
 template <class T>
-QueryTile<T> query_tile(const AttentionShape& s, int64_t group, int64_t index) {
+GroupTile<T> group_tile(const AttentionShape& s, int64_t group, int64_t index) {
   const int64_t queries = tile_queries(s), first = index * queries;
   return {s, group / s.key_value_heads, group % s.key_value_heads, first,
           std::min(queries, s.query_length - first)};
@@ -87,7 +87,7 @@ QueryTile<T> query_tile(const AttentionShape& s, int64_t group, int64_t index) {
 
 // Gradients of one tile: its rows of dq, and its part of dk and dv (Tk x D each), added.
 template <class T>
-void tile_backward(const QueryTile<T>& tile, const T* q, const KeyRows<T>& k, const KeyRows<T>& v,
+void tile_backward(const GroupTile<T>& tile, const T* q, const KeyRows<T>& k, const KeyRows<T>& v,
                    const T* out, const T* dout, const T* lse, T* dq, T* dk, T* dv) {
   const AttentionShape& s = tile.s;
   const int64_t d = s.head_dim, rows = tile.rows(), queries = tile.queries;
@@ -169,7 +169,7 @@ void attention_backward(const AttentionShape& s, const T* q, const T* k, const T
   parallel_for(groups * parts, 1, [&](int64_t task, int64_t) {
     const int64_t group = task / parts;
     for (int64_t i = task % parts; i < tiles; i += parts) {
-      const QueryTile<T> tile = query_tile<T>(s, group, i);
+      const GroupTile<T> tile = group_tile<T>(s, group, i);
       tile_backward(tile, q, KeyRows<T>(s, k, tile.batch, tile.group),
                     KeyRows<T>(s, v, tile.batch, tile.group), out, dout, lse, dq,
                     dk_parts.template data<T>() + task * numbers,

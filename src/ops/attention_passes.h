@@ -23,18 +23,13 @@ template <class T>
 struct KeyRows {
   const T* data;
   int64_t stride;
+
+  KeyRows(const AttentionShape& s, const T* x, int64_t batch, int64_t group)
+      : data(x + (s.key_capacity
+                      ? (batch * s.key_value_heads + group) * s.key_capacity * s.head_dim
+                      : (batch * s.key_length * s.key_value_heads + group) * s.head_dim)),
+        stride(s.key_capacity ? s.head_dim : s.key_value_heads * s.head_dim) {}
   const T* at(int64_t key) const { return data + key * stride; }
-
-  KeyRows(const AttentionShape& s, const T* x, int64_t batch, int64_t group) {
-    const int64_t width = s.key_value_heads * s.head_dim;
-    if (s.key_capacity)
-      *this = {x + (batch * s.key_value_heads + group) * s.key_capacity * s.head_dim, s.head_dim};
-    else
-      *this = {x + batch * s.key_length * width + group * s.head_dim, width};
-  }
-
- private:
-  KeyRows(const T* x, int64_t step) : data(x), stride(step) {}
 };
 
 // Scores of keys that a query does not see, `visible` of them seen: they weigh nothing, and whole

@@ -190,6 +190,7 @@ const Malformed kMalformed[] = {
      "num_key_value_heads is 4, expected a divisor of num_attention_heads = 9"},
     {"more key heads", R"({"num_key_value_heads": 18})", "num_key_value_heads is 18"},
     {"odd head_dim", R"({"head_dim": 63})", "head_dim is 63, expected an even number"},
+    {"long heads", R"({"head_dim": 290})", "head_dim is 290, expected at most 288"},
     {"head_dim 0", R"({"head_dim": 0})", "head_dim is 0"},
     {"huge head_dim", R"({"head_dim": 16384})", "head_dim is 16384"},
     {"no hidden size", R"({"hidden_size": null})", "hidden_size is missing, expected a whole"},

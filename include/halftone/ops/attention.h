@@ -1,5 +1,5 @@
-// Causal grouped-query attention in tiles: scores exist for one block of queries at a time, so
-// memory grows with T, not T^2 (Dao et al., 2022, in idea).
+// Causal grouped-query attention in tiles: scores exist for a few queries at a time, so memory
+// grows with T, not T^2 (Dao et al., 2022, in idea).
 #pragma once
 
 #include "halftone/autograd/tape.h"
@@ -12,7 +12,7 @@ struct AttentionShape {
   int64_t key_length;        // Tk; query i sees keys 0 .. Tk - Tq + i
   int64_t heads;             // H
   int64_t key_value_heads;   // G, divides H: query head h reads key head h / (H / G)
-  int64_t head_dim;          // D
+  int64_t head_dim;          // D, up to 288
   int64_t key_capacity = 0;  // of a cache: rows a head has in k and v; 0: no cache
 };
 
