@@ -81,10 +81,10 @@ struct QueryTile {
 // Queries of a tile that are multiplied at a time, and how many of n keys from `key` they see, in
 // whole vectors: the scores beyond what one of them sees are hidden.
 struct Strip {
-  int64_t first, queries, keys;
+  int64_t queries, keys;
 
   Strip(const QueryTile& tile, int64_t query, int64_t key, int64_t n)
-      : first(query), queries(std::min(kStripRows, tile.queries - query)) {
+      : queries(std::min(kStripRows, tile.queries - query)) {
     const int64_t visible = tile.visible(query + queries - 1) - key;
     keys = std::clamp<int64_t>((visible + 7) / 8 * 8, 0, n);
   }

@@ -1,5 +1,6 @@
 // Panels, the packed form of a product's factors, and the tile of C that two of them make. Within
-// the library; everything here is for use inside simd_avx2() and simd_avx512().
+// the library. Packing is for use inside simd_avx2() and simd_avx512(); a Tile, whose vectors say
+// what it needs of the CPU, is called from anywhere.
 #pragma once
 
 #include <algorithm>
@@ -102,7 +103,8 @@ HT_INLINE inline void multiply_panels(int64_t k, const T* a, const T* b, bool ad
     }
 }
 
-// A function of its own, or GCC shares the registers of the loop with those around it.
+// A function of its own, or GCC shares the registers of the loop with those around it. Once for
+// each target: the attribute takes no parameter.
 template <int R, int V, class Vector, bool rows, class T = float>
 struct Tile {
   __attribute__((noinline)) static void multiply(int64_t k, const T* a, const T* b, bool add, T* c,
