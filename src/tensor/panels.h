@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "factor_rows.h"
 #include "halftone/tensor/transpose.h"
@@ -58,48 +60,104 @@ HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, fl
   }
 }
 
-// The step at depth p of a tile: sums += a column of A's panel times a row of B's.
-template <int R, int V, class Vector, bool rows, class T>
-HT_INLINE inline void add_outer_product(const T* a, const T* b, int p, Vector (&sums)[R][V]) {
-  constexpr int kLanes = sizeof(Vector) / sizeof(T);
-  Vector row[V];
-#pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + (p * V + v) * kLanes, sizeof(Vector));
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    const Vector factor = a[rows ? r * kDepth + p : p * R + r] - Vector{};
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sums[r][v] += factor * row[v];
+// Whether multiply-adds and broadcasts are single instructions of the vector.
+template <class Vector, class T>
+constexpr bool kNative = std::is_same_v<T, float> && sizeof(Vector) >= sizeof(Eight);
+
+// Where a tile reads A: a panel (k x R), or R rows `stride` apart. Pointers to every third row
+// leave registers for the rest: an address has a base and a stride once or twice.
+template <int R, bool rows, class T>
+struct TileRows {
+  static_assert(R % 3 == 0);
+  const T* third[R / 3];
+  int64_t stride;
+
+  HT_INLINE TileRows(const T* a, int64_t row_stride) : stride(row_stride) {
+    for (int i = 0; i < R / 3; ++i) third[i] = rows ? a + 3 * i * stride : a;
+  }
+  HT_INLINE void advance(int steps) {
+    for (const T*& a : third) a += rows ? steps : steps * R;
+  }
+};
+
+// All lanes = the element at `step`, row r. In words of the machine for the CPUs that matter: GCC
+// adds up the addresses of several steps beforehand and runs out of registers.
+template <int step, class Vector, int R, bool rows, class T>
+HT_INLINE inline void broadcast(const TileRows<R, rows, T>& a, int r, Vector& out) {
+  const T* base = a.third[r / 3];
+  if constexpr (!kNative<Vector, T>) {
+    out = (rows ? base[r % 3 * a.stride + step] : base[step * R + r]) - Vector{};
+  } else if constexpr (!rows) {
+    asm volatile("vbroadcastss %1, %0" : "=v"(out) : "m"(base[step * R + r]));
+  } else {
+    using Read = const T(*)[];  // any of the memory from base on
+    if (r % 3 == 0)
+      asm volatile("vbroadcastss %1, %0" : "=v"(out) : "m"(base[step]));
+    else if (r % 3 == 1)
+      asm volatile("vbroadcastss %c3(%1,%2,4), %0"
+                   : "=v"(out)
+                   : "r"(base), "r"(a.stride), "i"(4 * step), "m"(*(Read)base));
+    else
+      asm volatile("vbroadcastss %c3(%1,%2,8), %0"
+                   : "=v"(out)
+                   : "r"(base), "r"(a.stride), "i"(4 * step), "m"(*(Read)base));
   }
 }
 
-// C (R x V vectors) = or += the product of a panel of A (k x R, or R rows kDepth apart) and one of
-// B (k x V vectors). Two steps to a turn of the loop: where another process shares the core, it is
+// sum += x y. GCC would at times put the sum where x was, and copy registers.
+template <class T, class Vector>
+HT_INLINE inline void multiply_add(const Vector& x, const Vector& y, Vector& sum) {
+  if constexpr (kNative<Vector, T>)
+    asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y));
+  else
+    sum += x * y;
+}
+
+// A step of a tile: sums += a column of A's panel times a row of B's.
+template <int step, int R, int V, class Vector, bool rows, class T>
+HT_INLINE inline void add_outer_product(const TileRows<R, rows, T>& a, const T* b,
+                                        Vector (&sums)[R][V]) {
+  constexpr int kLanes = sizeof(Vector) / sizeof(T);
+  Vector row[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + (step * V + v) * kLanes, sizeof(Vector));
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    Vector factor;
+    broadcast<step>(a, r, factor);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) multiply_add<T>(factor, row[v], sums[r][v]);
+  }
+}
+
+// C (R x V vectors) = or += the product of a panel of A (k x R, or R rows lda apart) and one of B
+// (k x V vectors). Four steps to a turn of the loop: where another process shares the core, it is
 // the number of instructions that counts.
 template <int R, int V, class Vector, bool rows, class T>
-HT_INLINE inline void multiply_panels(int64_t k, const T* a, const T* b, bool add, T* c,
-                                      int64_t ldc) {
+HT_INLINE inline void multiply_panels(int64_t k, const T* a, int64_t lda, const T* b, bool add,
+                                      T* c, int64_t ldc) {
   constexpr int64_t kLanes = sizeof(Vector) / sizeof(T);
-  constexpr int kSteps = 2;
   for (int r = 0; r < R; ++r)  // ready when the sums are
     for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
   Vector sums[R][V] = {};
-  int64_t p = 0;
-  for (; p + kSteps <= k; p += kSteps, a += kSteps * (rows ? 1 : R), b += kSteps * V * kLanes)
-#pragma GCC unroll 2
-    for (int step = 0; step < kSteps; ++step)
-      add_outer_product<R, V, Vector, rows>(a, b, step, sums);
-  for (; p < k; ++p, a += rows ? 1 : R, b += V * kLanes)
-    add_outer_product<R, V, Vector, rows>(a, b, 0, sums);
+  TileRows<R, rows, T> at(a, lda);
+  const auto turn = [&]<int... step>(std::integer_sequence<int, step...>) HT_INLINE {
+    (add_outer_product<step, R, V, Vector, rows>(at, b, sums), ...);
+    at.advance(sizeof...(step));
+    b += sizeof...(step) * V * kLanes;
+    k -= sizeof...(step);
+  };
+  while (k >= 4) turn(std::make_integer_sequence<int, 4>());
+  while (k > 0) turn(std::make_integer_sequence<int, 1>());
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      T* at = c + r * ldc + v * kLanes;
+      T* to = c + r * ldc + v * kLanes;
       Vector before{};
-      if (add) std::memcpy(&before, at, sizeof(Vector));
+      if (add) std::memcpy(&before, to, sizeof(Vector));
       const Vector after = before + sums[r][v];
-      std::memcpy(at, &after, sizeof(Vector));
+      std::memcpy(to, &after, sizeof(Vector));
     }
 }
 
@@ -107,27 +165,29 @@ HT_INLINE inline void multiply_panels(int64_t k, const T* a, const T* b, bool ad
 // each target: the attribute takes no parameter.
 template <int R, int V, class Vector, bool rows, class T = float>
 struct Tile {
-  __attribute__((noinline)) static void multiply(int64_t k, const T* a, const T* b, bool add, T* c,
-                                                 int64_t ldc) {
-    multiply_panels<R, V, Vector, rows>(k, a, b, add, c, ldc);
+  __attribute__((noinline)) static void multiply(int64_t k, const T* a, int64_t lda, const T* b,
+                                                 bool add, T* c, int64_t ldc) {
+    multiply_panels<R, V, Vector, rows>(k, a, lda, b, add, c, ldc);
   }
 };
 
 template <int R, int V, bool rows>
 struct Tile<R, V, Eight, rows, float> {
   __attribute__((noinline, target("avx2,fma"))) static void multiply(int64_t k, const float* a,
-                                                                     const float* b, bool add,
-                                                                     float* c, int64_t ldc) {
-    multiply_panels<R, V, Eight, rows>(k, a, b, add, c, ldc);
+                                                                     int64_t lda, const float* b,
+                                                                     bool add, float* c,
+                                                                     int64_t ldc) {
+    multiply_panels<R, V, Eight, rows>(k, a, lda, b, add, c, ldc);
   }
 };
 
 template <int R, int V, bool rows>
 struct Tile<R, V, Sixteen, rows, float> {
   __attribute__((noinline, target("avx512f"))) static void multiply(int64_t k, const float* a,
-                                                                    const float* b, bool add,
-                                                                    float* c, int64_t ldc) {
-    multiply_panels<R, V, Sixteen, rows>(k, a, b, add, c, ldc);
+                                                                    int64_t lda, const float* b,
+                                                                    bool add, float* c,
+                                                                    int64_t ldc) {
+    multiply_panels<R, V, Sixteen, rows>(k, a, lda, b, add, c, ldc);
   }
 };
 

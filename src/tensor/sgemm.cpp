@@ -12,11 +12,11 @@
 namespace halftone {
 namespace {
 
-// A tile's panel of B (at most kDepth deep) stays in the first-level cache; a block of C (kStrip
-// rows x kColumns) with its panels of A and B in the second. kRows and kBlocks of that depth bound
-// what is packed.
+// A tile's panel of B (at most kDepth deep) stays in the first-level cache, a strip of A (kStrip
+// rows) and much of a block of B (kColumns) in the second. kRows bound what is packed of A, or read
+// where it lies, before the next block of B.
 // kColumns, kStrip and kRows are multiples of every tile's sides, so even parts never exceed them.
-constexpr int64_t kColumns = 480, kStrip = 264, kRows = 3 * kStrip, kBlocks = 6;
+constexpr int64_t kColumns = 480, kStrip = 132, kRows = 6 * kStrip;
 static_assert(std::max(kColumns, kRows) <= kPackedColumns);
 
 // The length of the equal parts, multiples of `step`, that cut n into pieces of at most `most`.
@@ -34,63 +34,69 @@ struct Product {
   int64_t ldc;
 };
 
-// Panels of a chunk in blocks of `depth`, one block after another. Stored rows are read whole, so
-// that memory is read in order.
-template <int W>
-HT_INLINE inline void pack_blocks(const Factor& f, bool across, Range columns, Range chunk,
-                                  int64_t depth, float* out) {
-  const int64_t width = (columns.size() + W - 1) / W * W;
-  const int64_t step = across ? W : columns.size();
-  for (int64_t i = columns.begin; i < columns.end; i += step)
-    for (int64_t d = chunk.begin; d < chunk.end; d += depth) {
-      const Range block{d, std::min(d + depth, chunk.end)};
-      float* to = out + width * (d - chunk.begin) + (i - columns.begin) * block.size();
-      if (across)
-        pack_across<W>(f, {i, std::min(i + W, columns.end)}, block, to);
-      else
-        pack_along<W>(f, columns, block, to);
+// Rows of A, which is stored as rows x depth, kDepth apart. Up to whole tiles, the last are zero.
+template <int R>
+HT_INLINE inline void pack_rows(const Factor& f, Range rows, Range depth, float* out) {
+  const int64_t height = (rows.size() + R - 1) / R * R, n = depth.size();
+  for (int64_t i = 0; i < height; ++i, out += kDepth) {
+    if (i >= rows.size()) {
+      std::fill_n(out, n, 0.0f);
+      continue;
     }
+    const float* row = read_part(f, rows.begin + i, depth.begin, n, out);
+    if (row != out) std::copy_n(row, n, out);
+  }
 }
 
-// A's panels. Its elements are broadcast one by one, so stored rows may stay rows of a panel,
-// kDepth apart.
-template <int R, bool in_rows>
-HT_INLINE inline void pack_bands(const Factor& f, Range band, Range chunk, int64_t depth,
-                                 float* out) {
-  if constexpr (!in_rows) return pack_blocks<R>(f, false, band, chunk, depth, out);
-  const int64_t height = (band.size() + R - 1) / R * R;
-  for (int64_t i = 0; i < height; ++i)
-    for (int64_t d = chunk.begin; d < chunk.end; d += depth) {
-      const int64_t n = std::min(depth, chunk.end - d);
-      float* to = out + (height * ((d - chunk.begin) / depth) + i) * kDepth;
-      if (i >= band.size()) {
-        std::fill_n(to, n, 0.0f);
-        continue;
-      }
-      const float* row = read_part(f, band.begin + i, d, n, to);
-      if (row != to) std::copy_n(row, n, to);
-    }
-}
+// The tiles of a block of A, `step` apart, their rows (where it is stored as rows) lda apart. The
+// last, if some of its rows are missing, lies by itself, kDepth apart.
+struct Tiles {
+  const float* first;
+  int64_t lda, step;
+  const float* last;
+};
 
-// The tiles of one block of C; a and b are its packed panels, `depth` deep.
-template <int R, int V, class Vector, bool rows>
+// The tiles of one block of C.
+template <int R, int V, class Vector, bool in_rows>
 HT_INLINE inline void multiply_block(const Product& p, Range strip, Range columns, int64_t depth,
-                                     const float* a, const float* b, bool add) {
+                                     const Tiles& a, const float* b, bool add) {
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
+  using Tile = Tile<R, V, Vector, in_rows>;
   for (int64_t x = columns.begin; x < columns.end; x += kWidth, b += kWidth * depth) {
-    const float* panel = a;
-    for (int64_t y = strip.begin; y < strip.end; y += R, panel += R * (rows ? kDepth : depth)) {
+    const float* tile = a.first;
+    for (int64_t y = strip.begin; y < strip.end; y += R, tile += a.step) {
       float* c = p.c + y * p.ldc + x;
-      if (y + R <= strip.end && x + kWidth <= columns.end) {
-        Tile<R, V, Vector, rows>::multiply(depth, panel, b, add, c, p.ldc);
+      const bool all_rows = y + R <= strip.end;
+      if (all_rows && x + kWidth <= columns.end) {
+        Tile::multiply(depth, tile, a.lda, b, add, c, p.ldc);
         continue;
       }
       alignas(64) float edge[R * kWidth];
-      Tile<R, V, Vector, rows>::multiply(depth, panel, b, false, edge, kWidth);
+      Tile::multiply(depth, all_rows ? tile : a.last, all_rows ? a.lda : kDepth, b, false, edge,
+                     kWidth);
       for (int64_t r = 0; r < std::min<int64_t>(R, strip.end - y); ++r)
         for (int64_t q = 0; q < std::min(kWidth, columns.end - x); ++q)
           c[r * p.ldc + q] = (add ? c[r * p.ldc + q] : 0.0f) + edge[r * kWidth + q];
     }
+  }
+}
+
+// A's tiles: rows of floats are read where they lie, all else is packed. Rows whole pages apart
+// would meet in the same lines of the first-level cache.
+template <int R, bool in_rows>
+HT_INLINE inline Tiles tiles_of(const Factor& f, Range band, Range depth, float* packed) {
+  constexpr int64_t kPage = 1024;
+  const int64_t whole = band.size() / R * R;
+  if constexpr (!in_rows) {
+    pack_along<R>(f, band, depth, packed);
+    return {packed, kDepth, R * depth.size(), packed + whole * depth.size()};
+  } else if (f.kind == Factor::Kind::f32 && f.stride % kPage != 0) {
+    pack_rows<R>(f, {band.begin + whole, band.end}, depth, packed);
+    const float* rows = static_cast<const float*>(f.data) + band.begin * f.stride + depth.begin;
+    return {rows, f.stride, R * f.stride, packed};
+  } else {
+    pack_rows<R>(f, band, depth, packed);
+    return {packed, kDepth, R * kDepth, packed + whole * kDepth};
   }
 }
 
@@ -101,27 +107,24 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
   const int64_t band_rows = even_part(rows.size(), kRows, R),
                 block_columns = even_part(columns.size(), kColumns, kWidth);
-  const int64_t most = kBlocks * p.depth;
-  for (int64_t d = 0; d < p.k; d += most)
+  for (int64_t d = 0; d < p.k; d += p.depth)
     for (int64_t i = rows.begin; i < rows.end; i += band_rows) {
-      const Range chunk{d, std::min(d + most, p.k)}, band{i, std::min(i + band_rows, rows.end)};
-      const int64_t strip = even_part(band.size(), kStrip, R);
-      const int64_t height = (band.size() + R - 1) / R * R;
-      pack_bands<R, in_rows>(p.a, band, chunk, p.depth, packed_a);
+      const Range depth{d, std::min(d + p.depth, p.k)}, band{i, std::min(i + band_rows, rows.end)};
+      const int64_t strip_rows = even_part(band.size(), kStrip, R);
+      const Tiles tiles = tiles_of<R, in_rows>(p.a, band, depth, packed_a);
       for (int64_t j = columns.begin; j < columns.end; j += block_columns) {
         const Range block{j, std::min(j + block_columns, columns.end)};
-        const int64_t width = (block.size() + kWidth - 1) / kWidth * kWidth;
-        pack_blocks<kWidth>(p.b, p.tb == Transpose::yes, block, chunk, p.depth, packed_b);
-        for (int64_t y = band.begin; y < band.end; y += strip)
-          for (int64_t z = chunk.begin; z < chunk.end; z += p.depth) {
-            const int64_t depth = std::min(p.depth, chunk.end - z), at = z - chunk.begin;
-            const float* a =
-                packed_a + (in_rows ? (height * (at / p.depth) + y - band.begin) * kDepth
-                                    : height * at + (y - band.begin) * depth);
-            multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + strip, band.end)}, block,
-                                                  depth, a, packed_b + width * at,
-                                                  z > 0 || p.beta != 0.0f);
-          }
+        if (p.tb == Transpose::yes)
+          pack_across<kWidth>(p.b, block, depth, packed_b);
+        else
+          pack_along<kWidth>(p.b, block, depth, packed_b);
+        Tiles strip = tiles;
+        for (int64_t y = band.begin; y < band.end; y += strip_rows) {
+          multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + strip_rows, band.end)}, block,
+                                                depth.size(), strip, packed_b,
+                                                d > 0 || p.beta != 0.0f);
+          strip.first += strip_rows / R * tiles.step;
+        }
       }
     }
 }
@@ -180,10 +183,8 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
     const Range rows = share(m, r, grid.down, part / grid.across);
     const Range columns = share(n, w, grid.across, part % grid.across);
     if (rows.size() == 0 || columns.size() == 0) return;
-    const auto bytes = [&](int64_t width, int64_t step) {
-      return static_cast<size_t>((width + step) * kDepth *
-                                 std::min((k + depth - 1) / depth, kBlocks)) *
-             sizeof(float);
+    const auto bytes = [](int64_t width, int64_t step) {
+      return static_cast<size_t>((width + step) * kDepth) * sizeof(float);
     };
     const auto packed_a = allocate(bytes(std::min(kRows, rows.size()), r));
     const auto packed_b = allocate(bytes(std::min(kColumns, columns.size()), w));

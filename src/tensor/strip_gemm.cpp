@@ -47,7 +47,7 @@ void multiply_tiles(int64_t n, int64_t k, int64_t depth, const T* a, const T* pa
   const int64_t width = panel_width<T>();
   for (int64_t j = 0; j < n; j += width, panels += width * depth)
     for (int64_t r = 0; r < kStripRows; r += R)
-      Tile::multiply(k, a + r * kDepth, panels, add, c + r * ldc + j, ldc);
+      Tile::multiply(k, a + r * kDepth, kDepth, panels, add, c + r * ldc + j, ldc);
 }
 
 }  // namespace

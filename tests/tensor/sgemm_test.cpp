@@ -81,11 +81,11 @@ TEST_P(SgemmOnOneThread, IsThePlainTripleLoopForEveryKindAndTransposition) {
   set_threads(0);
 }
 
-// Rows, columns and depths on, below and above multiples of tiles and blocks.
+// Rows, columns and depths on, below and above multiples of tiles and blocks; rows a page apart.
 INSTANTIATE_TEST_SUITE_P(Sizes, Sgemm,
                          ::testing::Values(Case{12, 32, 4}, Case{1, 1, 1}, Case{13, 33, 257},
                                            Case{24, 48, 256}, Case{37, 97, 70}, Case{7, 1100, 9},
-                                           Case{800, 40, 21}));
+                                           Case{800, 40, 21}, Case{31, 20, 1021}));
 
 // One thread has the widest blocks: as many columns and rows as are packed at a time, and more.
 INSTANTIATE_TEST_SUITE_P(WidestBlocks, SgemmOnOneThread,
