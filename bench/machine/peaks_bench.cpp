@@ -1,6 +1,6 @@
 // What the machine can do, which every other bench is a share of: fused multiply-adds, read
 // bandwidth, and sgemm in its three directions on the shapes of a SmolLM2-135M step (T = 512), of
-// the small models' (8 x 256) and of their heads, by chunks of 256 tokens.
+// the small models' (8 x 256) and of their heads, by chunks of 192 tokens.
 #include <cmath>
 #include <vector>
 

@@ -100,8 +100,8 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
     plan.activations =
         4.0 * tokens * layers * static_cast<double>((teacher ? 2 : 1) * c.hidden_size) +
         plan.of_block;
-  plan.logits = 4.0 * static_cast<double>(HeadLossSettings{}.chunk_tokens * c.vocab_size) *
-                    (teacher ? 2 : 1) +
+  const double chunk = std::min(tokens, static_cast<double>(head_chunk_tokens(c.vocab_size)));
+  plan.logits = 4.0 * chunk * static_cast<double>(c.vocab_size) * (teacher ? 2 : 1) +
                 4.0 * static_cast<double>(c.vocab_size * c.hidden_size);
   return plan;
 }

@@ -44,8 +44,8 @@ struct LabelGradient {
   HT_INLINE T operator()(T x) const { return weight * fast_exp(x - lse); }
 };
 
-// KL of one row; the logits x become its gradient, and the labels', when it is wanted. Both rows are
-// spoilt.
+// KL of one row; the logits x become its gradient, and the labels', when it is wanted. Both rows
+// are spoilt.
 template <class T>
 HT_INLINE inline T kl_from_logits(int64_t v, T* x, T* t, const Weights<T>& w,
                                   const LabelGradient<T>& label, bool gradient) {
@@ -145,16 +145,21 @@ void check(const Var& x, const Var& weight, const HeadTeacher* teacher,
     for (int32_t t : *targets)
       require(t == kIgnoredTarget || (t >= 0 && t < weight.dim(0)),
               "head_loss: target {}, vocabulary {}", t, weight.dim(0));
-  require(s.chunk_tokens > 0 && s.kl_temperature > 0, "head_loss: chunk {}, temperature {}",
+  require(s.chunk_tokens >= 0 && s.kl_temperature > 0, "head_loss: chunk {}, temperature {}",
           s.chunk_tokens, s.kl_temperature);
 }
 
 }  // namespace
 
+int64_t head_chunk_tokens(int64_t vocabulary) {
+  return std::clamp((int64_t{1} << 21) / vocabulary, int64_t{192}, int64_t{512});
+}
+
 HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
                    const std::vector<int32_t>* targets, const HeadLossSettings& s) {
   check(x, weight, teacher, targets, s);
-  const int64_t n = x.dim(0), v = weight.dim(0), chunk = std::min(s.chunk_tokens, n);
+  const int64_t n = x.dim(0), v = weight.dim(0);
+  const int64_t chunk = std::min(n, s.chunk_tokens ? s.chunk_tokens : head_chunk_tokens(v));
   const DType dtype = x.dtype();
   int64_t counted = 0;
   if (targets)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "fetch_ahead.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/tensor/transpose.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr int64_t kGroup = 4;           // inputs a table
 constexpr int64_t kEntries = 16;        // sums of a group
 constexpr int64_t kPanel = 4;           // outputs summed at a time
+constexpr int64_t kWritten = 8;         // outputs written at a time
 constexpr int64_t kTableBytes = 24576;  // tables of a chunk of groups: half a first-level cache
 constexpr int64_t kOutputs = 1024;      // whose sums stay in the second-level cache
 
@@ -173,32 +175,35 @@ struct Kernels {
         std::memcpy(sums + r * kTokens + v * kLanes, &s[r][v], sizeof(Vector));
   }
 
-  // y of the block's tokens and a panel's outputs from their sums.
-  HT_INLINE static void write(const Product& p, int64_t token, int64_t output, float* sums) {
-    const float* rows[kPanel];
-    const int64_t outputs = std::min(kPanel, p.outputs - output),
-                  tokens = std::min(kTokens, p.tokens - token);
-    for (int64_t r = 0; r < kPanel; ++r) {
-      rows[r] = sums + r * kTokens;
-      const float scale = r < outputs ? p.y_scale[output + r] : 0.0f;
-      for (int64_t t = 0; t < kTokens; ++t) sums[r * kTokens + t] *= scale;
+  // y of the block's tokens and up to kWritten outputs from their sums.
+  HT_INLINE static void write(const Product& p, int64_t token, int64_t output, int64_t outputs,
+                              float* sums) {
+    const int64_t tokens = std::min(kTokens, p.tokens - token);
+    alignas(64) float turned[kTokens * kWritten];
+    for (int64_t first = 0; first < outputs; first += kPanel) {
+      const float* rows[kPanel];
+      for (int64_t r = 0; r < kPanel; ++r) {
+        float* row = sums + (first + r) * kTokens;
+        rows[r] = row;
+        const float scale = first + r < outputs ? p.y_scale[output + first + r] : 0.0f;
+        for (int64_t t = 0; t < kTokens; ++t) row[t] *= scale;
+      }
+      transpose_four(kTokens, rows, kWritten, turned + first);
     }
-    alignas(64) float turned[kTokens * kPanel];
-    transpose_four(kTokens, rows, kPanel, turned);
-    const auto store = [&](size_t bytes) HT_INLINE {
+    const auto store = [&](size_t bytes, int64_t tokens) HT_INLINE {
       for (int64_t t = 0; t < tokens; ++t) {
         float* y = p.y + (token + t) * p.outputs + output;
-        Four before{}, after;
+        Eight before{}, after;
         if (p.beta != 0.0f) std::memcpy(&before, y, bytes);
-        std::memcpy(&after, turned + t * kPanel, sizeof(Four));
+        std::memcpy(&after, turned + t * kWritten, sizeof(Eight));
         after += before;
         std::memcpy(y, &after, bytes);
       }
     };
-    if (outputs == kPanel)
-      store(sizeof(Four));
+    if (outputs == kWritten && tokens == kTokens)
+      store(sizeof(Eight), kTokens);
     else
-      store(outputs * sizeof(float));
+      store(outputs * sizeof(float), tokens);
   }
 
   // All of the product for one block of tokens and the outputs [begin, end).
@@ -211,10 +216,22 @@ struct Kernels {
       turn(p, token, group * kGroup, groups * kGroup, turned);
       for (int64_t g = 0; g < groups; ++g)
         make_table(turned + g * kGroup * kTokens, tables + g * kEntries * kTokens);
-      for (int64_t o = begin; o < end; o += kPanel)
-        add_entries(groups, index.at(o, group), tables, group > 0, sums + (o - begin) * kTokens);
+      const int64_t next = (group + groups) * kGroup;
+      const int64_t tokens = std::min(kTokens, p.tokens - token);
+      const int64_t panels = (end - begin + kPanel - 1) / kPanel;
+      FetchAhead ahead =
+          next < p.inputs
+              ? FetchAhead(p.x + token * p.inputs + next, p.inputs, tokens,
+                           std::min(kChunk * kGroup, p.inputs - next), panels)
+              : FetchAhead(p.y + token * p.outputs + begin, p.outputs, tokens, end - begin, panels);
+      for (int64_t panel = 0; panel < panels; ++panel) {
+        ahead.next();
+        add_entries(groups, index.at(begin + panel * kPanel, group), tables, group > 0,
+                    sums + panel * kPanel * kTokens);
+      }
     }
-    for (int64_t o = begin; o < end; o += kPanel) write(p, token, o, sums + (o - begin) * kTokens);
+    for (int64_t o = begin; o < end; o += kWritten)
+      write(p, token, o, std::min(kWritten, end - o), sums + (o - begin) * kTokens);
   }
 
   static void run(const Product& p, const SignIndex& index, const auto& with_isa) {

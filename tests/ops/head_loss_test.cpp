@@ -89,6 +89,12 @@ TEST(HeadLoss, FloatWithAHalfTeacherAgreesWithDouble) {
   EXPECT_NEAR(a.labels, b.labels, 1e-6 * a.labels);
 }
 
+TEST(HeadLoss, AChunkHasEightMegabytesOfLogits) {
+  EXPECT_EQ(head_chunk_tokens(256), 512);
+  EXPECT_EQ(head_chunk_tokens(8192), 256);
+  EXPECT_EQ(head_chunk_tokens(49152), 192);
+}
+
 TEST(HeadLoss, PeakMemoryDoesNotGrowWithTokensTimesVocabulary) {
   const int64_t v = 2000, c = 4, chunk = 16;
   const Tensor w = random_tensor({v, c}, 1, 1, DType::f32);
