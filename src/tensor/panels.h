@@ -64,43 +64,43 @@ HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, fl
 template <class Vector, class T>
 constexpr bool kNative = std::is_same_v<T, float> && sizeof(Vector) >= sizeof(Eight);
 
-// Where a tile reads A: a panel (k x R), or R rows `stride` apart. Pointers to every third row
-// leave registers for the rest: an address has a base and a stride once or twice.
-template <int R, bool rows, class T>
+// Where a tile reads A: R rows, `stride` apart, or columns, stored as rows so far apart. Pointers
+// to every third of those leave registers for the rest: an address has a base, and a stride once or
+// twice.
+template <int R, bool in_rows, class T>
 struct TileRows {
-  static_assert(R % 3 == 0);
-  const T* third[R / 3];
+  static constexpr int kSteps = 4, kLines = in_rows ? R : kSteps;
+  const T* third[(kLines + 2) / 3];
   int64_t stride;
 
-  HT_INLINE TileRows(const T* a, int64_t row_stride) : stride(row_stride) {
-    for (int i = 0; i < R / 3; ++i) third[i] = rows ? a + 3 * i * stride : a;
+  HT_INLINE TileRows(const T* a, int64_t lda) : stride(lda) {
+    for (int i = 0; i < kLines; i += 3) third[i / 3] = a + i * stride;
   }
   HT_INLINE void advance(int steps) {
-    for (const T*& a : third) a += rows ? steps : steps * R;
+    for (const T*& a : third) a += in_rows ? steps : steps * stride;
   }
 };
 
-// All lanes = the element at `step`, row r. In words of the machine for the CPUs that matter: GCC
+// All lanes = the element of row r at `step`. In words of the machine for the CPUs that matter: GCC
 // adds up the addresses of several steps beforehand and runs out of registers.
-template <int step, class Vector, int R, bool rows, class T>
-HT_INLINE inline void broadcast(const TileRows<R, rows, T>& a, int r, Vector& out) {
-  const T* base = a.third[r / 3];
+template <int step, int r, class Vector, int R, bool in_rows, class T>
+HT_INLINE inline void broadcast(const TileRows<R, in_rows, T>& a, Vector& out) {
+  constexpr int line = in_rows ? r : step, at = in_rows ? step : r;
+  const T* base = a.third[line / 3];
   if constexpr (!kNative<Vector, T>) {
-    out = (rows ? base[r % 3 * a.stride + step] : base[step * R + r]) - Vector{};
-  } else if constexpr (!rows) {
-    asm volatile("vbroadcastss %1, %0" : "=v"(out) : "m"(base[step * R + r]));
+    out = base[line % 3 * a.stride + at] - Vector{};
+  } else if constexpr (line % 3 == 0) {
+    asm volatile("vbroadcastss %1, %0" : "=v"(out) : "m"(base[at]));
   } else {
     using Read = const T(*)[];  // any of the memory from base on
-    if (r % 3 == 0)
-      asm volatile("vbroadcastss %1, %0" : "=v"(out) : "m"(base[step]));
-    else if (r % 3 == 1)
+    if constexpr (line % 3 == 1)
       asm volatile("vbroadcastss %c3(%1,%2,4), %0"
                    : "=v"(out)
-                   : "r"(base), "r"(a.stride), "i"(4 * step), "m"(*(Read)base));
+                   : "r"(base), "r"(a.stride), "i"(4 * at), "m"(*(Read)base));
     else
       asm volatile("vbroadcastss %c3(%1,%2,8), %0"
                    : "=v"(out)
-                   : "r"(base), "r"(a.stride), "i"(4 * step), "m"(*(Read)base));
+                   : "r"(base), "r"(a.stride), "i"(4 * at), "m"(*(Read)base));
   }
 }
 
@@ -113,41 +113,39 @@ HT_INLINE inline void multiply_add(const Vector& x, const Vector& y, Vector& sum
     sum += x * y;
 }
 
-// A step of a tile: sums += a column of A's panel times a row of B's.
-template <int step, int R, int V, class Vector, bool rows, class T>
-HT_INLINE inline void add_outer_product(const TileRows<R, rows, T>& a, const T* b,
-                                        Vector (&sums)[R][V]) {
+// A step of a tile: sums += a column of A times a row of B's panel.
+template <int step, int R, int V, class Vector, bool in_rows, class T, int... r>
+HT_INLINE inline void add_outer_product(const TileRows<R, in_rows, T>& a, const T* b,
+                                        Vector (&sums)[R][V], std::integer_sequence<int, r...>) {
   constexpr int kLanes = sizeof(Vector) / sizeof(T);
-  Vector row[V];
+  Vector row[V], factor;
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) std::memcpy(&row[v], b + (step * V + v) * kLanes, sizeof(Vector));
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    Vector factor;
-    broadcast<step>(a, r, factor);
+  const auto add_row = [&](Vector(&sum)[V]) HT_INLINE {
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) multiply_add<T>(factor, row[v], sums[r][v]);
-  }
+    for (int v = 0; v < V; ++v) multiply_add<T>(factor, row[v], sum[v]);
+  };
+  ((broadcast<step, r>(a, factor), add_row(sums[r])), ...);
 }
 
-// C (R x V vectors) = or += the product of a panel of A (k x R, or R rows lda apart) and one of B
-// (k x V vectors). Four steps to a turn of the loop: where another process shares the core, it is
-// the number of instructions that counts.
-template <int R, int V, class Vector, bool rows, class T>
+// C (R x V vectors) = or += the product of A, R x k with its rows (in_rows) or columns lda apart,
+// and a panel of B (k x V vectors). Four steps to a turn of the loop: where another process shares
+// the core, it is the number of instructions that counts.
+template <int R, int V, class Vector, bool in_rows, class T>
 HT_INLINE inline void multiply_panels(int64_t k, const T* a, int64_t lda, const T* b, bool add,
                                       T* c, int64_t ldc) {
   constexpr int64_t kLanes = sizeof(Vector) / sizeof(T);
   for (int r = 0; r < R; ++r)  // ready when the sums are
     for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
   Vector sums[R][V] = {};
-  TileRows<R, rows, T> at(a, lda);
+  TileRows<R, in_rows, T> rows(a, lda);
   const auto turn = [&]<int... step>(std::integer_sequence<int, step...>) HT_INLINE {
-    (add_outer_product<step, R, V, Vector, rows>(at, b, sums), ...);
-    at.advance(sizeof...(step));
+    (add_outer_product<step>(rows, b, sums, std::make_integer_sequence<int, R>()), ...);
+    rows.advance(sizeof...(step));
     b += sizeof...(step) * V * kLanes;
     k -= sizeof...(step);
   };
-  while (k >= 4) turn(std::make_integer_sequence<int, 4>());
+  while (k >= rows.kSteps) turn(std::make_integer_sequence<int, rows.kSteps>());
   while (k > 0) turn(std::make_integer_sequence<int, 1>());
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -163,31 +161,31 @@ HT_INLINE inline void multiply_panels(int64_t k, const T* a, int64_t lda, const 
 
 // A function of its own, or GCC shares the registers of the loop with those around it. Once for
 // each target: the attribute takes no parameter.
-template <int R, int V, class Vector, bool rows, class T = float>
+template <int R, int V, class Vector, bool in_rows, class T = float>
 struct Tile {
   __attribute__((noinline)) static void multiply(int64_t k, const T* a, int64_t lda, const T* b,
                                                  bool add, T* c, int64_t ldc) {
-    multiply_panels<R, V, Vector, rows>(k, a, lda, b, add, c, ldc);
+    multiply_panels<R, V, Vector, in_rows>(k, a, lda, b, add, c, ldc);
   }
 };
 
-template <int R, int V, bool rows>
-struct Tile<R, V, Eight, rows, float> {
+template <int R, int V, bool in_rows>
+struct Tile<R, V, Eight, in_rows, float> {
   __attribute__((noinline, target("avx2,fma"))) static void multiply(int64_t k, const float* a,
                                                                      int64_t lda, const float* b,
                                                                      bool add, float* c,
                                                                      int64_t ldc) {
-    multiply_panels<R, V, Eight, rows>(k, a, lda, b, add, c, ldc);
+    multiply_panels<R, V, Eight, in_rows>(k, a, lda, b, add, c, ldc);
   }
 };
 
-template <int R, int V, bool rows>
-struct Tile<R, V, Sixteen, rows, float> {
+template <int R, int V, bool in_rows>
+struct Tile<R, V, Sixteen, in_rows, float> {
   __attribute__((noinline, target("avx512f"))) static void multiply(int64_t k, const float* a,
                                                                     int64_t lda, const float* b,
                                                                     bool add, float* c,
                                                                     int64_t ldc) {
-    multiply_panels<R, V, Sixteen, rows>(k, a, lda, b, add, c, ldc);
+    multiply_panels<R, V, Sixteen, in_rows>(k, a, lda, b, add, c, ldc);
   }
 };
 

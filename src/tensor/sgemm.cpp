@@ -48,12 +48,13 @@ HT_INLINE inline void pack_rows(const Factor& f, Range rows, Range depth, float*
   }
 }
 
-// The tiles of a block of A, `step` apart, their rows (where it is stored as rows) lda apart. The
-// last, if some of its rows are missing, lies by itself, kDepth apart.
+// The tiles of a block of A, `step` apart, their rows or columns lda apart. The last, if some of
+// its rows are missing, lies by itself.
 struct Tiles {
   const float* first;
   int64_t lda, step;
   const float* last;
+  int64_t last_lda;
 };
 
 // The tiles of one block of C.
@@ -72,7 +73,7 @@ HT_INLINE inline void multiply_block(const Product& p, Range strip, Range column
         continue;
       }
       alignas(64) float edge[R * kWidth];
-      Tile::multiply(depth, all_rows ? tile : a.last, all_rows ? a.lda : kDepth, b, false, edge,
+      Tile::multiply(depth, all_rows ? tile : a.last, all_rows ? a.lda : a.last_lda, b, false, edge,
                      kWidth);
       for (int64_t r = 0; r < std::min<int64_t>(R, strip.end - y); ++r)
         for (int64_t q = 0; q < std::min(kWidth, columns.end - x); ++q)
@@ -81,23 +82,27 @@ HT_INLINE inline void multiply_block(const Product& p, Range strip, Range column
   }
 }
 
-// A's tiles: rows of floats are read where they lie, all else is packed. Rows whole pages apart
-// would meet in the same lines of the first-level cache.
+// A's tiles: floats are read where they lie, unless they are columns that are read often, for many
+// columns of C; all else is packed. Rows whole pages apart would meet in the same lines of the
+// first-level cache.
 template <int R, bool in_rows>
-HT_INLINE inline Tiles tiles_of(const Factor& f, Range band, Range depth, float* packed) {
-  constexpr int64_t kPage = 1024;
+HT_INLINE inline Tiles tiles_of(const Factor& f, Range band, Range depth, int64_t columns,
+                                float* packed) {
+  constexpr int64_t kPage = 1024, kFew = 64;
   const int64_t whole = band.size() / R * R;
-  if constexpr (!in_rows) {
-    pack_along<R>(f, band, depth, packed);
-    return {packed, kDepth, R * depth.size(), packed + whole * depth.size()};
-  } else if (f.kind == Factor::Kind::f32 && f.stride % kPage != 0) {
-    pack_rows<R>(f, {band.begin + whole, band.end}, depth, packed);
-    const float* rows = static_cast<const float*>(f.data) + band.begin * f.stride + depth.begin;
-    return {rows, f.stride, R * f.stride, packed};
-  } else {
-    pack_rows<R>(f, band, depth, packed);
-    return {packed, kDepth, R * kDepth, packed + whole * kDepth};
-  }
+  const bool in_place =
+      f.kind == Factor::Kind::f32 && f.stride % kPage != 0 && (in_rows || columns <= kFew);
+  const Range copied{band.begin + (in_place ? whole : 0), band.end};
+  const int64_t lda = in_rows ? kDepth : R, step = R * (in_rows ? kDepth : depth.size());
+  if constexpr (in_rows)
+    pack_rows<R>(f, copied, depth, packed);
+  else
+    pack_along<R>(f, copied, depth, packed);
+  if (!in_place) return {packed, lda, step, packed + whole / R * step, lda};
+  const int64_t row = in_rows ? band.begin : depth.begin,
+                column = in_rows ? depth.begin : band.begin;
+  return {static_cast<const float*>(f.data) + row * f.stride + column, f.stride,
+          in_rows ? R * f.stride : R, packed, lda};
 }
 
 // One thread's rectangle of C, rows x columns.
@@ -111,7 +116,7 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
     for (int64_t i = rows.begin; i < rows.end; i += band_rows) {
       const Range depth{d, std::min(d + p.depth, p.k)}, band{i, std::min(i + band_rows, rows.end)};
       const int64_t strip_rows = even_part(band.size(), kStrip, R);
-      const Tiles tiles = tiles_of<R, in_rows>(p.a, band, depth, packed_a);
+      const Tiles tiles = tiles_of<R, in_rows>(p.a, band, depth, columns.size(), packed_a);
       for (int64_t j = columns.begin; j < columns.end; j += block_columns) {
         const Range block{j, std::min(j + block_columns, columns.end)};
         if (p.tb == Transpose::yes)
