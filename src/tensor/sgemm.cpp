@@ -82,16 +82,19 @@ HT_INLINE inline void multiply_block(const Product& p, Range strip, Range column
   }
 }
 
-// A's tiles: floats are read where they lie, unless they are columns that are read often, for many
-// columns of C; all else is packed. Rows whole pages apart would meet in the same lines of the
-// first-level cache.
-template <int R, bool in_rows>
-HT_INLINE inline Tiles tiles_of(const Factor& f, Range band, Range depth, int64_t columns,
-                                float* packed) {
+// Floats are read where they lie, unless they are columns that are read often, for many columns of
+// C; all else is packed. Rows whole pages apart would meet in the same lines of the first-level
+// cache.
+template <bool in_rows>
+bool reads_in_place(const Factor& a, int64_t columns) {
   constexpr int64_t kPage = 1024, kFew = 64;
+  return a.kind == Factor::Kind::f32 && a.stride % kPage != 0 && (in_rows || columns <= kFew);
+}
+
+template <int R, bool in_rows>
+HT_INLINE inline Tiles tiles_of(const Factor& f, Range band, Range depth, bool in_place,
+                                float* packed) {
   const int64_t whole = band.size() / R * R;
-  const bool in_place =
-      f.kind == Factor::Kind::f32 && f.stride % kPage != 0 && (in_rows || columns <= kFew);
   const Range copied{band.begin + (in_place ? whole : 0), band.end};
   const int64_t lda = in_rows ? kDepth : R, step = R * (in_rows ? kDepth : depth.size());
   if constexpr (in_rows)
@@ -112,26 +115,33 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
   const int64_t band_rows = even_part(rows.size(), kRows, R),
                 block_columns = even_part(columns.size(), kColumns, kWidth);
-  for (int64_t d = 0; d < p.k; d += p.depth)
-    for (int64_t i = rows.begin; i < rows.end; i += band_rows) {
-      const Range depth{d, std::min(d + p.depth, p.k)}, band{i, std::min(i + band_rows, rows.end)};
-      const int64_t strip_rows = even_part(band.size(), kStrip, R);
-      const Tiles tiles = tiles_of<R, in_rows>(p.a, band, depth, columns.size(), packed_a);
-      for (int64_t j = columns.begin; j < columns.end; j += block_columns) {
-        const Range block{j, std::min(j + block_columns, columns.end)};
-        if (p.tb == Transpose::yes)
-          pack_across<kWidth>(p.b, block, depth, packed_b);
-        else
-          pack_along<kWidth>(p.b, block, depth, packed_b);
-        Tiles strip = tiles;
-        for (int64_t y = band.begin; y < band.end; y += strip_rows) {
-          multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + strip_rows, band.end)}, block,
-                                                depth.size(), strip, packed_b,
-                                                d > 0 || p.beta != 0.0f);
-          strip.first += strip_rows / R * tiles.step;
+  // Packed once, A goes with all columns before the next depth; where it lies it can be read again,
+  // and a block of C is finished while it is in the caches.
+  const bool in_place = reads_in_place<in_rows>(p.a, columns.size());
+  const int64_t span = in_place ? block_columns : columns.size();
+  for (int64_t i = rows.begin; i < rows.end; i += band_rows)
+    for (int64_t first = columns.begin; first < columns.end; first += span)
+      for (int64_t d = 0; d < p.k; d += p.depth) {
+        const Range band{i, std::min(i + band_rows, rows.end)},
+            depth{d, std::min(d + p.depth, p.k)};
+        const int64_t strip_rows = even_part(band.size(), kStrip, R);
+        const Tiles tiles = tiles_of<R, in_rows>(p.a, band, depth, in_place, packed_a);
+        const int64_t end = std::min(first + span, columns.end);
+        for (int64_t j = first; j < end; j += block_columns) {
+          const Range block{j, std::min(j + block_columns, end)};
+          if (p.tb == Transpose::yes)
+            pack_across<kWidth>(p.b, block, depth, packed_b);
+          else
+            pack_along<kWidth>(p.b, block, depth, packed_b);
+          Tiles strip = tiles;
+          for (int64_t y = band.begin; y < band.end; y += strip_rows) {
+            multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + strip_rows, band.end)}, block,
+                                                  depth.size(), strip, packed_b,
+                                                  d > 0 || p.beta != 0.0f);
+            strip.first += strip_rows / R * tiles.step;
+          }
         }
       }
-    }
 }
 
 // The rectangles of the threads: `down` by `across` of them, cut at multiples of a tile.
@@ -181,7 +191,7 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
     return thin_gemm(m, n, k, a, b, beta, c, ldc);
   const bool wide = isa() == Isa::avx512;
   const int64_t r = wide ? 12 : 6, w = wide ? 32 : 16;  // a register tile
-  const int64_t depth = even_part(k, wide ? 192 : kDepth, 8);
+  const int64_t depth = even_part(k, kDepth, 8);
   const Product product{ta, tb, k, depth, a, b, beta, c, ldc};
   const Grid grid = choose_grid(m, n, r, w);
   parallel_for(grid.down * grid.across, 1, [&](int64_t part, int64_t) {
