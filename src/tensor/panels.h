@@ -25,16 +25,19 @@ struct Range {
 // (`across`: the panel's W elements are in W stored rows). What lies beyond `columns` is zero.
 template <int W>
 HT_INLINE inline void pack_across(const Factor& f, Range columns, Range depth, float* out) {
-  alignas(64) float made[4][kDepth];
+  using Vector =
+      std::conditional_t<W % 32 == 0, Sixteen, std::conditional_t<W % 16 == 0, Eight, Four>>;
+  constexpr int kLanes = sizeof(Vector) / sizeof(float);
+  alignas(64) float made[kLanes][kDepth];
   alignas(64) static const float zeros[kDepth] = {};
   const int64_t k = depth.size();
   for (int64_t panel = columns.begin; panel < columns.end; panel += W, out += W * k)
-    for (int i = 0; i < W; i += 4) {
-      const float* rows[4];
-      for (int r = 0; r < 4; ++r)
+    for (int i = 0; i < W; i += kLanes) {
+      const float* rows[kLanes];
+      for (int r = 0; r < kLanes; ++r)
         rows[r] = panel + i + r < columns.end ? read_part(f, panel + i + r, depth.begin, k, made[r])
                                               : zeros;
-      transpose_four(k, rows, W, out + i);
+      transpose_rows<Vector>(k, rows, W, out + i);
     }
 }
 

@@ -97,11 +97,11 @@ struct Kernels {
   // the last token or input is zero.
   HT_INLINE static void turn(const Product& p, int64_t token, int64_t first, int64_t inputs,
                              float* out) {
-    alignas(64) float scaled[4][kChunk * kGroup];
+    alignas(64) float scaled[kLanes][kChunk * kGroup];
     const int64_t there = std::min(inputs, p.inputs - first);
-    for (int64_t t = 0; t < kTokens; t += 4) {
-      const float* rows[4];
-      for (int64_t r = 0; r < 4; ++r) {
+    for (int64_t t = 0; t < kTokens; t += kLanes) {
+      const float* rows[kLanes];
+      for (int64_t r = 0; r < kLanes; ++r) {
         rows[r] = scaled[r];
         const int64_t known = token + t + r < p.tokens ? there : 0;
         const float* x = p.x + (token + t + r) * p.inputs + first;
@@ -109,7 +109,7 @@ struct Kernels {
         for (int64_t j = 0; j < known; ++j) scaled[r][j] = scale[j] * x[j];
         for (int64_t j = known; j < inputs; ++j) scaled[r][j] = 0.0f;
       }
-      transpose_four(inputs, rows, kTokens, out + t);
+      transpose_rows<Vector>(inputs, rows, kTokens, out + t);
     }
   }
 
@@ -180,16 +180,15 @@ struct Kernels {
                               float* sums) {
     const int64_t tokens = std::min(kTokens, p.tokens - token);
     alignas(64) float turned[kTokens * kWritten];
-    for (int64_t first = 0; first < outputs; first += kPanel) {
-      const float* rows[kPanel];
-      for (int64_t r = 0; r < kPanel; ++r) {
-        float* row = sums + (first + r) * kTokens;
-        rows[r] = row;
-        const float scale = first + r < outputs ? p.y_scale[output + first + r] : 0.0f;
-        for (int64_t t = 0; t < kTokens; ++t) row[t] *= scale;
-      }
-      transpose_four(kTokens, rows, kWritten, turned + first);
+    const float* rows[kWritten];
+    for (int64_t r = 0; r < kWritten; ++r) {
+      float* row = sums + std::min(r, outputs - 1) * kTokens;
+      rows[r] = row;
+      if (r >= outputs) continue;
+      const float scale = p.y_scale[output + r];
+      for (int64_t t = 0; t < kTokens; ++t) row[t] *= scale;
     }
+    transpose_rows<Eight>(kTokens, rows, kWritten, turned);
     const auto store = [&](size_t bytes, int64_t tokens) HT_INLINE {
       for (int64_t t = 0; t < tokens; ++t) {
         float* y = p.y + (token + t) * p.outputs + output;

@@ -45,7 +45,7 @@ struct Kernels {
               rows[i] = widened[i];
             }
           }
-          transpose_four(n, rows, kTokens, out + row * p.k + d * kTokens + r);
+          transpose_rows<Four>(n, rows, kTokens, out + row * p.k + d * kTokens + r);
         }
   }
 

@@ -41,7 +41,7 @@ HT_INLINE inline void few_scores(int64_t rows, int64_t keys, int64_t d, const fl
                           __builtin_shufflevector(sums[i], sums[i], 4, 5, 6, 7);
         std::memcpy(halves[i], &half, sizeof(half));
       }
-      transpose_four(4, rows_of_sums, 4, turned[0]);
+      transpose_rows<Four>(4, rows_of_sums, 4, turned[0]);
       Four total{};
 #pragma GCC unroll 4
       for (int64_t i = 0; i < 4; ++i) {
