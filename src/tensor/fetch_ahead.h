@@ -11,6 +11,7 @@ namespace halftone {
 // rows x columns numbers, rows `stride` apart, fetched in as many shares as there are turns.
 class FetchAhead {
  public:
+  FetchAhead() = default;
   HT_INLINE FetchAhead(const float* first, int64_t stride, int64_t rows, int64_t columns,
                        int64_t turns)
       : row_(first),
@@ -33,8 +34,8 @@ class FetchAhead {
  private:
   static constexpr int64_t kLine = 16;  // of the cache, in numbers
 
-  const float* row_;
-  int64_t stride_, rows_, columns_, share_, column_ = 0;
+  const float* row_ = nullptr;
+  int64_t stride_ = 0, rows_ = 0, columns_ = 0, share_ = 0, column_ = 0;
 };
 
 }  // namespace halftone

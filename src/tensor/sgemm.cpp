@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fetch_ahead.h"
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
@@ -57,16 +58,35 @@ struct Tiles {
   int64_t last_lda;
 };
 
+// The parts of A and B that are packed next.
+struct Ahead {
+  FetchAhead a, b;
+  HT_INLINE void next() {
+    a.next();
+    b.next();
+  }
+};
+
+HT_INLINE inline FetchAhead part_of(const Factor& f, bool depth_along_rows, Range lines,
+                                    Range depth, int64_t turns) {
+  const Range rows = depth_along_rows ? lines : depth, columns = depth_along_rows ? depth : lines;
+  const int64_t per_float = f.kind == Factor::Kind::f32 ? 1 : 2;
+  const int64_t at = (rows.begin * f.stride + columns.begin) / per_float;
+  return {static_cast<const float*>(f.data) + at, f.stride / per_float, rows.size(),
+          columns.size() / per_float, turns};
+}
+
 // The tiles of one block of C.
 template <int R, int V, class Vector, bool in_rows>
 HT_INLINE inline void multiply_block(const Product& p, Range strip, Range columns, int64_t depth,
-                                     const Tiles& a, const float* b, bool add) {
+                                     const Tiles& a, const float* b, bool add, Ahead& ahead) {
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
   using Tile = Tile<R, V, Vector, in_rows>;
   for (int64_t x = columns.begin; x < columns.end; x += kWidth, b += kWidth * depth) {
     const float* tile = a.first;
     for (int64_t y = strip.begin; y < strip.end; y += R, tile += a.step) {
       float* c = p.c + y * p.ldc + x;
+      ahead.next();
       const bool all_rows = y + R <= strip.end;
       if (all_rows && x + kWidth <= columns.end) {
         Tile::multiply(depth, tile, a.lda, b, add, c, p.ldc);
@@ -133,11 +153,21 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
             pack_across<kWidth>(p.b, block, depth, packed_b);
           else
             pack_along<kWidth>(p.b, block, depth, packed_b);
+          const bool last = j + block_columns >= end;
+          const Range deeper{depth.end, std::min(depth.end + p.depth, p.k)};
+          const int64_t next = last ? first : block.end;
+          const int64_t turns = (band.size() + R - 1) / R * ((block.size() + kWidth - 1) / kWidth);
+          Ahead ahead;
+          if (last && !in_place && band_rows >= rows.size())
+            ahead.a = part_of(p.a, in_rows, band, deeper, turns);
+          ahead.b =
+              part_of(p.b, p.tb == Transpose::yes, {next, std::min(next + block_columns, end)},
+                      last ? deeper : depth, turns);
           Tiles strip = tiles;
           for (int64_t y = band.begin; y < band.end; y += strip_rows) {
             multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + strip_rows, band.end)}, block,
                                                   depth.size(), strip, packed_b,
-                                                  d > 0 || p.beta != 0.0f);
+                                                  d > 0 || p.beta != 0.0f, ahead);
             strip.first += strip_rows / R * tiles.step;
           }
         }

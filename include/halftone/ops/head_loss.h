@@ -18,8 +18,8 @@ struct HeadLossSettings {
   int64_t chunk_tokens = 0;  // 0: head_chunk_tokens()
 };
 
-// The tokens of a chunk for a vocabulary of V: 8 MB of logits, but 192 to 512 tokens. More share the
-// packing of W and the sums of dW; fewer keep the logits in the caches and the memory small.
+// The tokens of a chunk for a vocabulary of V: 8 MB of logits, but 192 to 512 tokens. More share
+// the packing of W and the sums of dW; fewer keep the logits in the caches and the memory small.
 int64_t head_chunk_tokens(int64_t vocabulary);
 
 struct HeadTeacher {
