@@ -15,7 +15,7 @@ constexpr int64_t kGroup = 4;           // inputs a table
 constexpr int64_t kEntries = 16;        // sums of a group
 constexpr int64_t kPanel = 4;           // outputs summed at a time
 constexpr int64_t kWritten = 8;         // outputs written at a time
-constexpr int64_t kTableBytes = 24576;  // tables of a chunk of groups: half a first-level cache
+constexpr int64_t kTableBytes = 24576;  // of a chunk: half to three quarters of a first-level cache
 constexpr int64_t kOutputs = 1024;      // whose sums stay in the second-level cache
 
 // Which entry of its group's table an output adds: words[panel][group] has a byte an output of the
