@@ -82,7 +82,7 @@ void head_and_divergence(benchmark::State& state) {
 
 BENCHMARK(head_and_divergence)
     ->ArgNames({"T", "V", "C", "chunk"})
-    ->Args({2048, 49152, 576, 192})
+    ->Args({2048, 49152, 576, head_chunk_tokens(49152)})
     ->Args({2048, 49152, 576, 256})
     ->Args({2048, 49152, 576, 128})
     ->UseManualTime()

@@ -61,18 +61,16 @@ HT_INLINE inline void transpose_rows(int64_t n, const float* const* row_of, int6
     const auto store = [&](int64_t column) HT_INLINE {
       std::memcpy(out + (j + column) * stride, &turned, sizeof(Vector));
     };
-    merge<0, 1, true>(a, b, ab, lanes);
-    merge<0, 1, true>(c, d, cd, lanes);
-    merge<0, 1, false>(ab, cd, turned, lanes);
-    store(0);
-    merge<2, 3, false>(ab, cd, turned, lanes);
-    store(1);
-    merge<2, 3, true>(a, b, ab, lanes);
-    merge<2, 3, true>(c, d, cd, lanes);
-    merge<0, 1, false>(ab, cd, turned, lanes);
-    store(2);
-    merge<2, 3, false>(ab, cd, turned, lanes);
-    store(3);
+    const auto turn_two = [&]<int first>(std::integral_constant<int, first>) HT_INLINE {
+      merge<first, first + 1, true>(a, b, ab, lanes);
+      merge<first, first + 1, true>(c, d, cd, lanes);
+      merge<0, 1, false>(ab, cd, turned, lanes);
+      store(first);
+      merge<2, 3, false>(ab, cd, turned, lanes);
+      store(first + 1);
+    };
+    turn_two(std::integral_constant<int, 0>());
+    turn_two(std::integral_constant<int, 2>());
   }
   for (; j < n; ++j)
     for (int i = 0; i < kLanes; ++i) out[j * stride + i] = rows[i][j];
