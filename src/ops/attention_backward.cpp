@@ -2,147 +2,120 @@
 #include <vector>
 
 #include "attention_passes.h"
-#include "halftone/base/threads.h"
+#include "attention_tiles.h"
 #include "halftone/ops/math.h"
 #include "halftone/ops/row_math.h"
-#include "halftone/tensor/gemm.h"
+#include "halftone/tensor/tensor.h"
 
 namespace halftone {
 namespace {
 
-constexpr int64_t kTileRows = 128;  // of scores
-constexpr int64_t kKeys = 256;      // a tile, which so stays in the second-level cache
-constexpr int64_t kTasks = 12;      // wanted where a batch has fewer groups
+constexpr int64_t kTasks = 12;  // wanted where a batch has fewer key-value heads
 
-// Rows `first` .. of one head of a (B*T x heads*D) matrix, and its row stride.
+// What the queries of a head multiply.
 template <class T>
-struct HeadRows {
-  T* data;
-  int64_t stride;
+struct PackedKeys {
+  KeyBlocks<T> turned_keys, turned_values, keys;
+
+  PackedKeys(const AttentionShape& s, const T* k, const T* v)
+      : turned_keys(s, Transpose::yes, k),
+        turned_values(s, Transpose::yes, v),
+        keys(s, Transpose::no, k) {}
 };
 
+// Gradients at the keys and values of one head, Tk x D, rows `width` apart: a multiple of a strip's
+// rows and columns.
 template <class T>
-HeadRows<T> head_rows(T* data, int64_t batch, int64_t length, int64_t heads, int64_t dim,
-                      int64_t head) {
-  return {data + batch * length * heads * dim + head * dim, heads * dim};
-}
+struct KeyGradients {
+  T *dk, *dv;
+  int64_t width;
+
+  static int64_t row_width(const AttentionShape& s) {
+    return (s.head_dim + kStripColumns - 1) / kStripColumns * kStripColumns;
+  }
+  static int64_t rows(const AttentionShape& s) {
+    return (s.key_length + kStripRows - 1) / kStripRows * kStripRows;
+  }
+};
 
 // Scores p and dp = dO V^T of a row become the probabilities and the gradient at q k^T.
 template <class T>
-HT_INLINE inline void softmax_row_backward(int64_t keys, T scale, T lse, T dot, T* p, T* dp) {
+HT_INLINE inline void softmax_row_backward(int64_t d, int64_t keys, T lse, T dot, T* p, T* dp) {
+  const T scale = T(1) / std::sqrt(static_cast<T>(d)), binary = binary_scale<T>(d);
 #pragma omp simd
   for (int64_t j = 0; j < keys; ++j) {
-    const T e = fast_exp(p[j] * scale - lse);
+    const T e = fast_exp2_negative(p[j] * binary - lse);
     p[j] = e;
     dp[j] = scale * e * (dp[j] - dot);
   }
 }
 
+// Gradients of one tile: its rows of dq, and its part of dk and dv, added.
 template <class T>
-void copy_rows(int64_t rows, int64_t width, HeadRows<const T> from, HeadRows<T> to) {
-  for (int64_t r = 0; r < rows; ++r)
-    std::copy_n(from.data + r * from.stride, width, to.data + r * to.stride);
-}
-
-// Queries first .. of one sequence and key-value head: a group's query heads read the same keys and
-// values, so a tile has the rows of all of them and these are packed once.
-template <class T>
-struct GroupTile {
-  const AttentionShape& s;
-  int64_t batch, group, first, queries;
-
-  int64_t per_group() const { return s.heads / s.key_value_heads; }
-  int64_t rows() const { return per_group() * queries; }
-  // Keys that the query of row r sees.
-  int64_t visible(int64_t r) const {
-    return s.key_length - s.query_length + first + r % queries + 1;
-  }
-  // The tile's rows of the group's query head i.
-  template <class X>
-  HeadRows<X> head(X* x, int64_t i) const {
-    const auto h =
-        head_rows(x, batch, s.query_length, s.heads, s.head_dim, group * per_group() + i);
-    return {h.data + first * h.stride, h.stride};
-  }
-};
-
-// Of all tiles but the last; whole vectors of keys follow from it.
-int64_t tile_queries(const AttentionShape& s) {
-  const int64_t most = std::max<int64_t>(kTileRows * s.key_value_heads / s.heads / 8 * 8, 8);
-  const int64_t tiles = (s.query_length + most - 1) / most;
-  return ((s.query_length + tiles - 1) / tiles + 7) / 8 * 8;
-}
-
-int64_t tile_count(const AttentionShape& s) {
-  return (s.query_length + tile_queries(s) - 1) / tile_queries(s);
-}
-
-// Tile `index` of a sequence's key-value head, `group` over the batch.
-template <class T>
-GroupTile<T> group_tile(const AttentionShape& s, int64_t group, int64_t index) {
-  const int64_t queries = tile_queries(s), first = index * queries;
-  return {s, group / s.key_value_heads, group % s.key_value_heads, first,
-          std::min(queries, s.query_length - first)};
-}
-
-// Gradients of one tile: its rows of dq, and its part of dk and dv (Tk x D each), added.
-template <class T>
-void tile_backward(const GroupTile<T>& tile, const T* q, const KeyRows<T>& k, const KeyRows<T>& v,
-                   const T* out, const T* dout, const T* lse, T* dq, T* dk, T* dv) {
-  const AttentionShape& s = tile.s;
-  const int64_t d = s.head_dim, rows = tile.rows(), queries = tile.queries;
-  const int64_t seen = tile.visible(queries - 1), most = std::min(kKeys, seen);
-  const T scale = T(1) / std::sqrt(static_cast<T>(d));
+void tile_backward(const QueryTile& tile, const PackedKeys<T>& packed, const T* q, const T* out,
+                   const T* dout, const T* lse, T* dq, const KeyGradients<T>& gradients) {
+  const int64_t d = tile.s.head_dim, width = gradients.width;
   const DType dtype = dtype_of<T>::value;
-  Tensor turned = Tensor::uninitialized({3 * rows, d}, dtype),
-         scores = Tensor::uninitialized({2 * rows, most}, dtype);
-  T *qs = turned.template data<T>(), *dos = qs + rows * d, *dqs = dos + rows * d;
-  T *p = scores.template data<T>(), *dp = p + rows * most;
-  std::vector<T> dots(rows), row_lse(rows);
-  for (int64_t i = 0; i < tile.per_group(); ++i) {
-    const HeadRows<const T> of_out = tile.head(out, i);
-    const int64_t head = tile.group * tile.per_group() + i, row = i * queries;
-    copy_rows<T>(queries, d, tile.head(q, i), {qs + row * d, d});
-    copy_rows<T>(queries, d, tile.head(dout, i), {dos + row * d, d});
-    std::copy_n(lse + (tile.batch * s.heads + head) * s.query_length + tile.first, queries,
-                row_lse.data() + row);
-    simd([&]() HT_INLINE {
-      for (int64_t r = 0; r < queries; ++r)
-        dots[row + r] = row_dot(d, dos + (row + r) * d, of_out.data + r * of_out.stride);
-    });
-  }
-  for (int64_t key = 0; key < seen; key += kKeys) {
-    const int64_t keys = std::min(kKeys, seen - key);
-    const T *ks = k.at(key), *vs = v.at(key);
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), qs, d, ks, k.stride, T(0), p, keys);
-    gemm(Transpose::no, Transpose::yes, rows, keys, d, T(1), dos, d, vs, v.stride, T(0), dp, keys);
-    simd([&]() HT_INLINE {
-      for (int64_t r = 0; r < rows; ++r) {
-        hide(keys, std::clamp<int64_t>(tile.visible(r) - key, 0, keys), p + r * keys);
-        softmax_row_backward(keys, scale, row_lse[r], dots[r], p + r * keys, dp + r * keys);
+  Tensor copies = Tensor::uninitialized({2 * kStripRows, kStripStride}, dtype),
+         scores = Tensor::uninitialized({2 * QueryTile::kQueries, kStripStride}, dtype),
+         mixed = Tensor::uninitialized({QueryTile::kQueries, width}, dtype);
+  T *q_copy = copies.template data<T>(), *dout_copy = q_copy + kStripRows * kStripStride;
+  T *p = scores.template data<T>(), *dp = p + QueryTile::kQueries * kStripStride;
+  T* dqs = mixed.template data<T>();
+  T dots[QueryTile::kQueries];  // dout . out
+  const int64_t stride = tile.s.heads * d;
+  const StripFactor<T> queries(Transpose::no, tile.queries, d, tile.row(q, 0), stride),
+      douts(Transpose::no, tile.queries, d, tile.row(dout, 0), stride);
+  for (int64_t key = 0; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
+    const StripFactor<T>&turned_keys = packed.turned_keys.at(tile.batch, tile.head, key),
+          &turned_values = packed.turned_values.at(tile.batch, tile.head, key),
+          &block_keys = packed.keys.at(tile.batch, tile.head, key);
+    const int64_t keys = std::min(KeyBlocks<T>::kKeys, tile.seen() - key);
+    for (int64_t first = 0; first < tile.queries; first += kStripRows) {
+      const Strip strip(tile, first, key, keys);
+      if (key == 0) fetch_next_strip(tile, first, out);
+      T *ps = p + first * kStripStride, *dps = dp + first * kStripStride;
+      if (strip.keys > 0) {
+        const StripRows<T> rows(tile, strip, first, q, q_copy),
+            dout_rows(tile, strip, first, dout, dout_copy);
+        turned_keys.multiply(strip.keys, d, rows.data(), rows.stride(), false, ps, kStripStride);
+        turned_values.multiply(strip.keys, d, dout_rows.data(), dout_rows.stride(), false, dps,
+                               kStripStride);
       }
-    });
-    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), p, keys, dos, d, T(1), dv + key * d,
-         d);
-    gemm(Transpose::yes, Transpose::no, keys, d, rows, T(1), dp, keys, qs, d, T(1), dk + key * d,
-         d);
-    gemm(Transpose::no, Transpose::no, rows, d, keys, T(1), dp, keys, ks, k.stride,
-         key == 0 ? T(0) : T(1), dqs, d);
+      simd([&]() HT_INLINE {
+        for (int64_t r = 0; r < strip.queries; ++r) {
+          const int64_t query = first + r;
+          if (key == 0) dots[query] = row_dot(d, tile.row(dout, query), tile.row(out, query));
+          T *row = ps + r * kStripStride, *drow = dps + r * kStripStride;
+          hide(strip.keys, tile.visible(query) - key, row);
+          softmax_row_backward(d, strip.keys, tile.numbers(lse)[query], dots[query], row, drow);
+          std::fill_n(row + strip.keys, StripFactor<T>::kAboveDiagonal, T(0));
+          std::fill_n(drow + strip.keys, StripFactor<T>::kAboveDiagonal, T(0));
+        }
+      });
+      block_keys.multiply(d, strip.keys, dps, kStripStride, key > 0, dqs + first * width, width);
+    }
+    const int64_t diagonal = tile.visible(0) - 1 - key;
+    douts.multiply_turned(keys, d, tile.queries, diagonal, p, kStripStride,
+                          gradients.dv + key * width, width);
+    queries.multiply_turned(keys, d, tile.queries, diagonal, dp, kStripStride,
+                            gradients.dk + key * width, width);
   }
-  for (int64_t i = 0; i < tile.per_group(); ++i)
-    copy_rows<T>(queries, d, {dqs + i * queries * d, d}, tile.head(dq, i));
+  for (int64_t r = 0; r < tile.queries; ++r) std::copy_n(dqs + r * width, d, tile.row(dq, r));
 }
 
-// dx (B*Tk x G*D) = the sums, in order, of the parts of each group; parts are (B*G*P x Tk x D).
+// dx (B*Tk x G*D) = the sums, in order, of the parts of each group; parts are (B*G*P) matrices of
+// `rows` x `width`.
 template <class T>
-void sum_parts(const AttentionShape& s, int64_t count, const T* parts, T* dx) {
+void sum_parts(const AttentionShape& s, int64_t count, const T* parts, int64_t rows, int64_t width,
+               T* dx) {
   const int64_t d = s.head_dim;
   parallel_for(s.batch * s.key_length, 32, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t b = row / s.key_length, t = row % s.key_length;
         for (int64_t i = 0; i < s.key_value_heads * count; ++i) {
-          const T* part = parts + ((b * s.key_value_heads * count + i) * s.key_length + t) * d;
+          const T* part = parts + ((b * s.key_value_heads * count + i) * rows + t) * width;
           T* to = dx + (row * s.key_value_heads + i / count) * d;
           if (i % count == 0)
             for (int64_t j = 0; j < d; ++j) to[j] = part[j];
@@ -156,28 +129,30 @@ void sum_parts(const AttentionShape& s, int64_t count, const T* parts, T* dx) {
 
 }  // namespace
 
-// A group's tiles are dealt out to parts, each with a dk and dv of its own, so that a small batch
-// has work for every thread.
+// The tiles of the heads that share keys are dealt out to parts, each with a dk and dv of its own,
+// so that a small batch has work for every thread.
 template <class T>
 void attention_backward(const AttentionShape& s, const T* q, const T* k, const T* v, const T* out,
                         const T* dout, const T* lse, T* dq, T* dk, T* dv) {
-  const int64_t groups = s.batch * s.key_value_heads, tiles = tile_count(s);
+  const PackedKeys<T> packed(s, k, v);
+  const int64_t groups = s.batch * s.key_value_heads, heads = s.heads / s.key_value_heads;
+  const int64_t tiles = QueryTile::count(s);
   const int64_t parts = std::clamp<int64_t>(kTasks / groups, 1, tiles);
-  const int64_t numbers = s.key_length * s.head_dim;
-  Tensor dk_parts = Tensor::zeros({groups * parts, numbers}, dtype_of<T>::value),
-         dv_parts = Tensor::zeros({groups * parts, numbers}, dtype_of<T>::value);
+  const int64_t rows = KeyGradients<T>::rows(s), width = KeyGradients<T>::row_width(s);
+  Tensor dk_parts = Tensor::zeros({groups * parts, rows, width}, dtype_of<T>::value),
+         dv_parts = Tensor::zeros({groups * parts, rows, width}, dtype_of<T>::value);
   parallel_for(groups * parts, 1, [&](int64_t task, int64_t) {
     const int64_t group = task / parts;
-    for (int64_t i = task % parts; i < tiles; i += parts) {
-      const GroupTile<T> tile = group_tile<T>(s, group, i);
-      tile_backward(tile, q, KeyRows<T>(s, k, tile.batch, tile.group),
-                    KeyRows<T>(s, v, tile.batch, tile.group), out, dout, lse, dq,
-                    dk_parts.template data<T>() + task * numbers,
-                    dv_parts.template data<T>() + task * numbers);
-    }
+    const KeyGradients<T> gradients{dk_parts.template data<T>() + task * rows * width,
+                                    dv_parts.template data<T>() + task * rows * width, width};
+    for (int64_t i = 0; i < heads; ++i)
+      for (int64_t index = task % parts; index < tiles; index += parts)
+        tile_backward(
+            QueryTile(s, group / s.key_value_heads, group % s.key_value_heads * heads + i, index),
+            packed, q, out, dout, lse, dq, gradients);
   });
-  sum_parts(s, parts, dk_parts.template data<T>(), dk);
-  sum_parts(s, parts, dv_parts.template data<T>(), dv);
+  sum_parts(s, parts, dk_parts.template data<T>(), rows, width, dk);
+  sum_parts(s, parts, dv_parts.template data<T>(), rows, width, dv);
 }
 
 template void attention_backward(const AttentionShape&, const float*, const float*, const float*,

@@ -1,113 +1,34 @@
 #include <cmath>
 #include <type_traits>
-#include <vector>
 
 #include "attention_passes.h"
-#include "halftone/base/threads.h"
+#include "attention_tiles.h"
 #include "halftone/ops/few_rows.h"
 #include "halftone/ops/math.h"
 #include "halftone/ops/row_math.h"
-#include "halftone/tensor/strip_gemm.h"
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
 namespace {
 
-// All keys, or values, packed for products with strips of queries: once for every query and head
-// that reads them. Blocks of a size that stays in the second-level cache.
-template <class T>
-class KeyBlocks {
- public:
-  static constexpr int64_t kKeys = 256;  // of a block
-
-  // With Transpose::yes a block is D x keys, else keys x D.
-  KeyBlocks(const AttentionShape& s, Transpose turned, const T* x)
-      : s_(s),
-        count_((s.key_length + kKeys - 1) / kKeys),
-        blocks_(s.batch * s.key_value_heads * count_) {
-    parallel_for(s.batch * s.key_value_heads * count_, 1, [&](int64_t i, int64_t) {
-      const int64_t group = i / count_, key = i % count_ * kKeys,
-                    keys = std::min(kKeys, s.key_length - key);
-      const KeyRows<T> rows(s, x, group / s.key_value_heads, group % s.key_value_heads);
-      const bool yes = turned == Transpose::yes;
-      blocks_[i] = StripFactor<T>(turned, yes ? s.head_dim : keys, yes ? keys : s.head_dim,
-                                  rows.at(key), rows.stride);
-    });
-  }
-
-  // The block that begins with `key`, of a query head's keys.
-  const StripFactor<T>& at(int64_t batch, int64_t head, int64_t key) const {
-    const int64_t group = head / (s_.heads / s_.key_value_heads);
-    return blocks_[(batch * s_.key_value_heads + group) * count_ + key / kKeys];
-  }
-
- private:
-  const AttentionShape& s_;
-  int64_t count_;
-  std::vector<StripFactor<T>> blocks_;
-};
-
-// Some queries of one head.
-struct QueryTile {
-  static constexpr int64_t kQueries = 8 * kStripRows;  // at most
-
-  const AttentionShape& s;
-  int64_t batch, head, first, queries;
-
-  QueryTile(const AttentionShape& shape, int64_t b, int64_t h, int64_t index)
-      : s(shape),
-        batch(b),
-        head(h),
-        first(index * kQueries),
-        queries(std::min(kQueries, shape.query_length - first)) {}
-  static int64_t count(const AttentionShape& s) {
-    return (s.query_length + kQueries - 1) / kQueries;
-  }
-
-  // Keys that query r of the tile sees.
-  int64_t visible(int64_t r) const { return s.key_length - s.query_length + first + r + 1; }
-  int64_t seen() const { return visible(queries - 1); }
-  // Query r in a (B*Tq x H*D) matrix, and the tile in a (B*H x Tq) matrix.
-  template <class T>
-  T* row(T* x, int64_t r) const {
-    return x + ((batch * s.query_length + first + r) * s.heads + head) * s.head_dim;
-  }
-  template <class T>
-  T* numbers(T* x) const {
-    return x + (batch * s.heads + head) * s.query_length + first;
-  }
-};
-
-// Queries of a tile that are multiplied at a time, and how many of n keys from `key` they see, in
-// whole vectors: the scores beyond what one of them sees are hidden.
-struct Strip {
-  int64_t queries, keys;
-
-  Strip(const QueryTile& tile, int64_t query, int64_t key, int64_t n)
-      : queries(std::min(kStripRows, tile.queries - query)) {
-    const int64_t visible = tile.visible(query + queries - 1) - key;
-    keys = std::clamp<int64_t>((visible + 7) / 8 * 8, 0, n);
-  }
-};
-
 // What softmax knows of a row after some of its keys (Milakov and Gimelshein, 2018): the largest
-// scaled score m, sum = sum_j exp(s_j - m), and, elsewhere, out = sum_j exp(s_j - m) v_j.
+// scaled score m, sum = sum_j 2^(s_j - m), and, elsewhere, out = sum_j 2^(s_j - m) v_j.
 template <class T>
 struct RunningRow {
   T largest = -std::numeric_limits<T>::infinity(), sum = 0;
 };
 
-// Takes in a row's next scores: they become exp(s - m), and what was summed before is scaled to the
+// Takes in a row's next scores: they become 2^(s - m), and what was summed before is scaled to the
 // new m.
 template <class T>
 HT_INLINE inline void softmax_step(int64_t keys, T scale, T* row, RunningRow<T>& running, int64_t d,
                                    T* out) {
   const T largest = std::max(running.largest, row_max(keys, row) * scale);
-  const T before = fast_exp_negative(running.largest - largest);
+  const T before = fast_exp2_negative(running.largest - largest);
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t j = 0; j < keys; ++j) {
-    const T e = fast_exp_negative(row[j] * scale - largest);
+    const T e = fast_exp2_negative(row[j] * scale - largest);
     row[j] = e;
     sum += e;
   }
@@ -115,13 +36,13 @@ HT_INLINE inline void softmax_step(int64_t keys, T scale, T* row, RunningRow<T>&
   running = {largest, running.sum * before + sum};
 }
 
-// A row of the result from its sums, and its log-sum-exp.
+// A row of the result from its sums, and log2 of its sum of powers.
 template <class T>
 HT_INLINE inline void write_row(int64_t d, const RunningRow<T>& running, const T* sums, T* out,
                                 T* lse) {
   const T inverse = T(1) / running.sum;
   for (int64_t c = 0; c < d; ++c) out[c] = inverse * sums[c];
-  if (lse) *lse = running.largest + std::log(running.sum);
+  if (lse) *lse = running.largest + std::log2(running.sum);
 }
 
 template <class T>
@@ -129,9 +50,9 @@ void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& turned_
                   const KeyBlocks<T>& values, T* out, T* lse) {
   const int64_t d = tile.s.head_dim;
   const int64_t width = (d + kStripColumns - 1) / kStripColumns * kStripColumns;
-  const T scale = T(1) / std::sqrt(static_cast<T>(d));
+  const T scale = binary_scale<T>(d);
   const DType dtype = dtype_of<T>::value;
-  Tensor strips = Tensor::zeros({2 * kStripRows, kStripStride}, dtype),
+  Tensor strips = Tensor::uninitialized({2 * kStripRows, kStripStride}, dtype),
          mixed = Tensor::zeros({QueryTile::kQueries, width}, dtype);
   T *queries = strips.template data<T>(), *scores = queries + kStripRows * kStripStride,
     *sums = mixed.template data<T>();
@@ -143,9 +64,9 @@ void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& turned_
     for (int64_t first = 0; first < tile.queries; first += kStripRows) {
       const Strip strip(tile, first, key, keys);
       if (strip.keys == 0) continue;
-      for (int64_t r = 0; r < strip.queries; ++r)
-        std::copy_n(tile.row(q, first + r), d, queries + r * kStripStride);
-      block_keys.multiply(strip.keys, d, queries, false, scores, kStripStride);
+      if (key == 0) fetch_next_strip(tile, first, q);
+      const StripRows<T> rows(tile, strip, first, q, queries);
+      block_keys.multiply(strip.keys, d, rows.data(), rows.stride(), false, scores, kStripStride);
       simd([&]() HT_INLINE {
         for (int64_t r = 0; r < strip.queries; ++r) {
           T* row = scores + r * kStripStride;
@@ -153,7 +74,7 @@ void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& turned_
           softmax_step(strip.keys, scale, row, running[first + r], d, sums + (first + r) * width);
         }
       });
-      block_values.multiply(d, strip.keys, scores, true, sums + first * width, width);
+      block_values.multiply(d, strip.keys, scores, kStripStride, true, sums + first * width, width);
     }
   }
   simd([&]() HT_INLINE {
@@ -173,7 +94,7 @@ void few_forward(const AttentionShape& s, int64_t batch, int64_t group, const fl
                  const float* k, const float* v, float* out, float* lse) {
   constexpr int64_t kKeys = KeyBlocks<float>::kKeys;
   const int64_t d = s.head_dim, heads = s.heads / s.key_value_heads, rows = heads * s.query_length;
-  const float scale = 1 / std::sqrt(static_cast<float>(d));
+  const float scale = binary_scale<float>(d);
   const KeyRows<float> ks(s, k, batch, group), vs(s, v, batch, group);
   Tensor turned = Tensor::uninitialized({rows, d}, DType::f32),
          mixed = Tensor::zeros({rows, d}, DType::f32),

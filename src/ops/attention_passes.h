@@ -2,21 +2,29 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 
 #include "halftone/base/simd.h"
 #include "halftone/ops/attention.h"
 
 namespace halftone {
 
-// lse may be null.
+// lse, log2 sum_j 2^(s_j) of each query's scaled scores, may be null.
 template <class T>
 void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out, T* lse);
 
 template <class T>
 void attention_backward(const AttentionShape& s, const T* q, const T* k, const T* v, const T* out,
                         const T* dout, const T* lse, T* dq, T* dk, T* dv);
+
+// What scores are multiplied by: softmax's exponentials are taken as powers of 2.
+template <class T>
+T binary_scale(int64_t head_dim) {
+  return std::numbers::log2e_v<T> / std::sqrt(static_cast<T>(head_dim));
+}
 
 // Keys or values of one head, rows `stride` apart.
 template <class T>
@@ -31,13 +39,5 @@ struct KeyRows {
         stride(s.key_capacity ? s.head_dim : s.key_value_heads * s.head_dim) {}
   const T* at(int64_t key) const { return data + key * stride; }
 };
-
-// Scores of keys that a query does not see, `visible` of them seen: they weigh nothing, and whole
-// vectors of them cost less than a loop's odd end.
-template <class T>
-HT_INLINE inline void hide(int64_t keys, int64_t visible, T* scores) {
-  for (int64_t j = std::max<int64_t>(visible, 0); j < keys; ++j)
-    scores[j] = -std::numeric_limits<T>::infinity();
-}
 
 }  // namespace halftone

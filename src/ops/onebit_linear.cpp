@@ -12,13 +12,13 @@
 namespace halftone {
 namespace {
 
-constexpr int64_t kOutputs = 32;  // weights' rows a block
+constexpr int64_t kOutputs = 32, kRows = 16;  // weights' rows a block, and activations'
 
 // y = y_scale o (sign(W) (x_scale o x)) + beta y, or with sign(W)^T; F64 (gradient checks) as a
 // plain product.
 void multiply_signs(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_scale,
-                    const Tensor& y_scale, double beta, Tensor& y) {
-  if (x.dtype() == DType::f32) return sign_gemm(tw, x, w, x_scale, y_scale, beta, y);
+                    const Tensor& y_scale, double beta, Tensor& y, const RowSteps& steps = {}) {
+  if (x.dtype() == DType::f32) return sign_gemm(tw, x, w, x_scale, y_scale, beta, y, steps);
   const Tensor &g = tw == Transpose::yes ? x_scale : y_scale,
                &h = tw == Transpose::yes ? y_scale : x_scale;
   const int64_t i = w.dim(1);
@@ -26,7 +26,9 @@ void multiply_signs(Transpose tw, const Tensor& x, const Tensor& w, const Tensor
   for (int64_t k = 0; k < w.numel(); ++k)
     m.data<double>()[k] =
         sign_of(w.data<double>()[k]) * h.data<double>()[k / i] * g.data<double>()[k % i];
+  steps.before(0, x.dim(0));
   gemm(Transpose::no, tw, x, m, beta, y);
+  steps.after(0, x.dim(0));
 }
 
 template <Ste ste, class T>
@@ -95,12 +97,12 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
   const int64_t n = x.dim(0), i = latent.dim(1), o = latent.dim(0);
   const DType dtype = x.dtype();
   Tensor z = Tensor::uninitialized({n, o}, dtype), r;
+  const auto normalise = [&](int64_t begin, int64_t end) {
+    normalise_rows(begin, end, z, options.eps, z, r);
+  };
+  if (options.post_layer_norm) r = Tensor::uninitialized({n}, dtype);
   multiply_signs(Transpose::yes, x.value(), latent.value(), in_scale.value(), out_scale.value(), 0,
-                 z);
-  if (options.post_layer_norm) {
-    r = Tensor::uninitialized({n}, dtype);
-    normalise_rows(z, options.eps, z, r);
-  }
+                 z, options.post_layer_norm ? RowSteps{.after = normalise} : RowSteps{});
   Tensor out = z;
   if (bias.defined()) {
     if (options.post_layer_norm) out = z.clone();
@@ -115,7 +117,18 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
             auto [db, beta] = bias.grad_target();
             add_column_sums(dz, db, beta);
           }
-          const Tensor dy = options.post_layer_norm ? normalise_rows_backward(z, r, dz) : dz;
+          const bool norm = options.post_layer_norm;
+          Tensor dy = norm ? Tensor::uninitialized(dz.shape(), dtype) : dz;
+          const auto normalise_back = [&](int64_t begin, int64_t end) {
+            normalise_rows_backward(begin, end, z, r, dz, dy);
+          };
+          if (x.needs_grad()) {
+            auto [dx, beta] = x.grad_target();
+            multiply_signs(Transpose::no, dy, latent.value(), out_scale.value(), in_scale.value(),
+                           beta, dx, norm ? RowSteps{.before = normalise_back} : RowSteps{});
+          } else if (norm) {
+            parallel_for(n, kRows, normalise_back);
+          }
           if (latent.needs_grad() || in_scale.needs_grad() || out_scale.needs_grad()) {
             auto [dw, beta] = latent.needs_grad()
                                   ? latent.grad_target()
@@ -138,11 +151,6 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
               auto [dg, g_beta] = in_scale.grad_target();
               add_column_sums(dg_parts, dg, g_beta);
             }
-          }
-          if (x.needs_grad()) {
-            auto [dx, beta] = x.grad_target();
-            multiply_signs(Transpose::no, dy, latent.value(), out_scale.value(), in_scale.value(),
-                           beta, dx);
           }
         });
       });

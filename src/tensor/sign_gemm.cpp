@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "fetch_ahead.h"
-#include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/tensor/transpose.h"
 
@@ -233,27 +232,36 @@ struct Kernels {
       write(p, token, o, std::min(kWritten, end - o), sums + (o - begin) * kTokens);
   }
 
-  static void run(const Product& p, const SignIndex& index, const auto& with_isa) {
+  static void run(const Product& p, const SignIndex& index, const RowSteps& steps,
+                  const auto& with_isa) {
     const int64_t blocks = (p.tokens + kTokens - 1) / kTokens;
     // Few tokens: the outputs are shared out as well, at the cost of tables made again.
     const int64_t wanted = std::max((p.outputs + kOutputs - 1) / kOutputs, 2 * threads() / blocks);
     const int64_t part = ((p.outputs + wanted - 1) / wanted + kPanel - 1) / kPanel * kPanel;
     const int64_t parts = (p.outputs + part - 1) / part;
-    parallel_for(blocks * parts, 1, [&](int64_t task, int64_t) {
-      const int64_t token = task / parts * kTokens, begin = task % parts * part;
+    if (parts > 1) parallel_for(p.tokens, kTokens, steps.before);
+    const int64_t together = std::max<int64_t>(blocks * parts / (8 * threads()), 1);
+    parallel_for(blocks * parts, together, [&](int64_t first, int64_t last) {
       const auto sums = allocate(static_cast<size_t>(part * kTokens) * sizeof(float));
-      with_isa([&]() HT_INLINE {
-        multiply(p, index, token, begin, std::min(begin + part, p.outputs),
-                 static_cast<float*>(sums.get()));
-      });
+      for (int64_t task = first; task < last; ++task) {
+        const int64_t token = task / parts * kTokens, begin = task % parts * part;
+        const int64_t end = std::min(token + kTokens, p.tokens);
+        if (parts == 1) steps.before(token, end);
+        with_isa([&]() HT_INLINE {
+          multiply(p, index, token, begin, std::min(begin + part, p.outputs),
+                   static_cast<float*>(sums.get()));
+        });
+        if (parts == 1) steps.after(token, end);
+      }
     });
+    if (parts > 1) parallel_for(p.tokens, kTokens, steps.after);
   }
 };
 
 }  // namespace
 
 void sign_gemm(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_scale,
-               const Tensor& y_scale, double beta, Tensor& y) {
+               const Tensor& y_scale, double beta, Tensor& y, const RowSteps& steps) {
   require(w.rank() == 2 && x.rank() == 2 && y.rank() == 2, "sign_gemm: ranks {}, {}, {}", x.rank(),
           w.rank(), y.rank());
   const int64_t inputs = w.dim(tw == Transpose::yes ? 1 : 0),
@@ -274,11 +282,11 @@ void sign_gemm(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_s
                         .beta = static_cast<float>(beta),
                         .y = y.data<float>()};
   if (isa() == Isa::avx512)
-    Kernels<2, Sixteen>::run(product, index, [](const auto& body) { simd_avx512(body); });
+    Kernels<2, Sixteen>::run(product, index, steps, [](const auto& body) { simd_avx512(body); });
   else if (isa() == Isa::avx2)
-    Kernels<2, Eight>::run(product, index, [](const auto& body) { simd_avx2(body); });
+    Kernels<2, Eight>::run(product, index, steps, [](const auto& body) { simd_avx2(body); });
   else
-    Kernels<2, Four>::run(product, index, [](const auto& body) { body(); });
+    Kernels<2, Four>::run(product, index, steps, [](const auto& body) { body(); });
 }
 
 }  // namespace halftone

@@ -10,7 +10,7 @@
 namespace halftone {
 namespace {
 
-static_assert(kStripStride == kDepth);
+static_assert(kStripStride <= kDepth);
 
 typedef double Pair __attribute__((vector_size(16)));
 
@@ -40,14 +40,17 @@ HT_INLINE inline void pack_vectors(Transpose tb, int64_t k, int64_t n, const flo
     pack_along<W>(Factor::plain(b, ldb), {0, n}, {0, k}, out);
 }
 
-template <int R, class Tile, class T>
-void multiply_tiles(int64_t n, int64_t k, int64_t depth, const T* a, const T* panels, bool add,
-                    T* c, int64_t ldc) {
-  static_assert(kStripRows % R == 0);
-  const int64_t width = panel_width<T>();
-  for (int64_t j = 0; j < n; j += width, panels += width * depth)
-    for (int64_t r = 0; r < kStripRows; r += R)
-      Tile::multiply(k, a + r * kDepth, kDepth, panels, add, c + r * ldc + j, ldc);
+// The tile of the CPU, R x width, for A's rows or its columns: calls run<R, Tile>().
+template <class T, bool in_rows, class Run>
+void with_tile(const Run& run) {
+  if constexpr (std::is_same_v<T, double>)
+    run.template operator()<6, Tile<6, 2, Pair, in_rows, double>>();
+  else if (isa() == Isa::avx512)
+    run.template operator()<12, Tile<12, 2, Sixteen, in_rows>>();
+  else if (isa() == Isa::avx2)
+    run.template operator()<6, Tile<6, 2, Eight, in_rows>>();
+  else
+    run.template operator()<6, Tile<6, 2, Four, in_rows>>();
 }
 
 }  // namespace
@@ -73,19 +76,33 @@ StripFactor<T>::StripFactor(Transpose tb, int64_t k, int64_t n, const T* b, int6
 }
 
 template <class T>
-void StripFactor<T>::multiply(int64_t n, int64_t k, const T* a, bool add, T* c, int64_t ldc) const {
-  const T* panels = static_cast<const T*>(panels_.get());
-  const auto run = [&]<int R, class Tile>() {
-    multiply_tiles<R, Tile>(n, k, depth_, a, panels, add, c, ldc);
-  };
-  if constexpr (std::is_same_v<T, double>)
-    run.template operator()<6, Tile<6, 2, Pair, true, double>>();
-  else if (isa() == Isa::avx512)
-    run.template operator()<12, Tile<12, 2, Sixteen, true>>();
-  else if (isa() == Isa::avx2)
-    run.template operator()<6, Tile<6, 2, Eight, true>>();
-  else
-    run.template operator()<6, Tile<6, 2, Four, true>>();
+void StripFactor<T>::multiply(int64_t n, int64_t k, const T* a, int64_t lda, bool add, T* c,
+                              int64_t ldc) const {
+  const int64_t width = panel_width<T>();
+  with_tile<T, true>([&]<int R, class Tile>() {
+    static_assert(kStripRows % R == 0);
+    const T* panel = static_cast<const T*>(panels_.get());
+    for (int64_t j = 0; j < n; j += width, panel += width * depth_)
+      for (int64_t r = 0; r < kStripRows; r += R)
+        Tile::multiply(k, a + r * lda, lda, panel, add, c + r * ldc + j, ldc);
+  });
+}
+
+template <class T>
+void StripFactor<T>::multiply_turned(int64_t m, int64_t n, int64_t k, int64_t diagonal, const T* a,
+                                     int64_t lda, T* c, int64_t ldc) const {
+  const int64_t width = panel_width<T>();
+  with_tile<T, false>([&]<int R, class Tile>() {
+    constexpr int64_t kSteps = 4;  // of the tile's loop
+    static_assert(R + kSteps <= kAboveDiagonal);
+    const T* panel = static_cast<const T*>(panels_.get());
+    for (int64_t j = 0; j < n; j += width, panel += width * depth_)
+      for (int64_t i = 0; i < m; i += R) {
+        const int64_t zeros = std::clamp<int64_t>(i - diagonal, 0, k) / kSteps * kSteps;
+        Tile::multiply(k - zeros, a + zeros * lda + i, lda, panel + zeros * width, true,
+                       c + i * ldc + j, ldc);
+      }
+  });
 }
 
 template class StripFactor<float>;

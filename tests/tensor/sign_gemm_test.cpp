@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "halftone/base/threads.h"
 #include "tensor/tensor_testing.h"
@@ -53,6 +55,30 @@ INSTANTIATE_TEST_SUITE_P(Sizes, SignGemm,
                          ::testing::Values(Case{16, 64, 8}, Case{1, 1, 1}, Case{33, 257, 5},
                                            Case{5, 3, 130}, Case{48, 130, 66}, Case{64, 512, 31},
                                            Case{3, 20, 2100}));
+
+// The rows of x are made block by block, and each row of y is seen once, whole.
+TEST(SignGemm, StepsMakeEachRowBeforeAndSeeItAfter) {
+  for (const auto& [n, inputs, outputs] : {Case{70, 40, 24}, Case{3, 40, 2100}, Case{1, 8, 8}}) {
+    const Tensor x = random_floats({n, inputs}, 1), w = random_floats({outputs, inputs}, 2),
+                 x_scale = random_floats({inputs}, 3), y_scale = random_floats({outputs}, 4);
+    const Tensor expected =
+        product(Transpose::yes, x, w, x_scale, y_scale, 0, Tensor::zeros({n, outputs}, DType::f32));
+    Tensor made = Tensor::full({n, inputs}, DType::f32, NAN),
+           y = Tensor::zeros({n, outputs}, DType::f32);
+    std::vector<int> seen(n, 0);
+    const auto make = [&](int64_t begin, int64_t end) {
+      std::copy(x.data<float>() + begin * inputs, x.data<float>() + end * inputs,
+                made.data<float>() + begin * inputs);
+    };
+    const auto see = [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * outputs; i < end * outputs; ++i)
+        EXPECT_EQ(y.data<float>()[i], expected.data<float>()[i]) << i;
+      for (int64_t i = begin; i < end; ++i) ++seen[i];
+    };
+    sign_gemm(Transpose::yes, made, w, x_scale, y_scale, 0, y, {.before = make, .after = see});
+    EXPECT_EQ(seen, std::vector<int>(n, 1));
+  }
+}
 
 TEST(SignGemm, ZeroCountsAsPlusOneWhateverItsSign) {
   Tensor w = Tensor::zeros({1, 2}, DType::f32);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
 #include <stdexcept>
 
 #include "halftone/base/simd.h"
@@ -30,7 +32,7 @@ void expect_plain_triple_loop(double tolerance) {
         Tensor c = random_floats({kStripRows, ldc}, 3).to(dtype);
         const Tensor before = c.clone();
         StripFactor<T>(tb, depth, columns, b.data<T>(), ldb)
-            .multiply(n, k, a.data<T>(), add, c.data<T>(), ldc);
+            .multiply(n, k, a.data<T>(), kStripStride, add, c.data<T>(), ldc);
         double worst = 0;
         for (int64_t i = 0; i < kStripRows; ++i)
           for (int64_t j = 0; j < ldc; ++j) {
@@ -46,15 +48,61 @@ void expect_plain_triple_loop(double tolerance) {
       }
 }
 
-TEST(StripGemm, IsThePlainTripleLoopOverPartOfTheFactor) {
+// A has zeros above a diagonal, and only its first ones are read: what follows them is not a
+// number.
+template <class T>
+void expect_plain_triple_loop_turned(double tolerance) {
+  for (const auto& [m, n, k, diagonal] : {std::array<int64_t, 4>{96, 32, 96, 0},
+                                          {256, 64, 96, 160},
+                                          {100, 40, 37, 63},
+                                          {30, 70, 96, -20},
+                                          {5, 1, 3, 2}}) {
+    const int64_t lda = 288, ldc = 96, rows = (m + kStripRows - 1) / kStripRows * kStripRows;
+    const DType dtype = dtype_of<T>::value;
+    Tensor a = random_floats({k, lda}, 1).to(dtype);
+    const Tensor b = random_floats({k, n}, 2).to(dtype);
+    for (int64_t r = 0; r < k; ++r)
+      for (int64_t i = std::max<int64_t>(r + diagonal + 1, 0); i < lda; ++i)
+        a.data<T>()[r * lda + i] =
+            i <= r + diagonal + StripFactor<T>::kAboveDiagonal ? T(0) : T(NAN);
+    Tensor c = random_floats({rows, ldc}, 3).to(dtype);
+    const Tensor before = c.clone();
+    StripFactor<T>(Transpose::no, k, n, b.data<T>(), n)
+        .multiply_turned(m, n, k, diagonal, a.data<T>(), lda, c.data<T>(), ldc);
+    double worst = 0;
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = before.data<T>()[i * ldc + j];
+        for (int64_t r = std::max<int64_t>(i - diagonal, 0); r < k; ++r)
+          sum += static_cast<double>(a.data<T>()[r * lda + i]) * b.data<T>()[r * n + j];
+        worst = std::max(worst, std::abs(sum - c.data<T>()[i * ldc + j]));
+        if (!(worst < tolerance)) {
+          FAIL() << m << " " << n << " " << k << " " << diagonal << ": " << i << " " << j << " "
+                 << worst;
+        }
+      }
+  }
+}
+
+template <class Check>
+void on_every_isa(const Check& check) {
   const Isa best = isa();
   for (const Isa each : {Isa::baseline, Isa::avx2, Isa::avx512}) {
     if (each > cpu_isa()) break;
     set_isa(each);
-    expect_plain_triple_loop<float>(2e-4);
+    check();
   }
   set_isa(best);
+}
+
+TEST(StripGemm, IsThePlainTripleLoopOverPartOfTheFactor) {
+  on_every_isa([] { expect_plain_triple_loop<float>(2e-4); });
   expect_plain_triple_loop<double>(1e-12);
+}
+
+TEST(StripGemm, TurnedIsThePlainTripleLoopBelowTheDiagonal) {
+  on_every_isa([] { expect_plain_triple_loop_turned<float>(2e-4); });
+  expect_plain_triple_loop_turned<double>(1e-12);
 }
 
 TEST(StripGemm, RefusesAFactorThatAStripDoesNotReach) {

@@ -9,8 +9,10 @@ namespace halftone {
 // dy += r (dz - mean(dz) - z mean(dz o z)). Saves z and r.
 Var layer_norm(const Var& y, double eps);
 
-// The same without a tape: z from y (they may be one tensor), each row's r; then dy from dz.
-void normalise_rows(const Tensor& y, double eps, Tensor& z, Tensor& r);
-Tensor normalise_rows_backward(const Tensor& z, const Tensor& r, const Tensor& dz);
+// The same without a tape, rows [begin, end) on this thread: z and each row's r from y (z may be
+// y); then dy from dz (dy may be dz).
+void normalise_rows(int64_t begin, int64_t end, const Tensor& y, double eps, Tensor& z, Tensor& r);
+void normalise_rows_backward(int64_t begin, int64_t end, const Tensor& z, const Tensor& r,
+                             const Tensor& dz, Tensor& dy);
 
 }  // namespace halftone

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <numbers>
 
 #include "halftone/ops/math.h"
 #include "halftone/ops/row_math.h"
@@ -12,10 +13,10 @@ namespace halftone {
 // log sum_v exp(x_v / tau), without overflow.
 template <class T>
 HT_INLINE inline T log_sum_exp(int64_t v, const T* x, T inverse_tau) {
-  const T largest = row_max(v, x);
+  const T largest = row_max(v, x), binary = inverse_tau * std::numbers::log2e_v<T>;
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < v; ++j) sum += fast_exp_negative((x[j] - largest) * inverse_tau);
+  for (int64_t j = 0; j < v; ++j) sum += fast_exp2_negative((x[j] - largest) * binary);
   return largest * inverse_tau + std::log(sum);
 }
 
@@ -48,18 +49,20 @@ struct KlSums {
 template <class T>
 HT_INLINE inline KlSums<T> kl_row_in_place(int64_t v, T* x, T* t, T inverse_tau) {
   const T most_x = row_max(v, x), most_t = row_max(v, t);
+  const T binary = inverse_tau * std::numbers::log2e_v<T>;
   T sum_x = 0, sum_t = 0, along = 0;
 #pragma omp simd reduction(+ : sum_x, sum_t, along)
   for (int64_t j = 0; j < v; ++j) {
-    const T a = (x[j] - most_x) * inverse_tau, b = (t[j] - most_t) * inverse_tau;
-    const T q = fast_exp_negative(a), p = fast_exp_negative(b);
+    const T a = (x[j] - most_x) * binary, b = (t[j] - most_t) * binary;
+    const T q = fast_exp2_negative(a), p = fast_exp2_negative(b);
     sum_x += q;
     sum_t += p;
     along += p * (b - a);
     x[j] = q;
     t[j] = p;
   }
-  return {along / sum_t + std::log(sum_x) - std::log(sum_t), sum_x, sum_t};
+  const T nats = std::numbers::ln2_v<T> * along;
+  return {nats / sum_t + std::log(sum_x) - std::log(sum_t), sum_x, sum_t};
 }
 
 // d = k (q - p) from them; d may be x.
