@@ -118,7 +118,7 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
             add_column_sums(dz, db, beta);
           }
           const bool norm = options.post_layer_norm;
-          Tensor dy = norm ? Tensor::uninitialized(dz.shape(), dtype) : dz;
+          Tensor dy = norm ? dz.reused() : dz;
           const auto normalise_back = [&](int64_t begin, int64_t end) {
             normalise_rows_backward(begin, end, z, r, dz, dy);
           };

@@ -1,15 +1,17 @@
 #include "halftone/ops/rms_norm.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "halftone/base/threads.h"
+#include "halftone/ops/linear.h"
 #include "halftone/ops/row_math.h"
 
 namespace halftone {
 namespace {
 
 constexpr int64_t kRows = 16;
-constexpr int64_t kColumns = 128;
+constexpr int64_t kPart = 64;  // rows whose part of the gain's gradient is summed at a time
 
 template <class T>
 HT_INLINE inline T rms_row(int64_t c, const T* x, const T* gain, T eps, T* y) {
@@ -42,17 +44,6 @@ void rms_norm_forward(int64_t n, int64_t c, const T* x, const T* gain, T eps, T*
   });
 }
 
-template <class T>
-void rms_norm_backward(int64_t n, int64_t c, const T* x, const T* gain, const T* s, const T* dy,
-                       T* dx, T beta) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i)
-        rms_row_backward(c, x + i * c, gain, s[i], dy + i * c, dx + i * c, beta);
-    });
-  });
-}
-
 // sum += dy o x s over one row's columns
 template <class T>
 HT_INLINE inline void add_row(int64_t c, const T* dy, const T* x, T s, T* sum) {
@@ -60,15 +51,25 @@ HT_INLINE inline void add_row(int64_t c, const T* dy, const T* x, T s, T* sum) {
   for (int64_t j = 0; j < c; ++j) sum[j] += dy[j] * x[j] * s;
 }
 
+// Where backward writes, null what is not wanted: dx, and dgain by block of kPart rows.
 template <class T>
-void rms_norm_gain_backward(int64_t n, int64_t c, const T* x, const T* s, const T* dy, T* dgain,
-                            T beta) {
-  parallel_for(c, kColumns, [&](int64_t begin, int64_t end) {
+struct RmsGradients {
+  T *dx, beta;
+  T* dgain_parts;
+};
+
+template <class T>
+void rms_norm_backward(int64_t n, int64_t c, const T* x, const T* gain, const T* s, const T* dy,
+                       const RmsGradients<T>& to) {
+  parallel_for(n, kPart, [&](int64_t begin, int64_t end) {
+    T* dgain = to.dgain_parts ? to.dgain_parts + begin / kPart * c : nullptr;
+    if (dgain) std::fill_n(dgain, c, T(0));
     simd([&]() HT_INLINE {
-      if (beta == T(0))
-        for (int64_t j = begin; j < end; ++j) dgain[j] = 0;
-      for (int64_t i = 0; i < n; ++i)
-        add_row(end - begin, dy + i * c + begin, x + i * c + begin, s[i], dgain + begin);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t at = i * c;
+        if (dgain) add_row(c, dy + at, x + at, s[i], dgain);
+        if (to.dx) rms_row_backward(c, x + at, gain, s[i], dy + at, to.dx + at, to.beta);
+      }
     });
   });
 }
@@ -86,19 +87,22 @@ Var rms_norm(const Var& x, const Var& gain, double eps) {
                      y.data<T>(), s.data<T>());
   });
   return x.tape().record("rms_norm", {x, gain}, y, [x, gain, s, n, c](const Tensor& dy) {
+    Tensor dgain_parts;
+    if (gain.needs_grad())
+      dgain_parts = Tensor::uninitialized({(n + kPart - 1) / kPart, c}, dy.dtype());
+    const Var::Target target = x.needs_grad() ? x.grad_target() : Var::Target{};
     with_real(dy.dtype(), "rms_norm", [&]<class T>() {
-      const T *xs = x.value().data<T>(), *gains = gain.value().data<T>();
-      if (gain.needs_grad()) {
-        auto [dgain, beta] = gain.grad_target();
-        rms_norm_gain_backward(n, c, xs, s.data<T>(), dy.data<T>(), dgain.template data<T>(),
-                               static_cast<T>(beta));
-      }
-      if (x.needs_grad()) {
-        auto [dx, beta] = x.grad_target();
-        rms_norm_backward(n, c, xs, gains, s.data<T>(), dy.data<T>(), dx.template data<T>(),
-                          static_cast<T>(beta));
-      }
+      Tensor dx = target.tensor;
+      rms_norm_backward<T>(n, c, x.value().data<T>(), gain.value().data<T>(), s.data<T>(),
+                           dy.data<T>(),
+                           {.dx = x.needs_grad() ? dx.data<T>() : nullptr,
+                            .beta = static_cast<T>(target.beta),
+                            .dgain_parts = gain.needs_grad() ? dgain_parts.data<T>() : nullptr});
     });
+    if (gain.needs_grad()) {
+      auto [dgain, beta] = gain.grad_target();
+      add_column_sums(dgain_parts, dgain, beta);
+    }
   });
 }
 

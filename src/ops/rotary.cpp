@@ -8,7 +8,7 @@
 namespace halftone {
 namespace {
 
-// direction +1 rotates forward, -1 back.
+// direction +1 rotates forward, -1 back. y may be x.
 template <class T>
 void rotate(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t first, const T* cosines,
             const T* sines, T direction, const T* x, T* y) {
@@ -33,8 +33,7 @@ void rotate(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t firs
 }
 
 Tensor rotated(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length,
-               int64_t first, int direction) {
-  Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
+               int64_t first, int direction, Tensor y) {
   with_real(x.dtype(), "rotary", [&]<class T>() {
     rotate(x.dim(0), heads, table.cos.dim(1), length, first, table.cos.data<T>(),
            table.sin.data<T>(), static_cast<T>(direction), x.data<T>(), y.data<T>());
@@ -65,9 +64,11 @@ Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequen
           "rotary: position {}, the table has {}", first_position + sequence_length - 1,
           table.cos.dim(0));
   return x.tape().record(
-      "rotary", {x}, rotated(x.value(), table, heads, sequence_length, first_position, 1),
+      "rotary", {x},
+      rotated(x.value(), table, heads, sequence_length, first_position, 1,
+              Tensor::uninitialized(x.shape(), x.dtype())),
       [=, x = x.without_value()](const Tensor& dy) {
-        x.add_grad(rotated(dy, table, heads, sequence_length, first_position, -1));
+        x.add_grad(rotated(dy, table, heads, sequence_length, first_position, -1, dy.reused()));
       });
 }
 

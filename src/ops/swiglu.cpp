@@ -17,14 +17,16 @@ void swiglu_forward(int64_t n, const T* gate, const T* up, T* y) {
   });
 }
 
+// dgate may be dy.
 template <class T>
 void swiglu_backward(int64_t n, const T* gate, const T* up, const T* dy, T* dgate, T* dup) {
   parallel_for(n, kBlock, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
+#pragma omp simd
       for (int64_t i = begin; i < end; ++i) {
-        const T a = gate[i], s = sigmoid(a);
-        dup[i] = dy[i] * a * s;
-        dgate[i] = dy[i] * up[i] * s * (T(1) + a * (T(1) - s));
+        const T a = gate[i], s = sigmoid(a), d = dy[i];
+        dup[i] = d * a * s;
+        dgate[i] = d * up[i] * s * (T(1) + a * (T(1) - s));
       }
     });
   });
@@ -40,7 +42,7 @@ Var swiglu(const Var& gate, const Var& up) {
     swiglu_forward(y.numel(), gate.value().data<T>(), up.value().data<T>(), y.data<T>());
   });
   return gate.tape().record("swiglu", {gate, up}, y, [gate, up](const Tensor& dy) {
-    Tensor dgate = Tensor::uninitialized(dy.shape(), dy.dtype());
+    Tensor dgate = dy.reused();
     Tensor dup = Tensor::uninitialized(dy.shape(), dy.dtype());
     with_real(dy.dtype(), "swiglu", [&]<class T>() {
       swiglu_backward(dy.numel(), gate.value().data<T>(), up.value().data<T>(), dy.data<T>(),

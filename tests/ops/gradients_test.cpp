@@ -1,4 +1,6 @@
 // Every smooth op against central differences in double.
+#include <functional>
+
 #include "halftone/ops/attention.h"
 #include "halftone/ops/channel_distance.h"
 #include "halftone/ops/embedding.h"
@@ -6,6 +8,7 @@
 #include "halftone/ops/linear.h"
 #include "halftone/ops/logit_losses.h"
 #include "halftone/ops/losses.h"
+#include "halftone/ops/onebit_linear.h"
 #include "halftone/ops/rms_norm.h"
 #include "halftone/ops/rotary.h"
 #include "halftone/ops/swiglu.h"
@@ -36,8 +39,9 @@ TEST(Embedding, GradientsAddUpOverRepeatedTokens) {
 }
 
 TEST(RmsNorm, GradientsMatchDifferences) {
-  expect_gradients([](Tape&, const Vars& x) { return random_sum(rms_norm(x[0], x[1], 1e-5)); },
-                   {random_tensor({4, 9}, 1), random_tensor({9}, 2)});
+  for (const int64_t rows : {4, 130})  // the gain's gradient is summed by parts of 64
+    expect_gradients([](Tape&, const Vars& x) { return random_sum(rms_norm(x[0], x[1], 1e-5)); },
+                     {random_tensor({rows, 9}, 1), random_tensor({9}, 2)});
 }
 
 TEST(LayerNorm, GradientsMatchDifferences) {
@@ -54,6 +58,27 @@ TEST(Rotary, GradientsMatchDifferences) {
   const RotaryTable table = make_rotary_table(8, {1.0, 0.3, 0.01}, DType::f64);
   expect_gradients([&](Tape&, const Vars& x) { return random_sum(rotary(x[0], table, 2, 5, 3)); },
                    {random_tensor({10, 12}, 1)});
+}
+
+// Backward may put its result in the place of the output's gradient: not where that is the gradient
+// of another variable too, as of the second term of a sum.
+TEST(Gradients, OfAnotherVariableAreLeftAlone) {
+  const RotaryTable table = make_rotary_table(4, {1.0, 0.3}, DType::f64);
+  const Tensor latent = random_tensor({4, 4}, 5), scales = random_tensor({4}, 6);
+  const std::vector<std::function<Var(Tape&, const Var&)>> ops = {
+      [](Tape&, const Var& x) { return swiglu(x, x); },
+      [&](Tape&, const Var& x) { return rotary(x, table, 1, 4, 0); },
+      [&](Tape& tape, const Var& x) {
+        return onebit_linear(x, tape.constant(latent), tape.constant(scales), tape.constant(scales),
+                             {}, {.post_layer_norm = true});
+      }};
+  for (const auto& op : ops) {
+    Tape tape;
+    const Var x = tape.variable(random_tensor({4, 4}, 1)),
+              other = tape.variable(random_tensor({4, 4}, 2));
+    tape.backward(random_sum(add(op(tape, x), other)));
+    EXPECT_EQ(largest_difference(other.grad().tensor, random_tensor({4, 4}, 99)), 0);
+  }
 }
 
 TEST(Attention, GradientsMatchDifferencesWithGroupedKeys) {

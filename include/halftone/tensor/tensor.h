@@ -52,7 +52,7 @@ struct dtype_of<uint8_t> {
 
 using Shape = std::vector<int64_t>;
 
-int64_t numel(const Shape& shape);           // throws std::invalid_argument on overflow or < 0
+int64_t numel(const Shape& shape);  // throws std::invalid_argument on overflow or < 0
 
 // A shape in a message, "[576, 1536]": put together when the message is, which a require() that
 // holds never does.
@@ -92,6 +92,9 @@ class Tensor {
 
   bool defined() const { return storage_ != nullptr; }
   bool unique() const { return storage_.use_count() == 1; }  // no other handle on the storage
+  // For a result that takes this tensor's place number by number, as a gradient does in backward:
+  // the same storage if no other handle is on it, else a new one.
+  Tensor reused() const { return unique() ? *this : uninitialized(shape_, dtype_); }
   const Shape& shape() const { return shape_; }
   int64_t rank() const { return static_cast<int64_t>(shape_.size()); }
   int64_t dim(int64_t i) const;  // negative counts from the end
