@@ -3,6 +3,7 @@
 
 #include "attention_passes.h"
 #include "attention_tiles.h"
+#include "halftone/base/rounding.h"
 #include "halftone/ops/math.h"
 #include "halftone/ops/row_math.h"
 #include "halftone/tensor/tensor.h"
@@ -30,12 +31,8 @@ struct KeyGradients {
   T *dk, *dv;
   int64_t width;
 
-  static int64_t row_width(const AttentionShape& s) {
-    return (s.head_dim + kStripColumns - 1) / kStripColumns * kStripColumns;
-  }
-  static int64_t rows(const AttentionShape& s) {
-    return (s.key_length + kStripRows - 1) / kStripRows * kStripRows;
-  }
+  static int64_t row_width(const AttentionShape& s) { return round_up(s.head_dim, kStripColumns); }
+  static int64_t rows(const AttentionShape& s) { return round_up(s.key_length, kStripRows); }
 };
 
 // Scores p and dp = dO V^T of a row become the probabilities and the gradient at q k^T.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "attention_passes.h"
+#include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/strip_gemm.h"
 
@@ -28,7 +29,7 @@ class KeyBlocks {
   // With Transpose::yes a block is D x keys, else keys x D.
   KeyBlocks(const AttentionShape& s, Transpose turned, const T* x)
       : s_(s),
-        count_((s.key_length + kKeys - 1) / kKeys),
+        count_(divide_up(s.key_length, kKeys)),
         blocks_(s.batch * s.key_value_heads * count_) {
     parallel_for(s.batch * s.key_value_heads * count_, 1, [&](int64_t i, int64_t) {
       const int64_t group = i / count_, key = i % count_ * kKeys,
@@ -66,9 +67,7 @@ struct QueryTile {
         head(h),
         first(index * kQueries),
         queries(std::min(kQueries, shape.query_length - first)) {}
-  static int64_t count(const AttentionShape& s) {
-    return (s.query_length + kQueries - 1) / kQueries;
-  }
+  static int64_t count(const AttentionShape& s) { return divide_up(s.query_length, kQueries); }
 
   // Keys that query r of the tile sees.
   int64_t visible(int64_t r) const { return s.key_length - s.query_length + first + r + 1; }
@@ -92,7 +91,7 @@ struct Strip {
   Strip(const QueryTile& tile, int64_t query, int64_t key, int64_t n)
       : queries(std::min(kStripRows, tile.queries - query)) {
     const int64_t visible = tile.visible(query + queries - 1) - key;
-    keys = std::clamp<int64_t>((visible + 7) / 8 * 8, 0, n);
+    keys = std::min(round_up(std::max<int64_t>(visible, 0), 8), n);
   }
 };
 

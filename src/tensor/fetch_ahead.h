@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "halftone/base/rounding.h"
 #include "halftone/base/simd.h"
 
 namespace halftone {
@@ -18,7 +19,7 @@ class FetchAhead {
         stride_(stride),
         rows_(rows),
         columns_(columns),
-        share_(((columns + kLine - 1) / kLine * rows + turns - 1) / turns) {}
+        share_(divide_up(divide_up(columns, kLine) * rows, turns)) {}
 
   HT_INLINE void next() {
     for (int64_t i = 0; i < share_ && rows_ > 0; ++i) {

@@ -4,6 +4,7 @@
 
 #include "fetch_ahead.h"
 #include "halftone/base/error.h"
+#include "halftone/base/rounding.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
@@ -22,8 +23,7 @@ static_assert(std::max(kColumns, kRows) <= kPackedColumns);
 
 // The length of the equal parts, multiples of `step`, that cut n into pieces of at most `most`.
 int64_t even_part(int64_t n, int64_t most, int64_t step) {
-  const int64_t parts = (n + most - 1) / most;
-  return ((n + parts - 1) / parts + step - 1) / step * step;
+  return round_up(divide_up(n, divide_up(n, most)), step);
 }
 
 struct Product {
@@ -38,7 +38,7 @@ struct Product {
 // Rows of A, which is stored as rows x depth, kDepth apart. Up to whole tiles, the last are zero.
 template <int R>
 HT_INLINE inline void pack_rows(const Factor& f, Range rows, Range depth, float* out) {
-  const int64_t height = (rows.size() + R - 1) / R * R, n = depth.size();
+  const int64_t height = round_up(rows.size(), R), n = depth.size();
   for (int64_t i = 0; i < height; ++i, out += kDepth) {
     if (i >= rows.size()) {
       std::fill_n(out, n, 0.0f);
@@ -156,7 +156,7 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
           const bool last = j + block_columns >= end;
           const Range deeper{depth.end, std::min(depth.end + p.depth, p.k)};
           const int64_t next = last ? first : block.end;
-          const int64_t turns = (band.size() + R - 1) / R * ((block.size() + kWidth - 1) / kWidth);
+          const int64_t turns = divide_up(band.size(), R) * divide_up(block.size(), kWidth);
           Ahead ahead;
           if (last && !in_place && band_rows >= rows.size())
             ahead.a = part_of(p.a, in_rows, band, deeper, turns);
@@ -185,8 +185,8 @@ Grid choose_grid(int64_t m, int64_t n, int64_t r, int64_t w) {
   double least = 1e300;
   for (int64_t down = 1; down <= count; ++down) {
     const int64_t across = count / down;
-    const double rows = static_cast<double>(((m + r - 1) / r + down - 1) / down * r);
-    const double columns = static_cast<double>(((n + w - 1) / w + across - 1) / across * w);
+    const double rows = static_cast<double>(divide_up(divide_up(m, r), down) * r);
+    const double columns = static_cast<double>(divide_up(divide_up(n, w), across) * w);
     const double cost = rows * columns + 16 * (rows + columns);  // products and packing
     if (cost < least) {
       least = cost;
@@ -197,7 +197,7 @@ Grid choose_grid(int64_t m, int64_t n, int64_t r, int64_t w) {
 }
 
 Range share(int64_t n, int64_t step, int64_t parts, int64_t part) {
-  const int64_t tiles = (n + step - 1) / step;
+  const int64_t tiles = divide_up(n, step);
   return {std::min(n, tiles * part / parts * step), std::min(n, tiles * (part + 1) / parts * step)};
 }
 

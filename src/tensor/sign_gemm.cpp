@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fetch_ahead.h"
+#include "halftone/base/rounding.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/tensor/transpose.h"
 
@@ -24,8 +25,8 @@ class SignIndex {
  public:
   SignIndex(Transpose tw, const Tensor& w)
       : along_rows_(tw == Transpose::yes),
-        groups_(in_fours(w.dim(along_rows_ ? 1 : 0))),
-        words_(allocate(static_cast<size_t>(in_fours(w.dim(0)) * in_fours(w.dim(1))) * 4)) {
+        groups_(divide_up(w.dim(along_rows_ ? 1 : 0), 4)),
+        words_(allocate(static_cast<size_t>(divide_up(w.dim(0), 4) * divide_up(w.dim(1), 4)) * 4)) {
     const int64_t rows = w.dim(0), columns = w.dim(1);
     parallel_for(rows, 32, [&](int64_t begin, int64_t end) {
       simd([&]() HT_INLINE {
@@ -41,7 +42,6 @@ class SignIndex {
   }
 
  private:
-  static int64_t in_fours(int64_t n) { return (n + 3) / 4; }
   uint32_t* words() const { return static_cast<uint32_t*>(words_.get()); }
 
   // Four stored rows: a panel of outputs with groups along it, or a group with panels along it.
@@ -188,8 +188,8 @@ struct Kernels {
       for (int64_t t = 0; t < kTokens; ++t) row[t] *= scale;
     }
     transpose_rows<Eight>(kTokens, rows, kWritten, turned);
-    const auto store = [&](size_t bytes, int64_t tokens) HT_INLINE {
-      for (int64_t t = 0; t < tokens; ++t) {
+    const auto store = [&](size_t bytes, int64_t count) HT_INLINE {
+      for (int64_t t = 0; t < count; ++t) {
         float* y = p.y + (token + t) * p.outputs + output;
         Eight before{}, after;
         if (p.beta != 0.0f) std::memcpy(&before, y, bytes);
@@ -216,7 +216,7 @@ struct Kernels {
         make_table(turned + g * kGroup * kTokens, tables + g * kEntries * kTokens);
       const int64_t next = (group + groups) * kGroup;
       const int64_t tokens = std::min(kTokens, p.tokens - token);
-      const int64_t panels = (end - begin + kPanel - 1) / kPanel;
+      const int64_t panels = divide_up(end - begin, kPanel);
       FetchAhead ahead =
           next < p.inputs
               ? FetchAhead(p.x + token * p.inputs + next, p.inputs, tokens,
@@ -234,11 +234,11 @@ struct Kernels {
 
   static void run(const Product& p, const SignIndex& index, const RowSteps& steps,
                   const auto& with_isa) {
-    const int64_t blocks = (p.tokens + kTokens - 1) / kTokens;
+    const int64_t blocks = divide_up(p.tokens, kTokens);
     // Few tokens: the outputs are shared out as well, at the cost of tables made again.
-    const int64_t wanted = std::max((p.outputs + kOutputs - 1) / kOutputs, 2 * threads() / blocks);
-    const int64_t part = ((p.outputs + wanted - 1) / wanted + kPanel - 1) / kPanel * kPanel;
-    const int64_t parts = (p.outputs + part - 1) / part;
+    const int64_t wanted = std::max(divide_up(p.outputs, kOutputs), 2 * threads() / blocks);
+    const int64_t part = round_up(divide_up(p.outputs, wanted), kPanel);
+    const int64_t parts = divide_up(p.outputs, part);
     if (parts > 1) parallel_for(p.tokens, kTokens, steps.before);
     const int64_t together = std::max<int64_t>(blocks * parts / (8 * threads()), 1);
     parallel_for(blocks * parts, together, [&](int64_t first, int64_t last) {

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "halftone/base/error.h"
+#include "halftone/base/rounding.h"
 #include "halftone/tensor/memory.h"
 #include "panels.h"
 
@@ -60,7 +61,7 @@ StripFactor<T>::StripFactor(Transpose tb, int64_t k, int64_t n, const T* b, int6
     : depth_(k) {
   require(std::max(k, n) <= kStripStride, "strip product: a factor of {} x {}, expected at most {}",
           k, n, kStripStride);
-  const int64_t width = (n + kStripColumns - 1) / kStripColumns * kStripColumns;
+  const int64_t width = round_up(n, kStripColumns);
   panels_ = allocate(static_cast<size_t>(width * k) * sizeof(T));
   T* panels = static_cast<T*>(panels_.get());
   if constexpr (std::is_same_v<T, float>) {

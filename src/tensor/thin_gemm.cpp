@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "factor_rows.h"
+#include "halftone/base/rounding.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
@@ -117,7 +118,7 @@ struct Kernels {
   }
 
   static void run(const Product& p, const auto& with_isa) {
-    const int64_t rows = (p.m + kTokens - 1) / kTokens * kTokens;
+    const int64_t rows = round_up(p.m, kTokens);
     const auto storage = allocate(static_cast<size_t>(rows * p.k) * sizeof(float));
     float* turned = static_cast<float*>(storage.get());
     with_isa([&]() HT_INLINE { turn(p, turned); });
