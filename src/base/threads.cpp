@@ -41,7 +41,7 @@ void parallel_for(int64_t n, int64_t block, RangeFunction body) {
   }
   arena().execute([&] {
     tbb::parallel_for(
-        int64_t{0}, (n + block - 1) / block,
+        int64_t{0}, divide_up(n, block),
         [&](int64_t i) {
           const Inside guard;
           body(i * block, std::min((i + 1) * block, n));

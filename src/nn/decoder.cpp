@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "halftone/base/rounding.h"
 #include "halftone/ops/attention.h"
 #include "halftone/ops/elementwise.h"
 #include "halftone/ops/embedding.h"
@@ -40,7 +41,7 @@ void Decoder::visit(const ParamVisitor& visitor) {
 
 const RotaryTable& Decoder::rotary_table(int64_t positions, DType dtype) {
   if (!table_.cos.defined() || table_.cos.dim(0) < positions || table_.cos.dtype() != dtype)
-    table_ = make_rotary_table((positions + 255) / 256 * 256, shape.inverse_frequencies, dtype);
+    table_ = make_rotary_table(round_up(positions, 256), shape.inverse_frequencies, dtype);
   return table_;
 }
 

@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "attention_passes.h"
 #include "attention_tiles.h"
@@ -24,15 +24,11 @@ struct PackedKeys {
         keys(s, Transpose::no, k) {}
 };
 
-// Gradients at the keys and values of one head, Tk x D, rows `width` apart: a multiple of a strip's
-// rows and columns.
+// Gradients at the keys and values of one head, Tk x D, with room for whole strips: rows are a
+// strip's width apart.
 template <class T>
 struct KeyGradients {
   T *dk, *dv;
-  int64_t width;
-
-  static int64_t row_width(const AttentionShape& s) { return round_up(s.head_dim, kStripColumns); }
-  static int64_t rows(const AttentionShape& s) { return round_up(s.key_length, kStripRows); }
 };
 
 // Scores p and dp = dO V^T of a row become the probabilities and the gradient at q k^T.
@@ -51,7 +47,7 @@ HT_INLINE inline void softmax_row_backward(int64_t d, int64_t keys, T lse, T dot
 template <class T>
 void tile_backward(const QueryTile& tile, const PackedKeys<T>& packed, const T* q, const T* out,
                    const T* dout, const T* lse, T* dq, const KeyGradients<T>& gradients) {
-  const int64_t d = tile.s.head_dim, width = gradients.width;
+  const int64_t d = tile.s.head_dim, width = strip_width(tile.s);
   const DType dtype = dtype_of<T>::value;
   Tensor copies = Tensor::uninitialized({2 * kStripRows, kStripStride}, dtype),
          scores = Tensor::uninitialized({2 * QueryTile::kQueries, kStripStride}, dtype),
@@ -60,9 +56,8 @@ void tile_backward(const QueryTile& tile, const PackedKeys<T>& packed, const T* 
   T *p = scores.template data<T>(), *dp = p + QueryTile::kQueries * kStripStride;
   T* dqs = mixed.template data<T>();
   T dots[QueryTile::kQueries];  // dout . out
-  const int64_t stride = tile.s.heads * d;
-  const StripFactor<T> queries(Transpose::no, tile.queries, d, tile.row(q, 0), stride),
-      douts(Transpose::no, tile.queries, d, tile.row(dout, 0), stride);
+  const StripFactor<T> queries(Transpose::no, tile.queries, d, tile.row(q, 0), tile.stride()),
+      douts(Transpose::no, tile.queries, d, tile.row(dout, 0), tile.stride());
   for (int64_t key = 0; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
     const StripFactor<T>&turned_keys = packed.turned_keys.at(tile.batch, tile.head, key),
           &turned_values = packed.turned_values.at(tile.batch, tile.head, key),
@@ -135,13 +130,13 @@ void attention_backward(const AttentionShape& s, const T* q, const T* k, const T
   const int64_t groups = s.batch * s.key_value_heads, heads = s.heads / s.key_value_heads;
   const int64_t tiles = QueryTile::count(s);
   const int64_t parts = std::clamp<int64_t>(kTasks / groups, 1, tiles);
-  const int64_t rows = KeyGradients<T>::rows(s), width = KeyGradients<T>::row_width(s);
+  const int64_t rows = round_up(s.key_length, kStripRows), width = strip_width(s);
   Tensor dk_parts = Tensor::zeros({groups * parts, rows, width}, dtype_of<T>::value),
          dv_parts = Tensor::zeros({groups * parts, rows, width}, dtype_of<T>::value);
   parallel_for(groups * parts, 1, [&](int64_t task, int64_t) {
     const int64_t group = task / parts;
     const KeyGradients<T> gradients{dk_parts.template data<T>() + task * rows * width,
-                                    dv_parts.template data<T>() + task * rows * width, width};
+                                    dv_parts.template data<T>() + task * rows * width};
     for (int64_t i = 0; i < heads; ++i)
       for (int64_t index = task % parts; index < tiles; index += parts)
         tile_backward(

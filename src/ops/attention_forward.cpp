@@ -3,7 +3,6 @@
 
 #include "attention_passes.h"
 #include "attention_tiles.h"
-#include "halftone/base/rounding.h"
 #include "halftone/ops/few_rows.h"
 #include "halftone/ops/math.h"
 #include "halftone/ops/row_math.h"
@@ -50,7 +49,7 @@ template <class T>
 void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& turned_keys,
                   const KeyBlocks<T>& values, T* out, T* lse) {
   const int64_t d = tile.s.head_dim;
-  const int64_t width = round_up(d, kStripColumns);
+  const int64_t width = strip_width(tile.s);
   const T scale = binary_scale<T>(d);
   const DType dtype = dtype_of<T>::value;
   Tensor strips = Tensor::uninitialized({2 * kStripRows, kStripStride}, dtype),

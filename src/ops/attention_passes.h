@@ -1,13 +1,10 @@
 // The two passes of attention, and what they share.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <numbers>
 
-#include "halftone/base/simd.h"
 #include "halftone/ops/attention.h"
 
 namespace halftone {

@@ -3,20 +3,20 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "attention_passes.h"
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
+#include "halftone/tensor/fetch_ahead.h"
 #include "halftone/tensor/strip_gemm.h"
 
 namespace halftone {
 
-// Inlined, or GCC takes it for a function without effects and drops the calls.
-template <class T>
-HT_INLINE inline void fetch(int64_t n, const T* x) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(x + i, 0, 2);
+// Numbers of a row of a strip's product with values or keys.
+inline int64_t strip_width(const AttentionShape& s) {
+  return round_up(s.head_dim, kStripColumns);
 }
 
 // All keys, or values, packed for products with strips of queries: once for every query and head
@@ -35,7 +35,7 @@ class KeyBlocks {
       const int64_t group = i / count_, key = i % count_ * kKeys,
                     keys = std::min(kKeys, s.key_length - key);
       const KeyRows<T> rows(s, x, group / s.key_value_heads, group % s.key_value_heads);
-      for (int64_t r = 0; r < keys; ++r) fetch(s.head_dim, rows.at(key + r));
+      FetchAhead(rows.at(key), rows.stride, keys, s.head_dim, 1).next();
       const bool yes = turned == Transpose::yes;
       blocks_[i] = StripFactor<T>(turned, yes ? s.head_dim : keys, yes ? keys : s.head_dim,
                                   rows.at(key), rows.stride);
@@ -72,11 +72,13 @@ struct QueryTile {
   // Keys that query r of the tile sees.
   int64_t visible(int64_t r) const { return s.key_length - s.query_length + first + r + 1; }
   int64_t seen() const { return visible(queries - 1); }
-  // Query r in a (B*Tq x H*D) matrix, and the tile in a (B*H x Tq) matrix.
+  // Query r in a (B*Tq x H*D) matrix, how far it is to the next, and the tile in a (B*H x Tq)
+  // matrix.
   template <class T>
   T* row(T* x, int64_t r) const {
     return x + ((batch * s.query_length + first + r) * s.heads + head) * s.head_dim;
   }
+  int64_t stride() const { return s.heads * s.head_dim; }
   template <class T>
   T* numbers(T* x) const {
     return x + (batch * s.heads + head) * s.query_length + first;
@@ -107,8 +109,7 @@ HT_INLINE inline void hide(int64_t keys, int64_t visible, T* scores) {
 // few lines, come too late otherwise.
 template <class T>
 HT_INLINE inline void fetch_next_strip(const QueryTile& tile, int64_t first, const T* x) {
-  for (int64_t r = first + kStripRows; r < first + 2 * kStripRows; ++r)
-    fetch(tile.s.head_dim, tile.row(x, r));
+  FetchAhead(tile.row(x, first + kStripRows), tile.stride(), kStripRows, tile.s.head_dim, 1).next();
 }
 
 // The rows of a tile from `first` on, as a strip reads them: where they lie if it is whole, else,
@@ -117,10 +118,9 @@ template <class T>
 class StripRows {
  public:
   StripRows(const QueryTile& tile, const Strip& strip, int64_t first, const T* x, T* copy)
-      : data_(tile.row(x, first)), stride_(tile.s.heads * tile.s.head_dim) {
-    constexpr int64_t kPage = 1024;
+      : data_(tile.row(x, first)), stride_(tile.stride()) {
     const int64_t d = tile.s.head_dim;
-    if (strip.queries == kStripRows && stride_ % kPage != 0) return;
+    if (strip.queries == kStripRows && !rows_meet(stride_)) return;
     for (int64_t r = 0; r < strip.queries; ++r)
       std::copy_n(data_ + r * stride_, d, copy + r * kStripStride);
     data_ = copy;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/logit_rows.h"
@@ -83,7 +84,7 @@ HT_INLINE inline T kl_from_top(int64_t v, T* x, TopRow<T>& row, const half_t* lo
 template <class T>
 Sums chunk_losses(int64_t rows, int64_t v, T* x, const ChunkTeacher<T>& teacher,
                   const int32_t* targets, const Weights<T>& w, bool gradient) {
-  std::vector<Sums> parts((rows + kRows - 1) / kRows);
+  std::vector<Sums> parts(divide_up(rows, kRows));
   parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
     Sums& part = parts[begin / kRows];
     const int64_t k = teacher.k;

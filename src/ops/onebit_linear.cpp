@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/layer_norm.h"
 #include "halftone/ops/linear.h"
@@ -136,7 +137,7 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
             Tensor d = beta == 0 ? dw : Tensor::uninitialized({o, i}, dtype);
             gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
             Tensor dh = Tensor::uninitialized({o}, dtype);
-            Tensor dg_parts = Tensor::uninitialized({(o + kOutputs - 1) / kOutputs, i}, dtype);
+            Tensor dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), i}, dtype);
             unfold<T>(options.ste, o, i,
                       {.d = d.data<T>(),
                        .w = latent.value().data<T>(),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/row_math.h"
@@ -89,13 +90,12 @@ Var rms_norm(const Var& x, const Var& gain, double eps) {
   return x.tape().record("rms_norm", {x, gain}, y, [x, gain, s, n, c](const Tensor& dy) {
     Tensor dgain_parts;
     if (gain.needs_grad())
-      dgain_parts = Tensor::uninitialized({(n + kPart - 1) / kPart, c}, dy.dtype());
-    const Var::Target target = x.needs_grad() ? x.grad_target() : Var::Target{};
+      dgain_parts = Tensor::uninitialized({divide_up(n, kPart), c}, dy.dtype());
+    Var::Target target = x.needs_grad() ? x.grad_target() : Var::Target{};
     with_real(dy.dtype(), "rms_norm", [&]<class T>() {
-      Tensor dx = target.tensor;
       rms_norm_backward<T>(n, c, x.value().data<T>(), gain.value().data<T>(), s.data<T>(),
                            dy.data<T>(),
-                           {.dx = x.needs_grad() ? dx.data<T>() : nullptr,
+                           {.dx = x.needs_grad() ? target.tensor.data<T>() : nullptr,
                             .beta = static_cast<T>(target.beta),
                             .dgain_parts = gain.needs_grad() ? dgain_parts.data<T>() : nullptr});
     });

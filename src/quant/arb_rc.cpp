@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "halftone/base/rounding.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/quant/grid.h"
@@ -23,7 +24,7 @@ double signed_rest(const RowColumnProblem& p, int k, int64_t i, int64_t j) {
 // body(i, numerators, denominators) adds row i's.
 template <class Body>
 void column_ratio(const RowColumnProblem& p, std::vector<double>& out, const Body& body) {
-  const int64_t blocks = (p.rows + kRowBlock - 1) / kRowBlock;
+  const int64_t blocks = divide_up(p.rows, kRowBlock);
   std::vector<double> parts(static_cast<size_t>(2 * blocks * p.width), 0);
   parallel_for(p.rows, kRowBlock, [&](int64_t begin, int64_t end) {
     double* numerators = parts.data() + begin / kRowBlock * 2 * p.width;

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/quant/partition.h"
 #include "row_lanes.h"
@@ -16,8 +17,7 @@ template <class MakeTile, class Add>
 std::vector<double> candidate_errors(const SearchBlock& block, size_t count,
                                      const MakeTile& make_tile, const Add& add) {
   constexpr int64_t kRowBlock = 32;
-  std::vector<std::vector<double>> parts(
-      static_cast<size_t>((block.rows + kRowBlock - 1) / kRowBlock));
+  std::vector<std::vector<double>> parts(static_cast<size_t>(divide_up(block.rows, kRowBlock)));
   parallel_for(block.rows, kRowBlock, [&](int64_t begin, int64_t end) {
     std::vector<double>& part = parts[begin / kRowBlock];
     part.assign(count, 0);

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "halftone/base/error.h"
+#include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/quant/packed_codes.h"
 
@@ -20,7 +21,7 @@ std::vector<float> halves(const Tensor& t) {
 
 int64_t group_count(const LowBitMatrix& m) {
   const int64_t width = m.layout.group_size ? m.layout.group_size : m.columns;
-  return (m.columns + width - 1) / width;
+  return divide_up(m.columns, width);
 }
 
 Tensor reconstruct_uniform(const LowBitMatrix& m) {
@@ -128,7 +129,7 @@ std::vector<ExpectedPart> expected_parts(const LowBitMatrix& m) {
     return out;
   }
   const int64_t width = l.blocksize ? l.blocksize : m.columns;
-  const int64_t blocks = (m.columns + width - 1) / width;
+  const int64_t blocks = divide_up(m.columns, width);
   std::vector<ExpectedPart> out{{"signs", DType::u8, packed_bytes(weights, 1)},
                                 {"row_values", DType::f16, blocks * m.rows * l.row_values()}};
   ColumnPlaces places;
@@ -243,12 +244,12 @@ LowBitCount count_bits(const LowBitMatrix& m) {
 
 int64_t planned_bits(const LowBitLayout& l, int64_t n, int64_t m, int64_t c) {
   if (l.scheme == LowBitLayout::Scheme::uniform) {
-    const int64_t grids = n * (l.group_size ? (m + l.group_size - 1) / l.group_size : 1);
+    const int64_t grids = n * (l.group_size ? divide_up(m, l.group_size) : 1);
     return 8 * (packed_bytes(n * m, static_cast<int>(l.bits)) + 2 * grids +
                 (l.symmetric ? 0 : packed_bytes(grids, static_cast<int>(l.bits))) +
                 (l.ordered ? 4 * m : 0));
   }
-  const int64_t width = l.blocksize ? l.blocksize : m, blocks = (m + width - 1) / width;
+  const int64_t width = l.blocksize ? l.blocksize : m, blocks = divide_up(m, width);
   int64_t bytes = packed_bytes(n * m, 1) + 2 * blocks * n * l.row_values();
   if (l.partitioned)
     bytes += packed_bytes(n * m, l.group_bits()) + packed_bytes(m, 1) + packed_bytes(n * c, 1);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "halftone/base/rounding.h"
 #include "halftone/quant/grid.h"
 #include "halftone/quant/low_bit_matrix.h"
 #include "halftone/quant/packed_codes.h"
@@ -15,7 +16,7 @@ struct UniformMatrix {
       : rows(n),
         columns(m),
         width(s.group_size ? s.group_size : m),
-        groups((m + width - 1) / width),
+        groups(divide_up(m, width)),
         settings(s),
         codes(static_cast<size_t>(n * m)),
         grids(static_cast<size_t>(n * groups)) {}

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "fetch_ahead.h"
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/tensor/fetch_ahead.h"
 #include "halftone/tensor/memory.h"
 #include "panels.h"
 #include "thin_gemm.h"
@@ -103,12 +103,11 @@ HT_INLINE inline void multiply_block(const Product& p, Range strip, Range column
 }
 
 // Floats are read where they lie, unless they are columns that are read often, for many columns of
-// C; all else is packed. Rows whole pages apart would meet in the same lines of the first-level
-// cache.
+// C; all else is packed.
 template <bool in_rows>
 bool reads_in_place(const Factor& a, int64_t columns) {
-  constexpr int64_t kPage = 1024, kFew = 64;
-  return a.kind == Factor::Kind::f32 && a.stride % kPage != 0 && (in_rows || columns <= kFew);
+  constexpr int64_t kFew = 64;
+  return a.kind == Factor::Kind::f32 && !rows_meet(a.stride) && (in_rows || columns <= kFew);
 }
 
 template <int R, bool in_rows>

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "fetch_ahead.h"
 #include "halftone/base/rounding.h"
+#include "halftone/tensor/fetch_ahead.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/tensor/transpose.h"
 

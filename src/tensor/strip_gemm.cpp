@@ -94,7 +94,7 @@ void StripFactor<T>::multiply_turned(int64_t m, int64_t n, int64_t k, int64_t di
                                      int64_t lda, T* c, int64_t ldc) const {
   const int64_t width = panel_width<T>();
   with_tile<T, false>([&]<int R, class Tile>() {
-    constexpr int64_t kSteps = 4;  // of the tile's loop
+    constexpr int64_t kSteps = TileRows<R, false, T>::kSteps;
     static_assert(R + kSteps <= kAboveDiagonal);
     const T* panel = static_cast<const T*>(panels_.get());
     for (int64_t j = 0; j < n; j += width, panel += width * depth_)

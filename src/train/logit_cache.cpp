@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "halftone/base/error.h"
+#include "halftone/base/rounding.h"
 #include "halftone/base/sha256.h"
 #include "halftone/io/sealed_file.h"
 
@@ -25,13 +26,9 @@ struct Header {
 };
 static_assert(sizeof(Header) == 112);
 
-int64_t ceil_of(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // Sequences of each part but the last.
 int64_t sequences_a_part(const LogitCacheSpec& s) {
-  return std::max(ceil_of(kPartTokens, s.length), ceil_of(s.sequences, kMostParts));
+  return std::max(divide_up(kPartTokens, s.length), divide_up(s.sequences, kMostParts));
 }
 
 uint32_t id_bytes(const LogitCacheSpec& s) {
@@ -105,7 +102,7 @@ void read_ids(const uint8_t* from, int64_t n, int32_t* out) {
 }  // namespace
 
 int64_t LogitCacheSpec::parts() const {
-  return ceil_of(sequences, sequences_a_part(*this));
+  return divide_up(sequences, sequences_a_part(*this));
 }
 
 int64_t LogitCacheSpec::first_sequence(int64_t part) const {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "halftone/base/rounding.h"
 #include "halftone/base/simd.h"
 #include "tensor/tensor_testing.h"
 
@@ -57,7 +58,7 @@ void expect_plain_triple_loop_turned(double tolerance) {
                                           {100, 40, 37, 63},
                                           {30, 70, 96, -20},
                                           {5, 1, 3, 2}}) {
-    const int64_t lda = 288, ldc = 96, rows = (m + kStripRows - 1) / kStripRows * kStripRows;
+    const int64_t lda = 288, ldc = 96, rows = round_up(m, kStripRows);
     const DType dtype = dtype_of<T>::value;
     Tensor a = random_floats({k, lda}, 1).to(dtype);
     const Tensor b = random_floats({k, n}, 2).to(dtype);

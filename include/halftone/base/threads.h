@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "halftone/base/rounding.h"
+
 namespace halftone {
 
 // 0 means every core that this process may use.
@@ -36,7 +38,7 @@ void parallel_for(int64_t n, int64_t block, RangeFunction body);
 // number of threads.
 template <class F>
 double parallel_sum(int64_t n, int64_t block, const F& body) {
-  std::vector<double> parts(static_cast<size_t>((n + block - 1) / block));
+  std::vector<double> parts(static_cast<size_t>(divide_up(n, block)));
   parallel_for(n, block,
                [&](int64_t begin, int64_t end) { parts[begin / block] = body(begin, end); });
   double sum = 0;
