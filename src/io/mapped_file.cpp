@@ -41,10 +41,28 @@ RegularFile::RegularFile(const std::string& path) : path_(path) {
   size_ = static_cast<uint64_t>(status.st_size);
   modified_seconds_ = status.st_mtim.tv_sec;
   modified_nanoseconds_ = status.st_mtim.tv_nsec;
+  constexpr std::string_view kPointer = "version https://git-lfs.github.com/spec/";
+  if (size_ < 1024 && start(kPointer.size()) == kPointer) {
+    ::close(descriptor_);
+    throw_error(
+        ErrorKind::format,
+        "{}: is a Git LFS pointer, the file itself is expected: fetch it with `git lfs pull`",
+        path);
+  }
 }
 
 RegularFile::~RegularFile() {
   ::close(descriptor_);
+}
+
+std::string RegularFile::start(size_t bytes) const {
+  std::string out(bytes, '\0');
+  ssize_t got;
+  do got = ::pread(descriptor_, out.data(), bytes, 0);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) throw_errno(path_, "reading failed");
+  out.resize(static_cast<size_t>(got));
+  return out;
 }
 
 void RegularFile::expect_unchanged() const {

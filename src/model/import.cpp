@@ -8,6 +8,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/gguf.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/model/weight_names.h"
@@ -219,29 +220,18 @@ ImportedModel import_gguf(const std::string& path, DType linear_dtype) {
   return out;
 }
 
-// What is there, by its first bytes; refuses known formats that are not read.
-bool is_gguf(const std::string& path) {
-  const auto file = MappedFile::open(path);
-  const std::string_view start(reinterpret_cast<const char*>(file->data()),
-                               std::min<size_t>(file->size(), 8));
-  if (start.starts_with("GGUF")) return true;
-  if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02"))
+// Whether the model at `path` is a directory; throws when it is neither that nor a GGUF file.
+bool is_hf_directory(const std::string& path) {
+  const FileKind kind = file_kind(path);
+  if (kind == FileKind::directory || kind == FileKind::gguf) return kind == FileKind::directory;
+  if (kind == FileKind::pickle)
     throw_error(ErrorKind::format,
                 "{}: pickled weights can run code and are not read: convert them to safetensors",
                 path);
-  return path.ends_with(".gguf");
-}
-
-// Whether the model at `path` is a directory; throws when it is neither that nor a GGUF file.
-bool is_hf_directory(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return true;
-  if (!is_gguf(path))
-    throw_error(ErrorKind::format,
-                "{}: is no model: expected a GGUF file or a directory with config.json and "
-                "model.safetensors",
-                path);
-  return false;
+  throw_error(ErrorKind::format,
+              "{}: is no model, but {}: expected a GGUF file or a directory with config.json and "
+              "model.safetensors",
+              path, file_kind_name(kind));
 }
 
 }  // namespace

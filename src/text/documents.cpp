@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/text_file.h"
 
 namespace halftone {
@@ -51,8 +52,12 @@ std::string unpack_gzip(const std::string& packed, const std::string& path) {
 }  // namespace
 
 std::string read_text(const std::string& path) {
+  const FileKind kind = file_kind(path);
+  if (kind != FileKind::gzip && kind != FileKind::other)
+    throw_error(ErrorKind::format, "{}: is {}, text or gzipped text expected", path,
+                file_kind_name(kind));
   std::string text = read_text_file(path, kMostBytes);
-  return path.ends_with(".gz") ? unpack_gzip(text, path) : text;
+  return kind == FileKind::gzip || path.ends_with(".gz") ? unpack_gzip(text, path) : text;
 }
 
 std::vector<std::string_view> split_documents(std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
 
@@ -28,7 +29,7 @@ std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
                                        const Tokenizer& tokenizer) {
   std::vector<int32_t> tokens;
   for (const std::string& path : paths) {
-    if (path.ends_with(".tok")) {
+    if (file_kind(path) == FileKind::tokens) {
       const std::vector<int32_t> ids = read_token_file(path, tokenizer);
       tokens.insert(tokens.end(), ids.begin(), ids.end());
       continue;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/text/bpe.h"
 #include "loaders.h"
 
@@ -41,10 +42,11 @@ std::vector<SplitStep> pretokenizer_steps(const std::string& name, const std::st
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
-  if (path.ends_with(".gguf")) return load_gguf_tokenizer(path);
+  const FileKind kind = file_kind(path);
+  if (kind == FileKind::gguf) return load_gguf_tokenizer(path);
   if (path.ends_with(".model")) return load_model(path);
+  if (kind != FileKind::directory) return load_json(path);
   std::error_code ignored;
-  if (!std::filesystem::is_directory(path, ignored)) return load_json(path);
   const std::filesystem::path folder(path);
   const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model";
   const bool has_model = std::filesystem::exists(model, ignored);

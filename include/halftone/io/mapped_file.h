@@ -11,7 +11,8 @@
 namespace halftone {
 
 // A descriptor of a regular file opened for reading. Directories, FIFOs (without waiting on them),
-// devices, missing and unreadable files are refused.
+// devices, missing and unreadable files are refused, and Git LFS pointers, which stand where the
+// file should be.
 class RegularFile {
  public:
   explicit RegularFile(const std::string& path);
@@ -22,6 +23,7 @@ class RegularFile {
   const std::string& path() const { return path_; }
   int descriptor() const { return descriptor_; }
   uint64_t size() const { return size_; }  // bytes, when it was opened
+  std::string start(size_t bytes) const;  // the first bytes, fewer where there are not so many
   // Throws when the file on disk is no longer the one that was opened (size or time of change).
   void expect_unchanged() const;
 

@@ -7,8 +7,8 @@
 
 namespace halftone {
 
-// The bytes of a .txt, or of a .gz unpacked. Throws Error(format) naming the file: missing,
-// truncated, corrupt, or more than 16 GiB.
+// The bytes of a text file, unpacked where they are gzip's. Throws Error(format) naming the file:
+// missing, truncated, corrupt, of a known kind that is no text, or more than 16 GiB.
 std::string read_text(const std::string& path);
 
 // Documents are separated by lines that are exactly "<|endoftext|>"; empty ones are dropped.

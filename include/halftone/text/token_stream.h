@@ -28,8 +28,8 @@ class TokenSequences {
   int64_t length_;
 };
 
-// Tokens of all documents of the files (.txt, .txt.gz), each document followed by the tokenizer's
-// end token, where it has one; a .tok file's tokens as they are.
+// Tokens of all documents of the files (text or gzipped text), each document followed by the
+// tokenizer's end token, where it has one; a token file's tokens as they are.
 std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
                                        const Tokenizer& tokenizer);
 
