@@ -1,16 +1,15 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "halftone/app/commands.h"
-#include "halftone/app/recipe.h"
+#include "halftone/app/inputs.h"
 #include "halftone/app/teacher_logits.h"
-#include "halftone/model/import.h"
 #include "halftone/model/weight_names.h"
 #include "halftone/ops/head_loss.h"
 #include "halftone/quant/low_bit_matrix.h"
-#include "halftone/text/token_stream.h"
 
 namespace halftone {
 namespace {
@@ -67,14 +66,17 @@ double planned_linear_bits(PtqMethod method, const PtqSettings& s, const ModelCo
   return bits / weights;
 }
 
-MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters) {
+MemoryPlan plan_memory(const Recipe& r, const ModelOutline& outline, int64_t parameters) {
+  const ModelConfig& c = outline.config;
   // A cached teacher is gone before the student takes the most.
   const bool trained = is_trained(r.run.method),
              teacher = r.run.method != Method::pretrain && r.teacher.cache_top_k == 0;
   const double tokens =
       static_cast<double>(r.train.per_device_train_batch_size * r.data.max_seq_length);
   MemoryPlan plan;
-  if (teacher) plan.teacher = 2.0 * static_cast<double>(parameters);
+  const bool halves = r.teacher.dtype == WeightDtype::f16 ||
+                      (r.teacher.dtype != WeightDtype::f32 && outline.stored_as_f16);
+  if (teacher) plan.teacher = (halves ? 2.0 : 4.0) * static_cast<double>(parameters);
   if (ptq_method(r.run.method)) {
     // A dense copy, the activations before and after a block, and F64 matrices of the widest
     // linear: the Hessians of a block, the damped one, its factor, the weight twice.
@@ -106,13 +108,6 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
   return plan;
 }
 
-// Sequences of the training text; of text that is yet to be drawn the most that it can have.
-int64_t training_sequences(const Recipe& r) {
-  const auto tokenizer = load_tokenizer(r.teacher.model);
-  const int64_t tokens = static_cast<int64_t>(read_token_stream(r.data.train, *tokenizer).size());
-  return (tokens + r.data.generate.sequences * (r.data.max_seq_length + 1)) / r.data.max_seq_length;
-}
-
 // Operations of all steps: 6 a weight and token of the student, 8 where it computes its blocks
 // twice, 2 of the teacher; of a cached teacher those over the text, once.
 double planned_flop(const Recipe& r, int64_t parameters, int64_t cached_tokens) {
@@ -125,14 +120,40 @@ double planned_flop(const Recipe& r, int64_t parameters, int64_t cached_tokens) 
          (steps * each + 2.0 * static_cast<double>(cached_tokens));
 }
 
+// What the finished model can be exported as.
+void print_exports(const Recipe& recipe) {
+  if (recipe.run.method == Method::none) return;
+  const std::string obstacle =
+      hf_export_obstacle(recipe.run.method == Method::onebit && recipe.student.post_layer_norm);
+  fmt::print("# export             hf: {}\n",
+             obstacle.empty() ? "yes" : "no, each 1-bit linear " + obstacle);
+}
+
+void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::string& directory,
+                    double memory) {
+  for (const std::string& warning : inputs.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  if (!checkpoint_files(directory).empty())
+    fmt::print(stderr,
+               "warning: {} holds checkpoints of an earlier run; `run` refuses, `resume` "
+               "goes on\n",
+               directory);
+  const double machine =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  if (memory > machine)
+    fmt::print(stderr, "warning: {} needs {:.0f} MB of memory, this machine has {:.0f}\n",
+               recipe.run.name, memory / kMegabyte, machine / kMegabyte);
+}
+
 }  // namespace
 
 int check_command(const std::string& path, const std::vector<std::string>& overrides) {
   const Recipe recipe = read_recipe(path, overrides);
-  const ModelConfig config = read_model_config(recipe.teacher.model);
+  const std::string directory = recipe.run.output_dir + "/" + recipe.run.name;
+  const RunInputs inputs = read_inputs(recipe, directory);
+  const ModelConfig& config = inputs.teacher.config;
   const int64_t parameters = parameter_count(config);
   const int64_t linears = block_linear_weights(config);
-  const MemoryPlan plan = plan_memory(recipe, config, parameters);
+  const MemoryPlan plan = plan_memory(recipe, inputs.teacher, parameters);
   fmt::print("{}\n", write_recipe(recipe));
   fmt::print("# parameters         {} ({} in the block linears)\n", parameters, linears);
   if (recipe.run.method == Method::onebit)
@@ -156,12 +177,15 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
       plan.activations / kMegabyte, plan.logits / kMegabyte, plan.gradients / kMegabyte);
   int64_t cached_tokens = 0;
   if (recipe.teacher.cache_top_k > 0) {
-    const LogitCacheSpec cache = planned_teacher_logits(recipe, config, training_sequences(recipe));
+    const LogitCacheSpec cache =
+        planned_teacher_logits(recipe, config, planned_sequences(recipe, inputs));
     cached_tokens = cache.sequences * cache.length;
     fmt::print("# teacher's logits   {}{} bytes on disk: {} likeliest ids of {} tokens\n",
                recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
                cached_tokens);
   }
+  print_exports(recipe);
+  print_warnings(recipe, inputs, directory, plan.total());
   if (recipe.train.max_steps > 0) {
     const double flop = planned_flop(recipe, parameters, cached_tokens);
     fmt::print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);

@@ -2,6 +2,7 @@
 
 #include "halftone/app/commands.h"
 #include "halftone/base/error.h"
+#include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/ops/linear.h"
 #include "halftone/text/tokenizer.h"
@@ -10,8 +11,9 @@
 namespace halftone {
 
 int generate_command(const GenerateOptions& options) {
-  LoadedModel model = load_model(options.model, DType::f32);
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(model.tokenizer_path);
+  LoadedModel model = load_model(options.model, {.widen = true});
+  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   std::vector<int32_t> ids = tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;

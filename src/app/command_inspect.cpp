@@ -17,14 +17,14 @@ std::map<std::string, Tensor> tensors_of(const std::string& path) {
   if (path.ends_with(".h5")) return read_checkpoint_file(path).tensors;
   if (fs::is_directory(path) && !fs::exists(path + "/config.json")) {
     std::vector<std::string> damaged;
-    auto content = RunDirectory(path).newest_checkpoint(damaged);
+    auto content = newest_checkpoint(path, damaged);
     for (const std::string& what : damaged)
       fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
-    if (content) return std::move(content->tensors);
+    if (content) return std::move(content->content.tensors);
     throw_error(ErrorKind::format,
                 "{}: neither a model directory (no config.json) nor a run with a checkpoint", path);
   }
-  LoadedModel model = load_model(path, DType::f16);
+  LoadedModel model = load_model(path);
   return weights_of(model.decoder);
 }
 
@@ -48,7 +48,7 @@ int inspect_command(const std::string& path, bool digest, bool json) {
     if (!json)
       fmt::print("{:60} {:5} {}\n", name, dtype_name(tensor.dtype()), shape_text(tensor.shape()));
   }
-  LoadedModel model = load_model(path, DType::f16);
+  LoadedModel model = load_model(path);
   const Footprint f = footprint(model.decoder, model.file_bytes);
   if (json) {
     nlohmann::ordered_json out{

@@ -124,15 +124,27 @@ int run_program(int argc, char** argv) {
   inspect->footer("Example: halftone inspect runs/quickstart-onebit --digest");
   inspect->callback([&] { command = [&] { return inspect_command(model, digest, json); }; });
 
-  std::string format = "hf", out;
+  ExportOptions export_options;
+  const std::map<std::string, ExportDtype> dtypes{{"auto", ExportDtype::automatic},
+                                                  {"f16", ExportDtype::f16},
+                                                  {"bf16", ExportDtype::bf16},
+                                                  {"f32", ExportDtype::f32}};
   CLI::App* exporter =
       app.add_subcommand("export", "Write a model in a format that other tools load");
-  exporter->add_option("MODEL", model)->required();
-  exporter->add_option("--format", format, "hf: dense F16 weights under Hugging Face names [hf]")
+  exporter->add_option("MODEL", export_options.model)->required();
+  exporter
+      ->add_option("--format", export_options.format,
+                   "hf: dense weights under Hugging Face names [hf]")
       ->check(CLI::IsMember({"hf"}));
-  exporter->add_option("--out", out, "directory to make")->required();
+  exporter->add_option("--out", export_options.out, "directory to make; it must be new or empty")
+      ->required();
+  exporter
+      ->add_option("--dtype", export_options.dtype,
+                   "of the tensors: f16, bf16, f32, or auto: f16, and wider for a tensor with "
+                   "numbers beyond it [auto]")
+      ->transform(CLI::CheckedTransformer(dtypes));
   exporter->footer("Example: halftone export runs/teacher --format hf --out teacher");
-  exporter->callback([&] { command = [&] { return export_command(model, format, out); }; });
+  exporter->callback([&] { command = [&] { return export_command(export_options); }; });
 
   try {
     app.parse(argc, argv);

@@ -25,7 +25,7 @@ CheckpointContent block_content(LoadedModel& student, size_t done, const Calibra
                                 const QuantisingResult& result, const RunIdentity& identity) {
   CheckpointContent content;
   content.meta = identity_meta(identity);
-  add_model_meta(content, student.decoder, student.config, student.tokenizer_path);
+  add_model_meta(content, student.decoder, student.config);
   for (const auto& [name, tensor] : packed_weights(student.decoder))
     for (size_t i = 0; i < done; ++i)
       if (name.starts_with(fmt::format("model.layers.{}.", i)))
@@ -63,12 +63,10 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
 size_t resume_blocks(const RunDirectory& directory, const RunIdentity& identity,
                      const RunOptions& options, LoadedModel& student, Calibration& calibration,
                      QuantisingResult& result) {
-  std::vector<std::string> damaged;
-  const auto content = directory.newest_checkpoint(damaged);
-  for (const std::string& what : damaged)
-    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  const auto content = directory.newest_content();
   if (!content) {
-    fmt::print(stderr, "no checkpoint yet: starting from the first block\n");
+    fmt::print(stderr, "no whole checkpoint: starting from the first block\n");
+    directory.rewind_log(0);
     return 0;
   }
   check_identity(*content, identity, options.allow_inexact);

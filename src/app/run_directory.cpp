@@ -15,10 +15,6 @@ namespace halftone {
 
 namespace fs = std::filesystem;
 
-std::string RunDirectory::checkpoint_file(int64_t step) const {
-  return fmt::format("{}/step-{:08d}.h5", path_, step);
-}
-
 void RunDirectory::create() const {
   std::error_code error;
   fs::create_directories(path_, error);
@@ -26,33 +22,17 @@ void RunDirectory::create() const {
     throw_error(ErrorKind::io, "{}: the run directory cannot be made: {}", path_, error.message());
 }
 
-std::vector<std::string> RunDirectory::checkpoints() const {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(path_, error)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-std::optional<CheckpointContent> RunDirectory::newest_checkpoint(
-    std::vector<std::string>& damaged) const {
-  std::vector<std::string> files = checkpoints();
-  for (; !files.empty(); files.pop_back()) {
-    try {
-      return read_checkpoint_file(files.back());
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::format) throw;
-      damaged.push_back(error.what());
-    }
-  }
-  return std::nullopt;
+std::optional<CheckpointContent> RunDirectory::newest_content() const {
+  std::vector<std::string> damaged;
+  auto found = newest_checkpoint(path_, damaged);
+  for (const std::string& what : damaged)
+    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  if (!found) return std::nullopt;
+  return std::move(found->content);
 }
 
 void RunDirectory::remove_old_checkpoints(int64_t keep) const {
-  const std::vector<std::string> files = checkpoints();
+  const std::vector<std::string> files = checkpoint_files(path_);
   for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(keep, 1)) < files.size(); ++i)
     std::remove(files[i].c_str());
 }

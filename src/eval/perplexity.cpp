@@ -77,13 +77,17 @@ Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t
 
 }  // namespace
 
-Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens,
-                    const EvalSettings& s, int32_t window_bos, const EvalProgress& progress) {
-  int64_t windows = static_cast<int64_t>(tokens.size()) / s.context;
+int64_t evaluation_windows(int64_t tokens, const EvalSettings& s) {
+  const int64_t windows = tokens / s.context;
   if (windows == 0)
     throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least eval.context = {} expected",
-                tokens.size(), s.context);
-  if (s.max_windows > 0) windows = std::min(windows, s.max_windows);
+                tokens, s.context);
+  return s.max_windows > 0 ? std::min(windows, s.max_windows) : windows;
+}
+
+Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens,
+                    const EvalSettings& s, int32_t window_bos, const EvalProgress& progress) {
+  const int64_t windows = evaluation_windows(static_cast<int64_t>(tokens.size()), s);
   const bool llamacpp = s.protocol == Protocol::llamacpp;
   const int64_t first = llamacpp ? s.context / 2 : 0;
   const int64_t each = s.context - 1 - first;

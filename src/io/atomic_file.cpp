@@ -1,10 +1,13 @@
 #include "halftone/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -78,6 +81,67 @@ void write_file_durably(const std::string& path,
   io_step(IoStep::sync_directory);
   const std::string directory = directory_of(path);
   sync_path(directory, O_RDONLY | O_DIRECTORY, directory);
+}
+
+namespace {
+
+// Removes what writers of `path` that are no longer running have left beside it.
+void remove_leftovers(const std::string& path) {
+  const std::string prefix = std::filesystem::path(path).filename().string() + kTemporary;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_of(path), error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(prefix)) continue;
+    const pid_t writer = std::atoi(name.c_str() + prefix.size());
+    if (writer <= 0 || (::kill(writer, 0) != 0 && errno == ESRCH) || writer == ::getpid())
+      std::filesystem::remove_all(entry.path(), error);
+  }
+}
+
+void require_free(const std::string& directory) {
+  std::error_code error;
+  const auto status = std::filesystem::symlink_status(directory, error);
+  if (!std::filesystem::exists(status)) return;
+  if (!std::filesystem::is_directory(status) || !std::filesystem::is_empty(directory, error))
+    throw_error(ErrorKind::recipe, "{}: is there already, a new or empty directory is expected",
+                directory);
+}
+
+void sync_tree(const std::string& directory) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    io_step(IoStep::sync_file);
+    sync_path(entry.path(), entry.is_directory() ? O_RDONLY | O_DIRECTORY : O_RDONLY | O_NOFOLLOW,
+              entry.path());
+  }
+  io_step(IoStep::sync_directory);
+  sync_path(directory, O_RDONLY | O_DIRECTORY, directory);
+}
+
+}  // namespace
+
+void write_directory_durably(const std::string& given,
+                             const std::function<void(const std::string&)>& write) {
+  namespace fs = std::filesystem;
+  std::string directory = fs::absolute(given).lexically_normal();
+  while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+  require_free(directory);
+  std::error_code error;
+  fs::create_directories(directory_of(directory), error);
+  if (error) throw_io(directory_of(directory), "make the directory", error.value());
+  remove_leftovers(directory);
+  const std::string temporary = directory + kTemporary + std::to_string(::getpid());
+  try {
+    if (::mkdir(temporary.c_str(), 0777) != 0) throw_io(directory, "make beside it", errno);
+    write(temporary);
+    sync_tree(temporary);
+    io_step(IoStep::rename);
+    if (std::rename(temporary.c_str(), directory.c_str()) != 0) throw_io(directory, "make", errno);
+  } catch (...) {
+    fs::remove_all(temporary, error);
+    throw;
+  }
+  io_step(IoStep::sync_directory);
+  sync_path(directory_of(directory), O_RDONLY | O_DIRECTORY, directory_of(directory));
 }
 
 void write_bytes(const std::string& file, std::string_view bytes, const std::string& path) {

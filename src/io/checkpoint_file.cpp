@@ -1,6 +1,8 @@
 #include "halftone/io/checkpoint_file.h"
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
@@ -79,6 +81,35 @@ CheckpointContent read_checkpoint_file(const std::string& path) {
                   printable(name));
   }
   return content;
+}
+
+std::string checkpoint_file(const std::string& directory, int64_t step) {
+  return fmt::format("{}/step-{:08d}.h5", directory, step);
+}
+
+std::vector<std::string> checkpoint_files(const std::string& directory) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::optional<FoundCheckpoint> newest_checkpoint(const std::string& directory,
+                                                 std::vector<std::string>& damaged) {
+  std::vector<std::string> files = checkpoint_files(directory);
+  for (; !files.empty(); files.pop_back()) {
+    try {
+      return FoundCheckpoint{files.back(), read_checkpoint_file(files.back())};
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::format) throw;
+      damaged.push_back(error.what());
+    }
+  }
+  return std::nullopt;
 }
 
 std::string tensors_digest(const std::map<std::string, Tensor>& tensors) {

@@ -7,6 +7,7 @@
 
 #include "halftone/app/run.h"
 #include "halftone/eval/settings.h"
+#include "halftone/model/export_hf.h"
 
 namespace halftone {
 
@@ -34,6 +35,12 @@ struct CompareOptions {
 int compare_command(const CompareOptions& options);
 
 int inspect_command(const std::string& path, bool digest, bool json);
-int export_command(const std::string& model, const std::string& format, const std::string& out);
+
+struct ExportOptions {
+  std::string model, out;
+  std::string format = "hf";
+  ExportDtype dtype = ExportDtype::automatic;
+};
+int export_command(const ExportOptions& options);
 
 }  // namespace halftone

@@ -25,6 +25,8 @@ struct Evaluation {
 // window starts with `window_bos` where the model wants one: it takes the place of the first
 // token). max_windows > 0 stops early. `progress(windows done, of, perplexity so far)` may be
 // empty. Throws Error(recipe) when the text is shorter than one window.
+int64_t evaluation_windows(int64_t tokens, const EvalSettings& settings);  // of the text, checked
+
 using EvalProgress = std::function<void(int64_t, int64_t, double)>;
 Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens,
                     const EvalSettings& settings, int32_t window_bos = -1,
