@@ -10,6 +10,7 @@
 #include "halftone/model/weight_names.h"
 #include "halftone/ops/head_loss.h"
 #include "halftone/quant/low_bit_matrix.h"
+#include "halftone/train/trainer.h"
 
 namespace halftone {
 namespace {
@@ -110,14 +111,11 @@ MemoryPlan plan_memory(const Recipe& r, const ModelOutline& outline, int64_t par
 
 // Operations of all steps: 6 a weight and token of the student, 8 where it computes its blocks
 // twice, 2 of the teacher; of a cached teacher those over the text, once.
-double planned_flop(const Recipe& r, int64_t parameters, int64_t cached_tokens) {
-  const double steps =
-      static_cast<double>(r.train.max_steps * r.train.per_device_train_batch_size *
-                          r.train.gradient_accumulation_steps * r.data.max_seq_length);
+double planned_flop(const Recipe& r, int64_t parameters, int64_t tokens, int64_t cached_tokens) {
   const bool teacher = r.run.method == Method::onebit && r.teacher.cache_top_k == 0;
   const double each = 6.0 + (r.train.gradient_checkpointing ? 2.0 : 0.0) + (teacher ? 2.0 : 0.0);
   return static_cast<double>(parameters) *
-         (steps * each + 2.0 * static_cast<double>(cached_tokens));
+         (static_cast<double>(tokens) * each + 2.0 * static_cast<double>(cached_tokens));
 }
 
 // What the finished model can be exported as.
@@ -166,10 +164,12 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
     fmt::print("# bits a weight      {:.4f} in the linears{}\n",
                planned_linear_bits(*method, recipe.ptq.ptq, config),
                *method < PtqMethod::billm ? "" : ", if 8 % of the columns are salient");
-  if (recipe.train.max_steps > 0)
-    fmt::print("# tokens             {} steps of {}\n", recipe.train.max_steps,
-               recipe.train.per_device_train_batch_size * recipe.train.gradient_accumulation_steps *
-                   recipe.data.max_seq_length);
+  const int64_t steps = is_trained(recipe.run.method)
+                            ? planned_steps(recipe.train, planned_sequences(recipe, inputs))
+                            : 0;
+  const int64_t step_tokens = recipe.train.per_device_train_batch_size *
+                              recipe.train.gradient_accumulation_steps * recipe.data.max_seq_length;
+  if (steps > 0) fmt::print("# tokens             {} steps of {}\n", steps, step_tokens);
   fmt::print(
       "# memory             {:.0f} MB: teacher {:.0f}, student (and optimiser) {:.0f}, "
       "then activations {:.0f} and head {:.0f}, or gradients {:.0f}\n",
@@ -186,8 +186,8 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
   }
   print_exports(recipe);
   print_warnings(recipe, inputs, directory, plan.total());
-  if (recipe.train.max_steps > 0) {
-    const double flop = planned_flop(recipe, parameters, cached_tokens);
+  if (steps > 0) {
+    const double flop = planned_flop(recipe, parameters, steps * step_tokens, cached_tokens);
     fmt::print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
   }
   return 0;

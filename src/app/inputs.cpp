@@ -11,6 +11,7 @@
 #include "halftone/model/companions.h"
 #include "halftone/model/weight_names.h"
 #include "halftone/text/token_stream.h"
+#include "halftone/train/trainer.h"
 
 namespace halftone {
 namespace {
@@ -63,6 +64,12 @@ void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
                 "train.per_device_train_batch_size: found {}, at most the {} sequences of "
                 "data.max_seq_length = {} tokens that the data has expected",
                 recipe.train.per_device_train_batch_size, sequences, recipe.data.max_seq_length);
+  const int64_t steps = planned_steps(recipe.train, sequences);
+  if (recipe.train.warmup_steps > steps)
+    throw_error(ErrorKind::recipe,
+                "train.warmup_steps: found {}, at most the {} steps of {} epochs "
+                "expected",
+                recipe.train.warmup_steps, steps, recipe.train.num_train_epochs);
   if (recipe.teacher.cache_top_k > 0)
     planned_teacher_logits(recipe, inputs.teacher.config, sequences);
 }

@@ -149,7 +149,10 @@ void flatten(const toml::table& table, const std::string& prefix,
       continue;
     }
     std::ostringstream text;
-    node.visit([&](const auto& value) { text << value; });
+    if (const auto* real = node.as_floating_point())
+      text << number_text(real->get());
+    else
+      node.visit([&](const auto& value) { text << value; });
     out.emplace_back(name, text.str());
   }
 }

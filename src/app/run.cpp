@@ -94,11 +94,13 @@ void print_summary(const RunResult& r, const std::string& directory) {
 // One run from its recipe to its result, a stage a function.
 class Run {
  public:
-  Run(const Recipe& recipe, const RunOptions& options, RunDirectory directory, RunInputs inputs)
+  Run(const Recipe& recipe, const RunOptions& options, RunDirectory directory, RunInputs inputs,
+      Stopwatch total)
       : recipe_(recipe),
         options_(options),
         directory_(std::move(directory)),
-        inputs_(std::move(inputs)) {
+        inputs_(std::move(inputs)),
+        total_(total) {
     result_.name = recipe.run.name;
     result_.method = method_name(recipe.run.method);
     result_.recipe_sha256 = recipe_sha256(recipe);
@@ -248,6 +250,7 @@ void require_unused(const std::string& directory) {
 }  // namespace
 
 int run_recipe(const Recipe& given, const RunOptions& options) {
+  const Stopwatch total;
   Recipe recipe = given;
   const RunDirectory directory(
       options.run_dir.empty() ? recipe.run.output_dir + "/" + recipe.run.name : options.run_dir);
@@ -268,7 +271,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   }
   catch_interrupts();
 
-  Run run(recipe, options, directory, std::move(inputs));
+  Run run(recipe, options, directory, std::move(inputs), total);
   run.import();
   if (run.made()) {
     const bool finished = is_trained(recipe.run.method) ? run.train() : run.quantise();
