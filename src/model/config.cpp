@@ -6,7 +6,7 @@
 
 #include "config_checks.h"
 #include "halftone/base/error.h"
-#include "halftone/tensor/strip_gemm.h"
+#include "halftone/ops/attention.h"
 
 namespace halftone {
 
@@ -27,9 +27,9 @@ void check_config(const ModelConfig& config, const std::string& where,
   if (config.head_dim % 2 != 0)
     throw_error(ErrorKind::format, "{}: {} is {}, expected an even number", where, names.head_dim,
                 config.head_dim);
-  if (config.head_dim > kStripStride)
+  if (config.head_dim > kMostHeadDim)
     throw_error(ErrorKind::format, "{}: {} is {}, expected at most {}", where, names.head_dim,
-                config.head_dim, kStripStride);
+                config.head_dim, kMostHeadDim);
   const RopeScaling& scaling = config.rope_scaling;
   if (scaling.kind == RopeScaling::Kind::llama3 &&
       scaling.low_freq_factor >= scaling.high_freq_factor)

@@ -1,4 +1,4 @@
-#include "halftone/tensor/strip_gemm.h"
+#include "row_tile_gemm.h"
 
 #include <algorithm>
 #include <type_traits>
@@ -6,12 +6,12 @@
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
 #include "halftone/tensor/memory.h"
-#include "panels.h"
+#include "tensor/gemm/panels.h"
 
 namespace halftone {
 namespace {
 
-static_assert(kStripStride <= kDepth);
+static_assert(kRowTileStride <= kDepth);
 
 typedef double Pair __attribute__((vector_size(16)));
 
@@ -57,11 +57,11 @@ void with_tile(const Run& run) {
 }  // namespace
 
 template <class T>
-StripFactor<T>::StripFactor(Transpose tb, int64_t k, int64_t n, const T* b, int64_t ldb)
+RowTileFactor<T>::RowTileFactor(Transpose tb, int64_t k, int64_t n, const T* b, int64_t ldb)
     : depth_(k) {
-  require(std::max(k, n) <= kStripStride, "strip product: a factor of {} x {}, expected at most {}",
-          k, n, kStripStride);
-  const int64_t width = round_up(n, kStripColumns);
+  require(std::max(k, n) <= kRowTileStride,
+          "row tile product: a factor of {} x {}, expected at most {}", k, n, kRowTileStride);
+  const int64_t width = round_up(n, kRowTileColumns);
   panels_ = allocate(static_cast<size_t>(width * k) * sizeof(T));
   T* panels = static_cast<T*>(panels_.get());
   if constexpr (std::is_same_v<T, float>) {
@@ -77,21 +77,21 @@ StripFactor<T>::StripFactor(Transpose tb, int64_t k, int64_t n, const T* b, int6
 }
 
 template <class T>
-void StripFactor<T>::multiply(int64_t n, int64_t k, const T* a, int64_t lda, bool add, T* c,
-                              int64_t ldc) const {
+void RowTileFactor<T>::multiply(int64_t n, int64_t k, const T* a, int64_t lda, bool add, T* c,
+                                int64_t ldc) const {
   const int64_t width = panel_width<T>();
   with_tile<T, true>([&]<int R, class Tile>() {
-    static_assert(kStripRows % R == 0);
+    static_assert(kRowTileRows % R == 0);
     const T* panel = static_cast<const T*>(panels_.get());
     for (int64_t j = 0; j < n; j += width, panel += width * depth_)
-      for (int64_t r = 0; r < kStripRows; r += R)
+      for (int64_t r = 0; r < kRowTileRows; r += R)
         Tile::multiply(k, a + r * lda, lda, panel, add, c + r * ldc + j, ldc);
   });
 }
 
 template <class T>
-void StripFactor<T>::multiply_turned(int64_t m, int64_t n, int64_t k, int64_t diagonal, const T* a,
-                                     int64_t lda, T* c, int64_t ldc) const {
+void RowTileFactor<T>::multiply_transposed(int64_t m, int64_t n, int64_t k, int64_t diagonal,
+                                           const T* a, int64_t lda, T* c, int64_t ldc) const {
   const int64_t width = panel_width<T>();
   with_tile<T, false>([&]<int R, class Tile>() {
     constexpr int64_t kSteps = TileRows<R, false, T>::kSteps;
@@ -106,7 +106,7 @@ void StripFactor<T>::multiply_turned(int64_t m, int64_t n, int64_t k, int64_t di
   });
 }
 
-template class StripFactor<float>;
-template class StripFactor<double>;
+template class RowTileFactor<float>;
+template class RowTileFactor<double>;
 
 }  // namespace halftone

@@ -5,25 +5,9 @@
 
 #include <cstdint>
 
-#include "halftone/base/half.h"
+#include "halftone/tensor/gemm.h"
 
 namespace halftone {
-
-enum class Transpose { no, yes };
-
-// A stored matrix, row-major with a row stride, and how its elements are read.
-struct Factor {
-  enum class Kind {
-    f32,
-    f16,
-  };
-  Kind kind = Kind::f32;
-  const void* data = nullptr;
-  int64_t stride = 0;
-
-  static Factor plain(const float* x, int64_t stride) { return {Kind::f32, x, stride}; }
-  static Factor half(const half_t* x, int64_t stride) { return {Kind::f16, x, stride}; }
-};
 
 // Whether floats `stride` apart are whole pages apart: several rows of them meet in the same lines
 // of the first-level cache, and a product does better with a copy.
@@ -35,9 +19,6 @@ constexpr bool rows_meet(int64_t stride) {
 // summed in the same order on any number of threads. Inside a parallel_for it runs in the caller.
 void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
            const Factor& b, float beta, float* c, int64_t ldc);
-
-// The first n elements of a stored row.
-void read_row(const Factor& factor, int64_t row, int64_t n, float* out);
 
 // Whether this CPU has the vector units that sgemm is written for (AVX2 or AVX-512).
 bool has_sgemm();

@@ -3,7 +3,7 @@
 
 #include "halftone/base/half.h"
 #include "halftone/base/simd.h"
-#include "halftone/tensor/sgemm.h"
+#include "sgemm.h"
 
 namespace halftone {
 

@@ -1,7 +1,6 @@
 #include "halftone/ops/attention.h"
 
-#include "attention_passes.h"
-#include "halftone/tensor/strip_gemm.h"
+#include "passes.h"
 
 namespace halftone {
 
@@ -14,8 +13,8 @@ Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s)
   const Shape k_shape = s.key_capacity
                             ? Shape{s.batch * s.key_value_heads * s.key_capacity, s.head_dim}
                             : Shape{s.batch * s.key_length, s.key_value_heads * s.head_dim};
-  require(s.head_dim <= kStripStride, "attention: heads of {}, expected at most {}", s.head_dim,
-          kStripStride);
+  require(s.head_dim <= kMostHeadDim, "attention: heads of {}, expected at most {}", s.head_dim,
+          kMostHeadDim);
   require(!s.key_capacity || s.key_capacity >= s.key_length, "attention: {} keys in a cache of {}",
           s.key_length, s.key_capacity);
   require(!s.key_capacity || !(q.needs_grad() || k.needs_grad() || v.needs_grad()),

@@ -1,12 +1,12 @@
-#include "halftone/tensor/sign_gemm.h"
+#include "sign_gemm.h"
 
 #include <algorithm>
 #include <vector>
 
+#include "fetch_ahead.h"
 #include "halftone/base/rounding.h"
-#include "halftone/tensor/fetch_ahead.h"
 #include "halftone/tensor/memory.h"
-#include "halftone/tensor/transpose.h"
+#include "transpose.h"
 
 namespace halftone {
 namespace {
@@ -92,8 +92,8 @@ struct Kernels {
   static constexpr int64_t kLanes = sizeof(Vector) / sizeof(float), kTokens = V * kLanes;
   static constexpr int64_t kChunk = kTableBytes / (kEntries * kTokens * 4);  // groups
 
-  // The scaled inputs first .. of the block's tokens, turned: out[input][token]. What lies beyond
-  // the last token or input is zero.
+  // The scaled inputs first .. of the block's tokens, transposed: out[input][token]. What lies
+  // beyond the last token or input is zero.
   HT_INLINE static void turn(const Product& p, int64_t token, int64_t first, int64_t inputs,
                              float* out) {
     alignas(64) float scaled[kLanes][kChunk * kGroup];
@@ -112,13 +112,13 @@ struct Kernels {
     }
   }
 
-  // The table of one group: sum_k +-x_k, from four turned inputs.
-  HT_INLINE static void make_table(const float* turned, float* table) {
+  // The table of one group: sum_k +-x_k, from four transposed inputs.
+  HT_INLINE static void make_table(const float* transposed, float* table) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v, turned += kLanes, table += kLanes) {
+    for (int v = 0; v < V; ++v, transposed += kLanes, table += kLanes) {
       Vector x[4];
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) std::memcpy(&x[k], turned + k * kTokens, sizeof(Vector));
+      for (int k = 0; k < 4; ++k) std::memcpy(&x[k], transposed + k * kTokens, sizeof(Vector));
       const Vector low[4] = {-x[0] - x[1], x[0] - x[1], x[1] - x[0], x[0] + x[1]},
                    high[4] = {-x[2] - x[3], x[2] - x[3], x[3] - x[2], x[2] + x[3]};
 #pragma GCC unroll 16
@@ -178,7 +178,7 @@ struct Kernels {
   HT_INLINE static void write(const Product& p, int64_t token, int64_t output, int64_t outputs,
                               float* sums) {
     const int64_t tokens = std::min(kTokens, p.tokens - token);
-    alignas(64) float turned[kTokens * kWritten];
+    alignas(64) float transposed[kTokens * kWritten];
     const float* rows[kWritten];
     for (int64_t r = 0; r < kWritten; ++r) {
       float* row = sums + std::min(r, outputs - 1) * kTokens;
@@ -187,13 +187,13 @@ struct Kernels {
       const float scale = p.y_scale[output + r];
       for (int64_t t = 0; t < kTokens; ++t) row[t] *= scale;
     }
-    transpose_rows<Eight>(kTokens, rows, kWritten, turned);
+    transpose_rows<Eight>(kTokens, rows, kWritten, transposed);
     const auto store = [&](size_t bytes, int64_t count) HT_INLINE {
       for (int64_t t = 0; t < count; ++t) {
         float* y = p.y + (token + t) * p.outputs + output;
         Eight before{}, after;
         if (p.beta != 0.0f) std::memcpy(&before, y, bytes);
-        std::memcpy(&after, turned + t * kWritten, sizeof(Eight));
+        std::memcpy(&after, transposed + t * kWritten, sizeof(Eight));
         after += before;
         std::memcpy(y, &after, bytes);
       }
@@ -207,13 +207,13 @@ struct Kernels {
   // All of the product for one block of tokens and the outputs [begin, end).
   HT_INLINE static void multiply(const Product& p, const SignIndex& index, int64_t token,
                                  int64_t begin, int64_t end, float* sums) {
-    alignas(64) float turned[kChunk * kGroup * kTokens];
+    alignas(64) float transposed[kChunk * kGroup * kTokens];
     alignas(64) float tables[kTableBytes / 4];
     for (int64_t group = 0; group < index.groups(); group += kChunk) {
       const int64_t groups = std::min(kChunk, index.groups() - group);
-      turn(p, token, group * kGroup, groups * kGroup, turned);
+      turn(p, token, group * kGroup, groups * kGroup, transposed);
       for (int64_t g = 0; g < groups; ++g)
-        make_table(turned + g * kGroup * kTokens, tables + g * kEntries * kTokens);
+        make_table(transposed + g * kGroup * kTokens, tables + g * kEntries * kTokens);
       const int64_t next = (group + groups) * kGroup;
       const int64_t tokens = std::min(kTokens, p.tokens - token);
       const int64_t panels = divide_up(end - begin, kPanel);

@@ -1,4 +1,4 @@
-#include "halftone/tensor/sgemm.h"
+#include "tensor/gemm/sgemm.h"
 
 #include <gtest/gtest.h>
 
@@ -53,7 +53,7 @@ void expect_plain_triple_loop(const Case& size) {
           const Stored a(at ? k : m, at ? m : k, 10), b(bt ? n : k, bt ? k : n, 20);
           Tensor c = random_floats({m, n + 5}, 30);
           const Tensor before = c.clone();
-          sgemm(ta, tb, m, n, k, a.factor(ka), b.factor(kb), beta, c.data<float>(), n + 5);
+          gemm(ta, tb, m, n, k, a.factor(ka), b.factor(kb), beta, c.data<float>(), n + 5);
           double worst = 0;
           for (int64_t i = 0; i < m; ++i)
             for (int64_t j = 0; j < n + 5; ++j) {
@@ -98,8 +98,8 @@ TEST(SgemmThreads, AnyNumberOfThreadsGivesTheSameBits) {
   const auto product = [&](int count) {
     set_threads(count);
     Tensor c = Tensor::zeros({150, 130}, DType::f32);
-    sgemm(Transpose::no, Transpose::yes, 150, 130, 300, Factor::plain(a.data<float>(), 300),
-          Factor::plain(b.data<float>(), 300), 0, c.data<float>(), 130);
+    gemm(Transpose::no, Transpose::yes, 150, 130, 300, Factor::plain(a.data<float>(), 300),
+         Factor::plain(b.data<float>(), 300), 0, c.data<float>(), 130);
     return c;
   };
   const Tensor one = product(1);

@@ -1,24 +1,23 @@
-#include "halftone/tensor/sgemm.h"
+#include "sgemm.h"
 
 #include <algorithm>
 
+#include "fetch_ahead.h"
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
-#include "halftone/tensor/fetch_ahead.h"
 #include "halftone/tensor/memory.h"
 #include "panels.h"
-#include "thin_gemm.h"
 
 namespace halftone {
 namespace {
 
-// A tile's panel of B (at most kDepth deep) stays in the first-level cache, a strip of A (kStrip
-// rows) and much of a block of B (kColumns) in the second. kRows bound what is packed of A, or read
-// where it lies, before the next block of B.
-// kColumns, kStrip and kRows are multiples of every tile's sides, so even parts never exceed them.
-constexpr int64_t kColumns = 480, kStrip = 132, kRows = 6 * kStrip;
+// A tile's panel of B (at most kDepth deep) stays in the first-level cache, a row tile of A
+// (kRowTile rows) and much of a block of B (kColumns) in the second. kRows bound what is packed of
+// A, or read where it lies, before the next block of B. kColumns, kRowTile and kRows are multiples
+// of every tile's sides, so even parts never exceed them.
+constexpr int64_t kColumns = 480, kRowTile = 132, kRows = 6 * kRowTile;
 static_assert(std::max(kColumns, kRows) <= kPackedColumns);
 
 // The length of the equal parts, multiples of `step`, that cut n into pieces of at most `most`.
@@ -78,16 +77,16 @@ HT_INLINE inline FetchAhead part_of(const Factor& f, bool depth_along_rows, Rang
 
 // The tiles of one block of C.
 template <int R, int V, class Vector, bool in_rows>
-HT_INLINE inline void multiply_block(const Product& p, Range strip, Range columns, int64_t depth,
+HT_INLINE inline void multiply_block(const Product& p, Range row_tile, Range columns, int64_t depth,
                                      const Tiles& a, const float* b, bool add, Ahead& ahead) {
   constexpr int64_t kWidth = V * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
   using Tile = Tile<R, V, Vector, in_rows>;
   for (int64_t x = columns.begin; x < columns.end; x += kWidth, b += kWidth * depth) {
     const float* tile = a.first;
-    for (int64_t y = strip.begin; y < strip.end; y += R, tile += a.step) {
+    for (int64_t y = row_tile.begin; y < row_tile.end; y += R, tile += a.step) {
       float* c = p.c + y * p.ldc + x;
       ahead.next();
-      const bool all_rows = y + R <= strip.end;
+      const bool all_rows = y + R <= row_tile.end;
       if (all_rows && x + kWidth <= columns.end) {
         Tile::multiply(depth, tile, a.lda, b, add, c, p.ldc);
         continue;
@@ -95,7 +94,7 @@ HT_INLINE inline void multiply_block(const Product& p, Range strip, Range column
       alignas(64) float edge[R * kWidth];
       Tile::multiply(depth, all_rows ? tile : a.last, all_rows ? a.lda : a.last_lda, b, false, edge,
                      kWidth);
-      for (int64_t r = 0; r < std::min<int64_t>(R, strip.end - y); ++r)
+      for (int64_t r = 0; r < std::min<int64_t>(R, row_tile.end - y); ++r)
         for (int64_t q = 0; q < std::min(kWidth, columns.end - x); ++q)
           c[r * p.ldc + q] = (add ? c[r * p.ldc + q] : 0.0f) + edge[r * kWidth + q];
     }
@@ -143,7 +142,7 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
       for (int64_t d = 0; d < p.k; d += p.depth) {
         const Range band{i, std::min(i + band_rows, rows.end)},
             depth{d, std::min(d + p.depth, p.k)};
-        const int64_t strip_rows = even_part(band.size(), kStrip, R);
+        const int64_t row_tile_rows = even_part(band.size(), kRowTile, R);
         const Tiles tiles = tiles_of<R, in_rows>(p.a, band, depth, in_place, packed_a);
         const int64_t end = std::min(first + span, columns.end);
         for (int64_t j = first; j < end; j += block_columns) {
@@ -162,12 +161,12 @@ HT_INLINE inline void multiply(const Product& p, Range rows, Range columns, floa
           ahead.b =
               part_of(p.b, p.tb == Transpose::yes, {next, std::min(next + block_columns, end)},
                       last ? deeper : depth, turns);
-          Tiles strip = tiles;
-          for (int64_t y = band.begin; y < band.end; y += strip_rows) {
-            multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + strip_rows, band.end)}, block,
-                                                  depth.size(), strip, packed_b,
+          Tiles row_tile = tiles;
+          for (int64_t y = band.begin; y < band.end; y += row_tile_rows) {
+            multiply_block<R, V, Vector, in_rows>(p, {y, std::min(y + row_tile_rows, band.end)},
+                                                  block, depth.size(), row_tile, packed_b,
                                                   d > 0 || p.beta != 0.0f, ahead);
-            strip.first += strip_rows / R * tiles.step;
+            row_tile.first += row_tile_rows / R * tiles.step;
           }
         }
       }
@@ -216,8 +215,6 @@ bool has_sgemm() {
 void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
            const Factor& b, float beta, float* c, int64_t ldc) {
   require(has_sgemm() && (beta == 0.0f || beta == 1.0f), "sgemm: beta {}", beta);
-  if (ta == Transpose::no && tb == Transpose::yes && m <= kThinRows && n > m)
-    return thin_gemm(m, n, k, a, b, beta, c, ldc);
   const bool wide = isa() == Isa::avx512;
   const int64_t r = wide ? 12 : 6, w = wide ? 32 : 16;  // a register tile
   const int64_t depth = even_part(k, kDepth, 8);

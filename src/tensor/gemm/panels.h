@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "factor_rows.h"
-#include "halftone/tensor/transpose.h"
+#include "transpose.h"
 
 namespace halftone {
 

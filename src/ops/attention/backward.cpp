@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "attention_passes.h"
-#include "attention_tiles.h"
 #include "halftone/base/rounding.h"
-#include "halftone/ops/math.h"
-#include "halftone/ops/row_math.h"
 #include "halftone/tensor/tensor.h"
+#include "ops/math.h"
+#include "ops/row_math.h"
+#include "passes.h"
+#include "tiles.h"
 
 namespace halftone {
 namespace {
@@ -16,16 +16,16 @@ constexpr int64_t kTasks = 12;  // wanted where a batch has fewer key-value head
 // What the queries of a head multiply.
 template <class T>
 struct PackedKeys {
-  KeyBlocks<T> turned_keys, turned_values, keys;
+  KeyBlocks<T> transposed_keys, transposed_values, keys;
 
   PackedKeys(const AttentionShape& s, const T* k, const T* v)
-      : turned_keys(s, Transpose::yes, k),
-        turned_values(s, Transpose::yes, v),
+      : transposed_keys(s, Transpose::yes, k),
+        transposed_values(s, Transpose::yes, v),
         keys(s, Transpose::no, k) {}
 };
 
-// Gradients at the keys and values of one head, Tk x D, with room for whole strips: rows are a
-// strip's width apart.
+// Gradients at the keys and values of one head, Tk x D, with room for whole row tiles: rows are a
+// row tile's width apart.
 template <class T>
 struct KeyGradients {
   T *dk, *dv;
@@ -47,51 +47,53 @@ HT_INLINE inline void softmax_row_backward(int64_t d, int64_t keys, T lse, T dot
 template <class T>
 void tile_backward(const QueryTile& tile, const PackedKeys<T>& packed, const T* q, const T* out,
                    const T* dout, const T* lse, T* dq, const KeyGradients<T>& gradients) {
-  const int64_t d = tile.s.head_dim, width = strip_width(tile.s);
+  const int64_t d = tile.s.head_dim, width = row_tile_width(tile.s);
   const DType dtype = dtype_of<T>::value;
-  Tensor copies = Tensor::uninitialized({2 * kStripRows, kStripStride}, dtype),
-         scores = Tensor::uninitialized({2 * QueryTile::kQueries, kStripStride}, dtype),
+  Tensor copies = Tensor::uninitialized({2 * kRowTileRows, kRowTileStride}, dtype),
+         scores = Tensor::uninitialized({2 * QueryTile::kQueries, kRowTileStride}, dtype),
          mixed = Tensor::uninitialized({QueryTile::kQueries, width}, dtype);
-  T *q_copy = copies.template data<T>(), *dout_copy = q_copy + kStripRows * kStripStride;
-  T *p = scores.template data<T>(), *dp = p + QueryTile::kQueries * kStripStride;
+  T *q_copy = copies.template data<T>(), *dout_copy = q_copy + kRowTileRows * kRowTileStride;
+  T *p = scores.template data<T>(), *dp = p + QueryTile::kQueries * kRowTileStride;
   T* dqs = mixed.template data<T>();
   T dots[QueryTile::kQueries];  // dout . out
-  const StripFactor<T> queries(Transpose::no, tile.queries, d, tile.row(q, 0), tile.stride()),
+  const RowTileFactor<T> queries(Transpose::no, tile.queries, d, tile.row(q, 0), tile.stride()),
       douts(Transpose::no, tile.queries, d, tile.row(dout, 0), tile.stride());
   for (int64_t key = 0; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
-    const StripFactor<T>&turned_keys = packed.turned_keys.at(tile.batch, tile.head, key),
-          &turned_values = packed.turned_values.at(tile.batch, tile.head, key),
+    const RowTileFactor<T>&transposed_keys = packed.transposed_keys.at(tile.batch, tile.head, key),
+          &transposed_values = packed.transposed_values.at(tile.batch, tile.head, key),
           &block_keys = packed.keys.at(tile.batch, tile.head, key);
     const int64_t keys = std::min(KeyBlocks<T>::kKeys, tile.seen() - key);
-    for (int64_t first = 0; first < tile.queries; first += kStripRows) {
-      const Strip strip(tile, first, key, keys);
-      if (key == 0) fetch_next_strip(tile, first, out);
-      T *ps = p + first * kStripStride, *dps = dp + first * kStripStride;
-      if (strip.keys > 0) {
-        const StripRows<T> rows(tile, strip, first, q, q_copy),
-            dout_rows(tile, strip, first, dout, dout_copy);
-        turned_keys.multiply(strip.keys, d, rows.data(), rows.stride(), false, ps, kStripStride);
-        turned_values.multiply(strip.keys, d, dout_rows.data(), dout_rows.stride(), false, dps,
-                               kStripStride);
+    for (int64_t first = 0; first < tile.queries; first += kRowTileRows) {
+      const RowTile row_tile(tile, first, key, keys);
+      if (key == 0) fetch_next_row_tile(tile, first, out);
+      T *ps = p + first * kRowTileStride, *dps = dp + first * kRowTileStride;
+      if (row_tile.keys > 0) {
+        const RowTileView<T> rows(tile, row_tile, first, q, q_copy),
+            dout_rows(tile, row_tile, first, dout, dout_copy);
+        transposed_keys.multiply(row_tile.keys, d, rows.data(), rows.stride(), false, ps,
+                                 kRowTileStride);
+        transposed_values.multiply(row_tile.keys, d, dout_rows.data(), dout_rows.stride(), false,
+                                   dps, kRowTileStride);
       }
       simd([&]() HT_INLINE {
-        for (int64_t r = 0; r < strip.queries; ++r) {
+        for (int64_t r = 0; r < row_tile.queries; ++r) {
           const int64_t query = first + r;
           if (key == 0) dots[query] = row_dot(d, tile.row(dout, query), tile.row(out, query));
-          T *row = ps + r * kStripStride, *drow = dps + r * kStripStride;
-          hide(strip.keys, tile.visible(query) - key, row);
-          softmax_row_backward(d, strip.keys, tile.numbers(lse)[query], dots[query], row, drow);
-          std::fill_n(row + strip.keys, StripFactor<T>::kAboveDiagonal, T(0));
-          std::fill_n(drow + strip.keys, StripFactor<T>::kAboveDiagonal, T(0));
+          T *row = ps + r * kRowTileStride, *drow = dps + r * kRowTileStride;
+          hide(row_tile.keys, tile.visible(query) - key, row);
+          softmax_row_backward(d, row_tile.keys, tile.numbers(lse)[query], dots[query], row, drow);
+          std::fill_n(row + row_tile.keys, RowTileFactor<T>::kAboveDiagonal, T(0));
+          std::fill_n(drow + row_tile.keys, RowTileFactor<T>::kAboveDiagonal, T(0));
         }
       });
-      block_keys.multiply(d, strip.keys, dps, kStripStride, key > 0, dqs + first * width, width);
+      block_keys.multiply(d, row_tile.keys, dps, kRowTileStride, key > 0, dqs + first * width,
+                          width);
     }
     const int64_t diagonal = tile.visible(0) - 1 - key;
-    douts.multiply_turned(keys, d, tile.queries, diagonal, p, kStripStride,
-                          gradients.dv + key * width, width);
-    queries.multiply_turned(keys, d, tile.queries, diagonal, dp, kStripStride,
-                            gradients.dk + key * width, width);
+    douts.multiply_transposed(keys, d, tile.queries, diagonal, p, kRowTileStride,
+                              gradients.dv + key * width, width);
+    queries.multiply_transposed(keys, d, tile.queries, diagonal, dp, kRowTileStride,
+                                gradients.dk + key * width, width);
   }
   for (int64_t r = 0; r < tile.queries; ++r) std::copy_n(dqs + r * width, d, tile.row(dq, r));
 }
@@ -130,7 +132,7 @@ void attention_backward(const AttentionShape& s, const T* q, const T* k, const T
   const int64_t groups = s.batch * s.key_value_heads, heads = s.heads / s.key_value_heads;
   const int64_t tiles = QueryTile::count(s);
   const int64_t parts = std::clamp<int64_t>(kTasks / groups, 1, tiles);
-  const int64_t rows = round_up(s.key_length, kStripRows), width = strip_width(s);
+  const int64_t rows = round_up(s.key_length, kRowTileRows), width = row_tile_width(s);
   Tensor dk_parts = Tensor::zeros({groups * parts, rows, width}, dtype_of<T>::value),
          dv_parts = Tensor::zeros({groups * parts, rows, width}, dtype_of<T>::value);
   parallel_for(groups * parts, 1, [&](int64_t task, int64_t) {

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "halftone/base/threads.h"
-#include "halftone/tensor/sgemm.h"
 #include "halftone/tensor/tensor.h"
+#include "sgemm.h"
 
 namespace halftone {
 

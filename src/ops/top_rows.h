@@ -14,7 +14,7 @@
 #include <limits>
 
 #include "halftone/base/half.h"
-#include "halftone/ops/logit_rows.h"
+#include "logit_rows.h"
 
 namespace halftone {
 

@@ -1,4 +1,4 @@
-// A vector's worth of rows turned into columns: what packing and unpacking of vector kernels is
+// A vector's worth of rows transposed into columns: what packing and unpacking of vector kernels is
 // made of.
 #pragma once
 
@@ -53,20 +53,20 @@ HT_INLINE inline void transpose_rows(int64_t n, const float* const* row_of, int6
   constexpr auto lanes = std::make_integer_sequence<int, kLanes>();
   int64_t j = 0;
   for (; j + 4 <= n; j += 4) {
-    Vector a, b, c, d, ab, cd, turned;
+    Vector a, b, c, d, ab, cd, transposed;
     load_fours(rows, j, a);
     load_fours(rows + 1, j, b);
     load_fours(rows + 2, j, c);
     load_fours(rows + 3, j, d);
     const auto store = [&](int64_t column) HT_INLINE {
-      std::memcpy(out + (j + column) * stride, &turned, sizeof(Vector));
+      std::memcpy(out + (j + column) * stride, &transposed, sizeof(Vector));
     };
     const auto turn_two = [&]<int first>(std::integral_constant<int, first>) HT_INLINE {
       merge<first, first + 1, true>(a, b, ab, lanes);
       merge<first, first + 1, true>(c, d, cd, lanes);
-      merge<0, 1, false>(ab, cd, turned, lanes);
+      merge<0, 1, false>(ab, cd, transposed, lanes);
       store(first);
-      merge<2, 3, false>(ab, cd, turned, lanes);
+      merge<2, 3, false>(ab, cd, transposed, lanes);
       store(first + 1);
     };
     turn_two(std::integral_constant<int, 0>());

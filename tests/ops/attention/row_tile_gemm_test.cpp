@@ -1,4 +1,4 @@
-#include "halftone/tensor/strip_gemm.h"
+#include "ops/attention/row_tile_gemm.h"
 
 #include <gtest/gtest.h>
 
@@ -25,51 +25,52 @@ void expect_plain_triple_loop(double tolerance) {
                                                {8, 9, 0, 9},
                                                {8, 9, 8, 0}})
       for (const bool add : {false, true}) {
-        const bool turned = tb == Transpose::yes;
-        const int64_t ldb = (turned ? depth : columns) + 3, ldc = 320;
+        const bool transposed = tb == Transpose::yes;
+        const int64_t ldb = (transposed ? depth : columns) + 3, ldc = 320;
         const DType dtype = dtype_of<T>::value;
-        const Tensor a = random_floats({kStripRows, kStripStride}, 1).to(dtype),
-                     b = random_floats({turned ? columns : depth, ldb}, 2).to(dtype);
-        Tensor c = random_floats({kStripRows, ldc}, 3).to(dtype);
+        const Tensor a = random_floats({kRowTileRows, kRowTileStride}, 1).to(dtype),
+                     b = random_floats({transposed ? columns : depth, ldb}, 2).to(dtype);
+        Tensor c = random_floats({kRowTileRows, ldc}, 3).to(dtype);
         const Tensor before = c.clone();
-        StripFactor<T>(tb, depth, columns, b.data<T>(), ldb)
-            .multiply(n, k, a.data<T>(), kStripStride, add, c.data<T>(), ldc);
+        RowTileFactor<T>(tb, depth, columns, b.data<T>(), ldb)
+            .multiply(n, k, a.data<T>(), kRowTileStride, add, c.data<T>(), ldc);
         double worst = 0;
-        for (int64_t i = 0; i < kStripRows; ++i)
+        for (int64_t i = 0; i < kRowTileRows; ++i)
           for (int64_t j = 0; j < ldc; ++j) {
-            if (j >= n && j < (n + kStripColumns - 1) / kStripColumns * kStripColumns) continue;
+            if (j >= n && j < (n + kRowTileColumns - 1) / kRowTileColumns * kRowTileColumns)
+              continue;
             double sum = add || j >= n ? before.data<T>()[i * ldc + j] : 0;
             for (int64_t d = 0; j < n && d < k; ++d)
-              sum += static_cast<double>(a.data<T>()[i * kStripStride + d]) *
-                     b.data<T>()[turned ? j * ldb + d : d * ldb + j];
+              sum += static_cast<double>(a.data<T>()[i * kRowTileStride + d]) *
+                     b.data<T>()[transposed ? j * ldb + d : d * ldb + j];
             worst = std::max(worst, std::abs(sum - c.data<T>()[i * ldc + j]));
           }
         EXPECT_LT(worst, tolerance)
-            << turned << " " << depth << " " << columns << " " << k << " " << n << " " << add;
+            << transposed << " " << depth << " " << columns << " " << k << " " << n << " " << add;
       }
 }
 
 // A has zeros above a diagonal, and only its first ones are read: what follows them is not a
 // number.
 template <class T>
-void expect_plain_triple_loop_turned(double tolerance) {
+void expect_plain_triple_loop_transposed(double tolerance) {
   for (const auto& [m, n, k, diagonal] : {std::array<int64_t, 4>{96, 32, 96, 0},
                                           {256, 64, 96, 160},
                                           {100, 40, 37, 63},
                                           {30, 70, 96, -20},
                                           {5, 1, 3, 2}}) {
-    const int64_t lda = 288, ldc = 96, rows = round_up(m, kStripRows);
+    const int64_t lda = 288, ldc = 96, rows = round_up(m, kRowTileRows);
     const DType dtype = dtype_of<T>::value;
     Tensor a = random_floats({k, lda}, 1).to(dtype);
     const Tensor b = random_floats({k, n}, 2).to(dtype);
     for (int64_t r = 0; r < k; ++r)
       for (int64_t i = std::max<int64_t>(r + diagonal + 1, 0); i < lda; ++i)
         a.data<T>()[r * lda + i] =
-            i <= r + diagonal + StripFactor<T>::kAboveDiagonal ? T(0) : T(NAN);
+            i <= r + diagonal + RowTileFactor<T>::kAboveDiagonal ? T(0) : T(NAN);
     Tensor c = random_floats({rows, ldc}, 3).to(dtype);
     const Tensor before = c.clone();
-    StripFactor<T>(Transpose::no, k, n, b.data<T>(), n)
-        .multiply_turned(m, n, k, diagonal, a.data<T>(), lda, c.data<T>(), ldc);
+    RowTileFactor<T>(Transpose::no, k, n, b.data<T>(), n)
+        .multiply_transposed(m, n, k, diagonal, a.data<T>(), lda, c.data<T>(), ldc);
     double worst = 0;
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
@@ -96,19 +97,19 @@ void on_every_isa(const Check& check) {
   set_isa(best);
 }
 
-TEST(StripGemm, IsThePlainTripleLoopOverPartOfTheFactor) {
+TEST(RowTileGemm, IsThePlainTripleLoopOverPartOfTheFactor) {
   on_every_isa([] { expect_plain_triple_loop<float>(2e-4); });
   expect_plain_triple_loop<double>(1e-12);
 }
 
-TEST(StripGemm, TurnedIsThePlainTripleLoopBelowTheDiagonal) {
-  on_every_isa([] { expect_plain_triple_loop_turned<float>(2e-4); });
-  expect_plain_triple_loop_turned<double>(1e-12);
+TEST(RowTileGemm, TransposedIsThePlainTripleLoopBelowTheDiagonal) {
+  on_every_isa([] { expect_plain_triple_loop_transposed<float>(2e-4); });
+  expect_plain_triple_loop_transposed<double>(1e-12);
 }
 
-TEST(StripGemm, RefusesAFactorThatAStripDoesNotReach) {
+TEST(RowTileGemm, RefusesAFactorThatARowTileDoesNotReach) {
   const Tensor b = random_floats({289, 4}, 1);
-  EXPECT_THROW(StripFactor<float>(Transpose::no, 289, 4, b.data<float>(), 4),
+  EXPECT_THROW(RowTileFactor<float>(Transpose::no, 289, 4, b.data<float>(), 4),
                std::invalid_argument);
 }
 

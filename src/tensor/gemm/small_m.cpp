@@ -1,4 +1,4 @@
-#include "thin_gemm.h"
+#include "small_m.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +8,7 @@
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
-#include "halftone/tensor/transpose.h"
+#include "transpose.h"
 
 namespace halftone {
 namespace {
@@ -50,11 +50,11 @@ struct Kernels {
         }
   }
 
-  // sums (kRows x kTokens) += k elements of kRows rows of B by the turned block of A. Of each row
-  // what lies `ahead` elements on is fetched into the second-level cache meanwhile: new rows every
-  // few hundred elements are more than the hardware foresees.
-  HT_INLINE static void tile(int64_t k, const float* const* b, int64_t ahead, const float* turned,
-                             float* sums) {
+  // sums (kRows x kTokens) += k elements of kRows rows of B by the transposed block of A. Of each
+  // row what lies `ahead` elements on is fetched into the second-level cache meanwhile: new rows
+  // every few hundred elements are more than the hardware foresees.
+  HT_INLINE static void tile(int64_t k, const float* const* b, int64_t ahead,
+                             const float* transposed, float* sums) {
     Vector s[R][V];
     const float* row[R];
 #pragma GCC unroll 8
@@ -69,10 +69,10 @@ struct Kernels {
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) __builtin_prefetch(row[r] + ahead + line, 0, 2);
       }
-      for (int64_t d = line; d < std::min(line + kLine, k); ++d, turned += kTokens) {
+      for (int64_t d = line; d < std::min(line + kLine, k); ++d, transposed += kTokens) {
         Vector x[V];
 #pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) std::memcpy(&x[v], turned + v * kLanes, sizeof(Vector));
+        for (int v = 0; v < V; ++v) std::memcpy(&x[v], transposed + v * kLanes, sizeof(Vector));
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
           const Vector factor = row[r][d] - Vector{};
@@ -90,10 +90,10 @@ struct Kernels {
 
   // The columns [begin, end) of C, which are rows of B.
   HT_INLINE static void multiply(const Product& p, int64_t begin, int64_t end,
-                                 const float* turned) {
+                                 const float* transposed) {
     alignas(64) float widened[kRows][kDepth];
-    alignas(64) float sums[kThinRows / kTokens + 1][kRows * kTokens];
-    float out[kThinRows][kBlock];  // C's own rows may all fall into one set of the cache
+    alignas(64) float sums[kSmallM / kTokens + 1][kRows * kTokens];
+    float out[kSmallM][kBlock];  // C's own rows may all fall into one set of the cache
     const int64_t next_rows = p.b.kind == Factor::Kind::f32 ? kRows * p.b.stride : 0;
     for (int64_t first = begin; first < end; first += kRows) {
       std::memset(sums, 0, sizeof(sums));
@@ -103,7 +103,7 @@ struct Kernels {
         for (int64_t r = 0; r < kRows; ++r)
           rows[r] = read_part(p.b, std::min(first + r, end - 1), d, n, widened[r]);
         for (int64_t row = 0; row < p.m; row += kTokens)
-          tile(n, rows, row == 0 ? next_rows : 0, turned + row * p.k + d * kTokens,
+          tile(n, rows, row == 0 ? next_rows : 0, transposed + row * p.k + d * kTokens,
                sums[row / kTokens]);
       }
       for (int64_t row = 0; row < p.m; ++row)
@@ -120,18 +120,18 @@ struct Kernels {
   static void run(const Product& p, const auto& with_isa) {
     const int64_t rows = round_up(p.m, kTokens);
     const auto storage = allocate(static_cast<size_t>(rows * p.k) * sizeof(float));
-    float* turned = static_cast<float*>(storage.get());
-    with_isa([&]() HT_INLINE { turn(p, turned); });
+    float* transposed = static_cast<float*>(storage.get());
+    with_isa([&]() HT_INLINE { turn(p, transposed); });
     parallel_for(p.n, kBlock, [&](int64_t begin, int64_t end) {
-      with_isa([&]() HT_INLINE { multiply(p, begin, end, turned); });
+      with_isa([&]() HT_INLINE { multiply(p, begin, end, transposed); });
     });
   }
 };
 
 }  // namespace
 
-void thin_gemm(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float beta,
-               float* c, int64_t ldc) {
+void small_m_gemm(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float beta,
+                  float* c, int64_t ldc) {
   const Product product{m, n, k, a, b, beta, c, ldc};
   const auto run = [&]<class Vector>(const auto& with_isa) {
     if (m <= static_cast<int64_t>(sizeof(Vector) / sizeof(float)))

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "halftone/ops/math.h"
-#include "halftone/ops/row_math.h"
+#include "math.h"
+#include "row_math.h"
 
 namespace halftone {
 

@@ -1,12 +1,12 @@
 #include <cmath>
 #include <type_traits>
 
-#include "attention_passes.h"
-#include "attention_tiles.h"
-#include "halftone/ops/few_rows.h"
-#include "halftone/ops/math.h"
-#include "halftone/ops/row_math.h"
+#include "decode.h"
 #include "halftone/tensor/tensor.h"
+#include "ops/math.h"
+#include "ops/row_math.h"
+#include "passes.h"
+#include "tiles.h"
 
 namespace halftone {
 namespace {
@@ -46,35 +46,38 @@ HT_INLINE inline void write_row(int64_t d, const RunningRow<T>& running, const T
 }
 
 template <class T>
-void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& turned_keys,
+void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& transposed_keys,
                   const KeyBlocks<T>& values, T* out, T* lse) {
   const int64_t d = tile.s.head_dim;
-  const int64_t width = strip_width(tile.s);
+  const int64_t width = row_tile_width(tile.s);
   const T scale = binary_scale<T>(d);
   const DType dtype = dtype_of<T>::value;
-  Tensor strips = Tensor::uninitialized({2 * kStripRows, kStripStride}, dtype),
-         mixed = Tensor::zeros({QueryTile::kQueries, width}, dtype);
-  T *queries = strips.template data<T>(), *scores = queries + kStripRows * kStripStride,
+  Tensor row_tiles = Tensor::uninitialized({2 * kRowTileRows, kRowTileStride}, dtype),
+             mixed = Tensor::zeros({QueryTile::kQueries, width}, dtype);
+  T *queries = row_tiles.template data<T>(), *scores = queries + kRowTileRows * kRowTileStride,
     *sums = mixed.template data<T>();
   RunningRow<T> running[QueryTile::kQueries];
   for (int64_t key = 0; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
-    const StripFactor<T>&block_keys = turned_keys.at(tile.batch, tile.head, key),
+    const RowTileFactor<T>&block_keys = transposed_keys.at(tile.batch, tile.head, key),
           &block_values = values.at(tile.batch, tile.head, key);
     const int64_t keys = std::min(KeyBlocks<T>::kKeys, tile.s.key_length - key);
-    for (int64_t first = 0; first < tile.queries; first += kStripRows) {
-      const Strip strip(tile, first, key, keys);
-      if (strip.keys == 0) continue;
-      if (key == 0) fetch_next_strip(tile, first, q);
-      const StripRows<T> rows(tile, strip, first, q, queries);
-      block_keys.multiply(strip.keys, d, rows.data(), rows.stride(), false, scores, kStripStride);
+    for (int64_t first = 0; first < tile.queries; first += kRowTileRows) {
+      const RowTile row_tile(tile, first, key, keys);
+      if (row_tile.keys == 0) continue;
+      if (key == 0) fetch_next_row_tile(tile, first, q);
+      const RowTileView<T> rows(tile, row_tile, first, q, queries);
+      block_keys.multiply(row_tile.keys, d, rows.data(), rows.stride(), false, scores,
+                          kRowTileStride);
       simd([&]() HT_INLINE {
-        for (int64_t r = 0; r < strip.queries; ++r) {
-          T* row = scores + r * kStripStride;
-          hide(strip.keys, tile.visible(first + r) - key, row);
-          softmax_step(strip.keys, scale, row, running[first + r], d, sums + (first + r) * width);
+        for (int64_t r = 0; r < row_tile.queries; ++r) {
+          T* row = scores + r * kRowTileStride;
+          hide(row_tile.keys, tile.visible(first + r) - key, row);
+          softmax_step(row_tile.keys, scale, row, running[first + r], d,
+                       sums + (first + r) * width);
         }
       });
-      block_values.multiply(d, strip.keys, scores, kStripStride, true, sums + first * width, width);
+      block_values.multiply(d, row_tile.keys, scores, kRowTileStride, true, sums + first * width,
+                            width);
     }
   }
   simd([&]() HT_INLINE {
@@ -84,24 +87,25 @@ void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& turned_
   });
 }
 
-bool few(const AttentionShape& s) {
-  return s.heads / s.key_value_heads * s.query_length < kFewRows && s.head_dim % kFewLanes == 0;
+bool is_decode(const AttentionShape& s) {
+  return s.heads / s.key_value_heads * s.query_length < kDecodeRows &&
+         s.head_dim % kDecodeLanes == 0;
 }
 
 // All of it for few queries, as in generation: the heads of a group side by side, and nothing is
 // packed.
-void few_forward(const AttentionShape& s, int64_t batch, int64_t group, const float* q,
-                 const float* k, const float* v, float* out, float* lse) {
+void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const float* q,
+                    const float* k, const float* v, float* out, float* lse) {
   constexpr int64_t kKeys = KeyBlocks<float>::kKeys;
   const int64_t d = s.head_dim, heads = s.heads / s.key_value_heads, rows = heads * s.query_length;
   const float scale = binary_scale<float>(d);
   const KeyRows<float> ks(s, k, batch, group), vs(s, v, batch, group);
-  Tensor turned = Tensor::uninitialized({rows, d}, DType::f32),
+  Tensor transposed = Tensor::uninitialized({rows, d}, DType::f32),
          mixed = Tensor::zeros({rows, d}, DType::f32),
          block_scores = Tensor::uninitialized({rows, std::min(kKeys, s.key_length)}, DType::f32);
-  float *qs = turned.data<float>(), *sums = mixed.data<float>(),
+  float *qs = transposed.data<float>(), *sums = mixed.data<float>(),
         *scores = block_scores.data<float>();
-  RunningRow<float> running[kFewRows];
+  RunningRow<float> running[kDecodeRows];
   const auto tile = [&](int64_t r) {
     return QueryTile(s, batch, group * heads + r / s.query_length, 0);
   };
@@ -110,12 +114,12 @@ void few_forward(const AttentionShape& s, int64_t batch, int64_t group, const fl
       std::copy_n(tile(r).row(q, r % s.query_length), d, qs + r * d);
     for (int64_t key = 0; key < s.key_length; key += kKeys) {
       const int64_t keys = std::min(kKeys, s.key_length - key);
-      few_scores(rows, keys, d, qs, ks.at(key), ks.stride, scores);
+      decode_scores(rows, keys, d, qs, ks.at(key), ks.stride, scores);
       for (int64_t r = 0; r < rows; ++r) {
         hide(keys, tile(r).visible(r % s.query_length) - key, scores + r * keys);
         softmax_step(keys, scale, scores + r * keys, running[r], d, sums + r * d);
       }
-      few_outputs(rows, keys, d, scores, vs.at(key), vs.stride, sums);
+      decode_outputs(rows, keys, d, scores, vs.at(key), vs.stride, sums);
     }
     for (int64_t r = 0; r < rows; ++r)
       write_row(d, running[r], sums + r * d, tile(r).row(out, r % s.query_length),
@@ -129,17 +133,17 @@ template <class T>
 void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
                        T* lse) {
   if constexpr (std::is_same_v<T, float>)
-    if (few(s))
+    if (is_decode(s))
       return parallel_for(s.batch * s.key_value_heads, 1, [&](int64_t i, int64_t) {
-        few_forward(s, i / s.key_value_heads, i % s.key_value_heads, q, k, v, out, lse);
+        decode_forward(s, i / s.key_value_heads, i % s.key_value_heads, q, k, v, out, lse);
       });
-  const KeyBlocks<T> turned_keys(s, Transpose::yes, k), values(s, Transpose::no, v);
+  const KeyBlocks<T> transposed_keys(s, Transpose::yes, k), values(s, Transpose::no, v);
   const int64_t heads = s.batch * s.heads, tiles = QueryTile::count(s);
   parallel_for(heads * tiles, 1, [&](int64_t task, int64_t) {
     // The last tiles see the most keys: hand them out first.
     const int64_t head = task % heads, tile = tiles - 1 - task / heads;
-    tile_forward(QueryTile(s, head / s.heads, head % s.heads, tile), q, turned_keys, values, out,
-                 lse);
+    tile_forward(QueryTile(s, head / s.heads, head % s.heads, tile), q, transposed_keys, values,
+                 out, lse);
   });
 }
 

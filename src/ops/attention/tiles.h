@@ -1,25 +1,25 @@
 // How attention cuts its work: keys in packed blocks, queries in tiles of a head and these in
-// strips.
+// row tiles.
 #pragma once
 
 #include <algorithm>
 #include <limits>
 #include <vector>
 
-#include "attention_passes.h"
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
-#include "halftone/tensor/fetch_ahead.h"
-#include "halftone/tensor/strip_gemm.h"
+#include "passes.h"
+#include "row_tile_gemm.h"
+#include "tensor/gemm/fetch_ahead.h"
 
 namespace halftone {
 
-// Numbers of a row of a strip's product with values or keys.
-inline int64_t strip_width(const AttentionShape& s) {
-  return round_up(s.head_dim, kStripColumns);
+// Numbers of a row of a row tile's product with values or keys.
+inline int64_t row_tile_width(const AttentionShape& s) {
+  return round_up(s.head_dim, kRowTileColumns);
 }
 
-// All keys, or values, packed for products with strips of queries: once for every query and head
+// All keys, or values, packed for products with row tiles of queries: once for every query and head
 // that reads them. Blocks of a size that stays in the second-level cache.
 template <class T>
 class KeyBlocks {
@@ -27,7 +27,7 @@ class KeyBlocks {
   static constexpr int64_t kKeys = 256;  // of a block
 
   // With Transpose::yes a block is D x keys, else keys x D.
-  KeyBlocks(const AttentionShape& s, Transpose turned, const T* x)
+  KeyBlocks(const AttentionShape& s, Transpose transposed, const T* x)
       : s_(s),
         count_(divide_up(s.key_length, kKeys)),
         blocks_(s.batch * s.key_value_heads * count_) {
@@ -36,14 +36,14 @@ class KeyBlocks {
                     keys = std::min(kKeys, s.key_length - key);
       const KeyRows<T> rows(s, x, group / s.key_value_heads, group % s.key_value_heads);
       FetchAhead(rows.at(key), rows.stride, keys, s.head_dim, 1).next();
-      const bool yes = turned == Transpose::yes;
-      blocks_[i] = StripFactor<T>(turned, yes ? s.head_dim : keys, yes ? keys : s.head_dim,
-                                  rows.at(key), rows.stride);
+      const bool yes = transposed == Transpose::yes;
+      blocks_[i] = RowTileFactor<T>(transposed, yes ? s.head_dim : keys, yes ? keys : s.head_dim,
+                                    rows.at(key), rows.stride);
     });
   }
 
   // The block that begins with `key`, of a query head's keys.
-  const StripFactor<T>& at(int64_t batch, int64_t head, int64_t key) const {
+  const RowTileFactor<T>& at(int64_t batch, int64_t head, int64_t key) const {
     const int64_t group = head / (s_.heads / s_.key_value_heads);
     return blocks_[(batch * s_.key_value_heads + group) * count_ + key / kKeys];
   }
@@ -51,12 +51,12 @@ class KeyBlocks {
  private:
   const AttentionShape& s_;
   int64_t count_;
-  std::vector<StripFactor<T>> blocks_;
+  std::vector<RowTileFactor<T>> blocks_;
 };
 
 // Some queries of one head.
 struct QueryTile {
-  static constexpr int64_t kQueries = 8 * kStripRows;  // at most
+  static constexpr int64_t kQueries = 8 * kRowTileRows;  // at most
 
   const AttentionShape& s;
   int64_t batch, head, first, queries;
@@ -87,11 +87,11 @@ struct QueryTile {
 
 // Queries of a tile that are multiplied at a time, and how many of n keys from `key` they see, in
 // whole vectors: the scores beyond what one of them sees are hidden.
-struct Strip {
+struct RowTile {
   int64_t queries, keys;
 
-  Strip(const QueryTile& tile, int64_t query, int64_t key, int64_t n)
-      : queries(std::min(kStripRows, tile.queries - query)) {
+  RowTile(const QueryTile& tile, int64_t query, int64_t key, int64_t n)
+      : queries(std::min(kRowTileRows, tile.queries - query)) {
     const int64_t visible = tile.visible(query + queries - 1) - key;
     keys = std::min(round_up(std::max<int64_t>(visible, 0), 8), n);
   }
@@ -105,26 +105,27 @@ HT_INLINE inline void hide(int64_t keys, int64_t visible, T* scores) {
     scores[j] = -std::numeric_limits<T>::infinity();
 }
 
-// The strip after the one at `first` is fetched while that one is worked on: its rows, pieces of a
-// few lines, come too late otherwise.
+// The row tile after the one at `first` is fetched while that one is worked on: its rows, pieces of
+// a few lines, come too late otherwise.
 template <class T>
-HT_INLINE inline void fetch_next_strip(const QueryTile& tile, int64_t first, const T* x) {
-  FetchAhead(tile.row(x, first + kStripRows), tile.stride(), kStripRows, tile.s.head_dim, 1).next();
+HT_INLINE inline void fetch_next_row_tile(const QueryTile& tile, int64_t first, const T* x) {
+  FetchAhead(tile.row(x, first + kRowTileRows), tile.stride(), kRowTileRows, tile.s.head_dim, 1)
+      .next();
 }
 
-// The rows of a tile from `first` on, as a strip reads them: where they lie if it is whole, else,
-// or where rows whole pages apart would meet in the same lines of the cache, copied.
+// The rows of a tile from `first` on, as a row tile reads them: where they lie if it is whole,
+// else, or where rows whole pages apart would meet in the same lines of the cache, copied.
 template <class T>
-class StripRows {
+class RowTileView {
  public:
-  StripRows(const QueryTile& tile, const Strip& strip, int64_t first, const T* x, T* copy)
+  RowTileView(const QueryTile& tile, const RowTile& row_tile, int64_t first, const T* x, T* copy)
       : data_(tile.row(x, first)), stride_(tile.stride()) {
     const int64_t d = tile.s.head_dim;
-    if (strip.queries == kStripRows && !rows_meet(stride_)) return;
-    for (int64_t r = 0; r < strip.queries; ++r)
-      std::copy_n(data_ + r * stride_, d, copy + r * kStripStride);
+    if (row_tile.queries == kRowTileRows && !rows_meet(stride_)) return;
+    for (int64_t r = 0; r < row_tile.queries; ++r)
+      std::copy_n(data_ + r * stride_, d, copy + r * kRowTileStride);
     data_ = copy;
-    stride_ = kStripStride;
+    stride_ = kRowTileStride;
   }
   const T* data() const { return data_; }
   int64_t stride() const { return stride_; }

@@ -1,4 +1,4 @@
-#include "halftone/tensor/transpose.h"
+#include "tensor/gemm/transpose.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@ namespace halftone {
 namespace {
 
 template <class Vector>
-void expect_turned(int64_t n) {
+void expect_transposed(int64_t n) {
   constexpr int64_t kRows = sizeof(Vector) / sizeof(float), kStride = kRows + 3;
   std::vector<float> numbers(kRows * n), out(n * kStride, -1.0f);
   const float* rows[kRows];
@@ -22,9 +22,9 @@ void expect_turned(int64_t n) {
 
 TEST(TransposeRows, TurnsEveryRowOfAVectorAndNothingBeside) {
   for (int64_t n : {1, 4, 7, 32}) {
-    expect_turned<Four>(n);
-    expect_turned<Eight>(n);
-    expect_turned<Sixteen>(n);
+    expect_transposed<Four>(n);
+    expect_transposed<Eight>(n);
+    expect_transposed<Sixteen>(n);
   }
 }
 

@@ -1,4 +1,4 @@
-#include "halftone/tensor/sign_gemm.h"
+#include "tensor/gemm/sign_gemm.h"
 
 #include <gtest/gtest.h>
 
@@ -31,22 +31,23 @@ TEST_P(SignGemm, IsThePlainTripleLoop) {
                y_scale = random_floats({outputs}, 3), before = random_floats({n, outputs}, 4);
   for (const Transpose tw : {Transpose::yes, Transpose::no})
     for (const double beta : {0.0, 1.0}) {
-      const bool turned = tw == Transpose::yes;
-      const Tensor w = random_floats({turned ? outputs : inputs, turned ? inputs : outputs}, 5);
+      const bool transposed = tw == Transpose::yes;
+      const Tensor w =
+          random_floats({transposed ? outputs : inputs, transposed ? inputs : outputs}, 5);
       const Tensor y = product(tw, x, w, x_scale, y_scale, beta, before);
       double worst = 0;
       for (int64_t t = 0; t < n; ++t)
         for (int64_t o = 0; o < outputs; ++o) {
           double sum = 0;
           for (int64_t i = 0; i < inputs; ++i) {
-            const float latent = w.data<float>()[turned ? o * inputs + i : i * outputs + o];
+            const float latent = w.data<float>()[transposed ? o * inputs + i : i * outputs + o];
             sum += (latent >= 0 ? 1.0 : -1.0) * x_scale.data<float>()[i] *
                    x.data<float>()[t * inputs + i];
           }
           sum = y_scale.data<float>()[o] * sum + beta * before.data<float>()[t * outputs + o];
           worst = std::max(worst, std::abs(sum - y.data<float>()[t * outputs + o]));
         }
-      EXPECT_LT(worst, 4e-6 * std::sqrt(static_cast<double>(inputs)) * 8) << turned << beta;
+      EXPECT_LT(worst, 4e-6 * std::sqrt(static_cast<double>(inputs)) * 8) << transposed << beta;
     }
 }
 
