@@ -68,6 +68,21 @@ void read_sizes(const GgufFile& file, const GgufKeys& keys, ModelConfig& config)
   check_heads(config, keys.where(), names);
 }
 
+void read_biases(const GgufFile& file, ModelConfig& config) {
+  config.attention_bias = config.architecture == "qwen2" || file.find("blk.0.attn_q.bias");
+  config.attention_output_bias = file.find("blk.0.attn_output.bias") != nullptr;
+  config.mlp_bias = file.find("blk.0.ffn_gate.bias") != nullptr;
+  // On q, k and v alone they are what tells a Qwen2 from a Llama.
+  if (config.attention_bias && !config.attention_output_bias && !config.mlp_bias)
+    config.architecture = "qwen2";
+  else if (config.architecture == "qwen2" || config.attention_bias != config.attention_output_bias)
+    throw_error(
+        ErrorKind::format,
+        "{}: biases in block 0: q {}, o {}, gate {}; expected on q, k and v alone, on o too, "
+        "or on none of these",
+        file.path(), config.attention_bias, config.attention_output_bias, config.mlp_bias);
+}
+
 void read_tokens(const GgufMetadata& metadata, ModelConfig& config) {
   config.bos_token_id = read_token(metadata, "tokenizer.ggml.bos_token_id");
   if (const auto eos = read_token(metadata, "tokenizer.ggml.eos_token_id"))
@@ -87,9 +102,7 @@ ModelConfig read_gguf_config(const GgufFile& file) {
   if (const int64_t window = keys.whole("attention.sliding_window", 0, kMaxPositions, 0))
     config.sliding_window = window;
   config.tie_word_embeddings = !file.find("output.weight");
-  config.attention_bias = config.architecture == "qwen2" || file.find("blk.0.attn_q.bias");
-  config.attention_output_bias = file.find("blk.0.attn_output.bias") != nullptr;
-  config.mlp_bias = file.find("blk.0.ffn_gate.bias") != nullptr;
+  read_biases(file, config);
   read_tokens(metadata, config);
   refuse_unsupported(metadata, keys, config);
   read_gguf_rope(file, keys, config);

@@ -36,6 +36,7 @@ const Family& read_family(const ConfigFields& in) {
     if (!list.is_array() || list.size() != 1 || !list[0].is_string())
       in.fail("architectures", "a list of one name");
     architecture = list[0].get<std::string>();
+    if (architecture == "LLaMAForCausalLM") architecture = "LlamaForCausalLM";  // its first name
   }
   for (const Family& family : kFamilies)
     if ((architecture == family.architecture || architecture.empty()) &&

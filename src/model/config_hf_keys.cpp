@@ -59,12 +59,12 @@ const std::set<std::string, std::less<>> kHarmless = {
     "forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens",
     "forced_decoder_ids", "renormalize_logits", "constraints", "remove_invalid_values",
     "exponential_decay_length_penalty", "num_return_sequences", "output_scores", "output_logits",
-    "return_dict_in_generate", "penalty_alpha", "guidance_scale", "watermarking_config",
-    "stop_strings", "token_healing", "dola_layers", "is_assistant", "num_assistant_tokens",
-    "num_assistant_tokens_schedule", "assistant_confidence_threshold", "assistant_lookbehind",
-    "assistant_early_exit", "assistant_ensemble_weight", "target_lookbehind",
-    "prompt_lookup_num_tokens", "max_matching_ngram_size", "prefill_chunk_size", "use_mtp",
-    "speculation_type", "generation_config", "chat_format"};
+    "return_dict_in_generate", "return_legacy_cache", "penalty_alpha", "guidance_scale",
+    "watermarking_config", "stop_strings", "token_healing", "dola_layers", "is_assistant",
+    "num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold",
+    "assistant_lookbehind", "assistant_early_exit", "assistant_ensemble_weight",
+    "target_lookbehind", "prompt_lookup_num_tokens", "max_matching_ngram_size",
+    "prefill_chunk_size", "use_mtp", "speculation_type", "generation_config", "chat_format"};
 
 const char* const kHarmlessPrefixes[] = {"_attn_implementation", "_flash_attn", "unsloth_",
                                          "transformers.js"};

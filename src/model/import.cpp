@@ -207,7 +207,7 @@ ImportedModel import_gguf(const std::string& path, DType linear_dtype) {
   out.config = read_gguf_config(file);
   const std::vector<ExpectedWeight> specs = expected_weights(out.config);
   check_gguf_tensors(file, specs);
-  const bool paired = out.config.architecture == "llama";
+  const bool paired = file.metadata().get_string("general.architecture") == "llama";
   for (const ExpectedWeight& spec : specs) {
     const GgufTensor& entry = *file.find(spec.gguf_name);
     Tensor stored = file.read(entry);

@@ -115,6 +115,28 @@ TEST(ConfigGguf, RefusesNonsenseInGgufMetadata) {
                  [&] { read_gguf("", "", "phi3"); });
 }
 
+ModelConfig read_gguf_with_tensors(const std::vector<std::string>& names, const char* arch) {
+  GgufBuilder b;
+  for (const std::string& name : names) b.add_tensor({name, {8}, 0, std::string(32, '\0')});
+  return read_gguf("", "", arch, b);
+}
+
+TEST(ConfigGguf, BiasesFollowFromTheTensors) {
+  const std::string q = "blk.0.attn_q.bias", o = "blk.0.attn_output.bias",
+                    gate = "blk.0.ffn_gate.bias";
+  const ModelConfig all = read_gguf_with_tensors({q, o, gate}, "llama");
+  EXPECT_EQ(all.architecture, "llama");
+  EXPECT_TRUE(all.attention_bias && all.attention_output_bias && all.mlp_bias);
+  EXPECT_EQ(read_gguf_with_tensors({q}, "llama"), read_gguf("", "", "qwen2"));
+  const auto refused = [](const std::vector<std::string>& names, const char* arch) {
+    expect_refused("biases in block 0", [&] { read_gguf_with_tensors(names, arch); });
+  };
+  refused({o}, "llama");
+  refused({q, gate}, "llama");
+  refused({o}, "qwen2");
+  refused({gate}, "qwen2");
+}
+
 ModelConfig read_gguf_layers(const char* name, const std::vector<uint32_t>& values) {
   return read_gguf(name, GgufBuilder::array(name, 4, values.size(), testing::raw(values)));
 }

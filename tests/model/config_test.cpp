@@ -35,6 +35,10 @@ TEST(Config, ReadsALlama) {
   EXPECT_EQ(c.eos_token_ids, std::vector<int64_t>{2});
 }
 
+TEST(Config, ReadsTheFirstNameOfLlama) {
+  EXPECT_EQ(parse(with(llama(), R"({"architectures": ["LLaMAForCausalLM"]})")), parse(llama()));
+}
+
 TEST(Config, QwenHasBiasesOnQueriesKeysAndValuesByArchitecture) {
   const ModelConfig c = parse(qwen2());
   EXPECT_EQ(c.architecture, "qwen2");

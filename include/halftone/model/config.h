@@ -65,8 +65,8 @@ ModelConfig parse_config(std::string_view json, const std::string& where);
 
 // From a GGUF file of architecture llama or qwen2, by the same rules for the keys of that name
 // space ("llama.rope.scaling.type"), with llama.cpp's meaning and defaults. The file has no field
-// for ties, biases and llama3 scaling: these follow from the tensors it holds. Layers of different
-// sizes are refused.
+// for ties, biases and llama3 scaling: these follow from the tensors it holds; a llama with biases
+// on q, k and v alone is a Qwen2. Layers of different sizes are refused.
 ModelConfig read_gguf_config(const GgufFile& file);
 
 // config.json with both spellings of the rotary settings and of the dtype (transformers 4 and 5).
