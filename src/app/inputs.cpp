@@ -136,6 +136,17 @@ void check_disk(const Recipe& recipe, const RunInputs& inputs, const std::string
                 directory, needed / 1e6, free / 1e6, recipe.train.save_total_limit);
 }
 
+// The lengths in tokens at which the run uses its models, and the keys that say so.
+std::vector<std::pair<const char*, int64_t>> contexts(const Recipe& recipe) {
+  std::vector<std::pair<const char*, int64_t>> out;
+  if (!recipe.eval.text.empty()) out.emplace_back("eval.context", recipe.eval.context);
+  if (is_trained(recipe.run.method) || draws_text(recipe))
+    out.emplace_back("data.max_seq_length", recipe.data.max_seq_length);
+  if (ptq_method(recipe.run.method))
+    out.emplace_back("calibration.max_seq_length", recipe.calibration.max_seq_length);
+  return out;
+}
+
 std::vector<std::string> used_sections(const Recipe& recipe) {
   std::vector<std::string> out{"run", "teacher", "eval"};
   const auto add = [&](std::initializer_list<const char*> names) {
@@ -155,17 +166,11 @@ void add_warnings(const Recipe& recipe, RunInputs& inputs) {
       inputs.warnings.push_back(fmt::format("[{}] is given, but the method {} does not use it",
                                             section, method_name(recipe.run.method)));
   const int64_t most = inputs.teacher.config.max_position_embeddings;
-  const auto context = [&](bool is_used, const char* key, int64_t tokens) {
-    if (is_used && tokens > most)
+  for (const auto& [key, tokens] : contexts(recipe))
+    if (tokens > most)
       inputs.warnings.push_back(
           fmt::format("{}: {} tokens are more than the model's max_position_embeddings = {}", key,
                       tokens, most));
-  };
-  context(!recipe.eval.text.empty(), "eval.context", recipe.eval.context);
-  context(is_trained(recipe.run.method) || draws_text(recipe), "data.max_seq_length",
-          recipe.data.max_seq_length);
-  context(ptq_method(recipe.run.method).has_value(), "calibration.max_seq_length",
-          recipe.calibration.max_seq_length);
 }
 
 }  // namespace
@@ -185,6 +190,8 @@ RunInputs read_inputs(const Recipe& recipe, const std::string& directory) {
     inputs.tokenizer = load_model_tokenizer(inputs.teacher.home, inputs.teacher.config);
     read_texts(recipe, inputs, faults);
   });
+  for (const auto& [key, tokens] : contexts(recipe))
+    faults.collect([&] { check_context(inputs.teacher.config, tokens, key); });
   faults.collect([&] { check_disk(recipe, inputs, directory); });
   faults.throw_if_any();
   add_warnings(recipe, inputs);

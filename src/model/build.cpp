@@ -113,7 +113,8 @@ Decoder build_decoder(const ModelConfig& c, const Weights& weights, const OneBit
                    .num_key_value_heads = c.num_key_value_heads,
                    .head_dim = c.head_dim,
                    .rms_norm_eps = c.rms_norm_eps,
-                   .inverse_frequencies = rope_inverse_frequencies(c)};
+                   .frequencies = [c](int64_t context) { return rope_frequencies(c, context); },
+                   .sliding_window = c.sliding_window};
   decoder.embedding = {
       .name = "model.embed_tokens.weight",
       .value = from.take("model.embed_tokens.weight", {c.vocab_size, c.hidden_size}),

@@ -212,7 +212,7 @@ ImportedModel import_gguf(const std::string& path, const ImportOptions& options)
   const GgufModel model = open_gguf(path);
   const GgufFile& file = model.file;
   ImportedModel out{.path = path, .config = model.config};
-  const bool paired = out.config.architecture == "llama";
+  const bool paired = file.metadata().get_string("general.architecture") == "llama";
   for (const ExpectedWeight& spec : expected_weights(out.config)) {
     const GgufTensor& entry = *file.find(spec.gguf_name);
     Tensor stored = file.read(entry);
