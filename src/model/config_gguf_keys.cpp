@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <set>
 
 #include "config_checks.h"
@@ -12,27 +13,15 @@
 namespace halftone {
 namespace {
 
-const std::set<std::string, std::less<>> kRead = {"vocab_size",
-                                                  "context_length",
-                                                  "embedding_length",
-                                                  "block_count",
-                                                  "feed_forward_length",
-                                                  "attention.head_count",
-                                                  "attention.head_count_kv",
-                                                  "attention.key_length",
-                                                  "attention.value_length",
-                                                  "attention.layer_norm_rms_epsilon",
-                                                  "attention.sliding_window",
-                                                  "rope.dimension_count",
-                                                  "rope.freq_base",
-                                                  "rope.scale_linear",
-                                                  "rope.scaling.type",
-                                                  "rope.scaling.factor",
-                                                  "rope.scaling.original_context_length",
-                                                  "rope.scaling.attn_factor",
-                                                  "rope.scaling.yarn_ext_factor",
-                                                  "rope.scaling.yarn_beta_fast",
-                                                  "rope.scaling.yarn_beta_slow"};
+const std::set<std::string, std::less<>> kRead = {
+    // Sizes.
+    "vocab_size", "context_length", "embedding_length", "block_count", "feed_forward_length",
+    "attention.head_count", "attention.head_count_kv", "attention.key_length",
+    "attention.value_length", "attention.layer_norm_rms_epsilon", "attention.sliding_window",
+    // Rotary settings.
+    "rope.dimension_count", "rope.freq_base", "rope.scale_linear", "rope.scaling.type",
+    "rope.scaling.factor", "rope.scaling.original_context_length", "rope.scaling.attn_factor",
+    "rope.scaling.yarn_ext_factor", "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"};
 
 const std::set<std::string, std::less<>> kHarmless = {
     "tensor_data_layout",            // where the file comes from
@@ -43,54 +32,23 @@ const std::set<std::string, std::less<>> kHarmless = {
     "attention.group_norm_epsilon"};
 
 // Off at 0, which is also what a writer puts that writes every key.
-const char* const kSwitchedOff[] = {"expert_count",
-                                    "expert_used_count",
-                                    "expert_shared_count",
-                                    "expert_feed_forward_length",
-                                    "expert_shared_feed_forward_length",
-                                    "expert_chunk_feed_forward_length",
-                                    "expert_group_count",
-                                    "expert_group_used_count",
-                                    "expert_group_scale",
-                                    "experts_per_group",
-                                    "expert_weights_scale",
-                                    "expert_weights_norm",
-                                    "expert_gating_func",
-                                    "leading_dense_block_count",
-                                    "moe_every_n_layers",
-                                    "moe_latent_size",
-                                    "interleave_moe_layer_step",
-                                    "nextn_predict_layers",
-                                    "n_deepstack_layers",
-                                    "decoder_block_count",
-                                    "use_parallel_residual",
-                                    "attn_logit_softcapping",
-                                    "router_logit_softcapping",
-                                    "final_logit_softcapping",
-                                    "swin_norm",
-                                    "rescale_every_n_layers",
-                                    "time_mix_extra_dim",
-                                    "time_decay_extra_dim",
-                                    "token_shift_count",
-                                    "full_attention_interval",
-                                    "attention.max_alibi_bias",
-                                    "attention.clamp_kqv",
-                                    "attention.group_norm_groups",
-                                    "attention.q_lora_rank",
-                                    "attention.kv_lora_rank",
-                                    "attention.relative_buckets_count",
-                                    "attention.shared_kv_layers",
-                                    "attention.temperature_length",
-                                    "attention.temperature_scale",
-                                    "rope.scaling.yarn_log_multiplier",
-                                    "rope.scaling.alpha",
-                                    "ssm.conv_kernel",
-                                    "ssm.inner_size",
-                                    "ssm.state_size",
-                                    "ssm.time_step_rank",
-                                    "ssm.group_count",
-                                    "ssm.dt_b_c_rms",
-                                    "wkv.head_size"};
+const char* const kSwitchedOff[] = {
+    // Experts and other layers than these.
+    "expert_count", "expert_used_count", "expert_shared_count", "expert_feed_forward_length",
+    "expert_shared_feed_forward_length", "expert_chunk_feed_forward_length", "expert_group_count",
+    "expert_group_used_count", "expert_group_scale", "experts_per_group", "expert_weights_scale",
+    "expert_weights_norm", "expert_gating_func", "leading_dense_block_count", "moe_every_n_layers",
+    "moe_latent_size", "interleave_moe_layer_step", "nextn_predict_layers", "n_deepstack_layers",
+    "decoder_block_count", "use_parallel_residual", "swin_norm", "rescale_every_n_layers",
+    "time_mix_extra_dim", "time_decay_extra_dim", "token_shift_count", "full_attention_interval",
+    "ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank", "ssm.group_count",
+    "ssm.dt_b_c_rms", "wkv.head_size",
+    // Attention, positions and head.
+    "attn_logit_softcapping", "router_logit_softcapping", "final_logit_softcapping",
+    "attention.max_alibi_bias", "attention.clamp_kqv", "attention.group_norm_groups",
+    "attention.q_lora_rank", "attention.kv_lora_rank", "attention.relative_buckets_count",
+    "attention.shared_kv_layers", "attention.temperature_length", "attention.temperature_scale",
+    "rope.scaling.yarn_log_multiplier", "rope.scaling.alpha"};
 
 // Factors: 0 stands for "none", as 1 does.
 const char* const kOne[] = {"logit_scale", "residual_scale", "embedding_scale",

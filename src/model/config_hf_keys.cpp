@@ -1,5 +1,6 @@
 // Which keys of a config.json are read, which may hold anything, and which must hold one value.
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "config_hf_parts.h"
@@ -69,81 +70,36 @@ const std::set<std::string, std::less<>> kHarmless = {
 const char* const kHarmlessPrefixes[] = {"_attn_implementation", "_flash_attn", "unsloth_",
                                          "transformers.js"};
 
-const char* const kSwitchedOff[] = {"rope_interleaved",
-                                    "rope_interleave",
-                                    "use_mrope",
-                                    "use_dynamic_ntk",
-                                    "use_logn_attn",
-                                    "alibi",
-                                    "use_alibi",
-                                    "is_encoder_decoder",
-                                    "add_cross_attention",
-                                    "cross_attention_hidden_size",
-                                    "tie_encoder_decoder",
-                                    "shared_input_output_embedding",
-                                    "qk_norm",
-                                    "use_qk_norm",
-                                    "qk_layernorm",
-                                    "use_qk_layernorm",
-                                    "qk_layer_norm",
-                                    "use_bidirectional_attention",
-                                    "bidirectional",
-                                    "parallel_attn",
-                                    "parallel_residual",
-                                    "use_parallel_residual",
-                                    "use_parallel_block",
-                                    "attn_logit_softcapping",
-                                    "attn_logit_softcap",
-                                    "attention_logit_softcapping",
-                                    "final_logit_softcapping",
-                                    "final_logit_softcap",
-                                    "logits_soft_cap",
-                                    "clip_qkv",
-                                    "attention_chunk_size",
-                                    "attn_temperature_tuning",
-                                    "attention_sinks",
-                                    "use_attention_sinks",
-                                    "attn_output_gate",
-                                    "attention_output_gate",
-                                    "num_experts",
-                                    "num_local_experts",
-                                    "num_experts_per_tok",
-                                    "n_routed_experts",
-                                    "n_shared_experts",
-                                    "num_nextn_predict_layers",
-                                    "num_kv_shared_layers",
-                                    "q_lora_rank",
-                                    "kv_lora_rank",
-                                    "use_mla",
-                                    "use_stable_embedding",
-                                    "scale_embedding",
-                                    "scale_embeddings",
-                                    "normalize_embedding",
-                                    "normalize_embeddings",
-                                    "use_sandwich_norm",
-                                    "use_post_norm",
-                                    "apply_residual_connection_post_layernorm",
-                                    "use_bias",
-                                    "bias",
-                                    "lm_head_bias",
-                                    "add_bias_linear",
-                                    "attention_out_bias",
-                                    "o_bias"};
+// Off at false and at 0.
+const char* const kSwitchedOff[] = {
+    // Positions.
+    "rope_interleaved", "rope_interleave", "use_mrope", "use_dynamic_ntk", "alibi", "use_alibi",
+    // Attention.
+    "use_logn_attn", "use_bidirectional_attention", "bidirectional", "add_cross_attention",
+    "cross_attention_hidden_size", "is_encoder_decoder", "tie_encoder_decoder", "qk_norm",
+    "use_qk_norm", "qk_layernorm", "use_qk_layernorm", "qk_layer_norm", "attn_logit_softcapping",
+    "attn_logit_softcap", "attention_logit_softcapping", "clip_qkv", "attention_chunk_size",
+    "attn_temperature_tuning", "attention_sinks", "use_attention_sinks", "attn_output_gate",
+    "attention_output_gate", "num_kv_shared_layers", "q_lora_rank", "kv_lora_rank", "use_mla",
+    // Embeddings, blocks and head.
+    "shared_input_output_embedding", "use_stable_embedding", "scale_embedding", "scale_embeddings",
+    "normalize_embedding", "normalize_embeddings", "parallel_attn", "parallel_residual",
+    "use_parallel_residual", "use_parallel_block", "use_sandwich_norm", "use_post_norm",
+    "apply_residual_connection_post_layernorm", "final_logit_softcapping", "final_logit_softcap",
+    "logits_soft_cap", "num_nextn_predict_layers",
+    // Experts.
+    "num_experts", "num_local_experts", "num_experts_per_tok", "n_routed_experts",
+    "n_shared_experts",
+    // Biases.
+    "use_bias", "bias", "lm_head_bias", "add_bias_linear", "attention_out_bias", "o_bias"};
 
-const char* const kOne[] = {"logit_scale",
-                            "logits_scale",
-                            "logits_scaling",
-                            "embedding_multiplier",
-                            "embedding_scale",
-                            "residual_multiplier",
-                            "residual_scale",
-                            "lm_head_multiplier",
-                            "key_multiplier",
-                            "attention_in_multiplier",
-                            "attention_out_multiplier",
-                            "scale_emb",
-                            "rotary_pct",
-                            "rope_pct"};
+const char* const kOne[] = {
+    // Factors.
+    "logit_scale", "logits_scale", "logits_scaling", "embedding_multiplier", "embedding_scale",
+    "residual_multiplier", "residual_scale", "lm_head_multiplier", "key_multiplier",
+    "attention_in_multiplier", "attention_out_multiplier", "scale_emb",
+    // Shares of a head.
+    "rotary_pct", "rope_pct"};
 
 // Keys of parts that the architectures lack, each with the value that leaves its part out.
 std::map<std::string, Json, std::less<>> neutral_values(const ModelConfig& config) {

@@ -44,14 +44,15 @@ struct RopeScaling {
 // cache in generation.
 //
 // With n_i = L f_i / (2 pi) the turns of frequency i within L = original_max_position_embeddings:
-//   llama3  f_i where n_i > high_freq_factor, f_i / factor where n_i < low_freq_factor, between
-//   them
-//           ((1 - s) / factor + s) f_i, s = (n_i - low_freq_factor) / (high - low).
-//   yarn    ((1 - r_i) + r_i / factor) f_i, where r_i = clamp((i - a) / (b - a), 0, 1) rises from
-//   the
-//           index a that turns beta_fast times to the index b that turns beta_slow times. The index
-//           that turns n times is D ln(L / (2 pi n)) / (2 ln theta); truncate rounds a down and b
-//           up; a is at least 0, b at most D - 1, and b = a counts as a + 0.001.
+//
+// llama3: f_i where n_i > high_freq_factor, f_i / factor where n_i < low_freq_factor, between these
+// ((1 - s) / factor + s) f_i with s = (n_i - low_freq_factor) / (high_freq_factor -
+// low_freq_factor).
+//
+// yarn: ((1 - r_i) + r_i / factor) f_i, where r_i = clamp((i - a) / (b - a), 0, 1) rises from the
+// index a that turns beta_fast times to the index b that turns beta_slow times. The index that
+// turns n times is D ln(L / (2 pi n)) / (2 ln theta). truncate rounds a down and b up; then a is at
+// least 0, b at most D - 1, and b = a + 0.001 where both are the same.
 RotaryFrequencies rope_frequencies(const ModelConfig& config, int64_t context);
 
 }  // namespace halftone
