@@ -45,7 +45,6 @@ bool restore_newest(Trainer& trainer, const RunDirectory& directory, const RunId
   std::istringstream skipped(content->meta.at("skipped"));
   for (int64_t step; skipped >> step;) state.skipped.push_back(step);
   trainer.restore(content->tensors, state);
-  directory.rewind_log(state.step);
   return true;
 }
 
@@ -84,15 +83,17 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
   Trainer trainer(student.decoder, teacher, batches, recipe.loss, settings, max_steps, cache);
   if (options.resume && !restore_newest(trainer, directory, identity, options))
     fmt::print(stderr, "no checkpoint yet: starting from step 0\n");
+  directory.rewind(trainer.state().step, settings.save_total_limit);
 
   TrainingResult result;
   std::vector<double> step_seconds;
   Progress progress("train", max_steps, options.quiet, trainer.state().step);
   const auto save = [&] {
     trainer.require_finite();
+    directory.flush_log();
     write_checkpoint_file(directory.checkpoint_file(trainer.state().step),
                           checkpoint_content(trainer, student, identity));
-    directory.remove_old_checkpoints(settings.save_total_limit);
+    directory.remove_old_checkpoints(trainer.state().step, settings.save_total_limit);
   };
 
   while (!trainer.done() && !result.interrupted) {
