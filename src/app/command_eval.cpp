@@ -1,15 +1,15 @@
 #include <fmt/format.h>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/app/text_tokens.h"
 #include "halftone/eval/result.h"
-#include "halftone/model/load.h"
 
 namespace halftone {
 
 int eval_command(const std::string& path, const EvalSettings& settings, bool json, bool quiet) {
-  LoadedModel model = load_model(path, DType::f32);
+  LoadedModel model = load_model_argument(path, DType::f32);
   const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(model.tokenizer_path);
   const TextTokens text = read_text_tokens(settings, *tokenizer);
   const int64_t all = static_cast<int64_t>(text.tokens.size()) / settings.context;

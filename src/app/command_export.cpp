@@ -1,11 +1,11 @@
 #include <filesystem>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/io/text_file.h"
-#include "halftone/model/load.h"
 
 namespace halftone {
 namespace {
@@ -45,7 +45,7 @@ Weights dense_weights(Decoder& decoder) {
 }  // namespace
 
 int export_command(const std::string& path, const std::string&, const std::string& out) {
-  LoadedModel model = load_model(path, DType::f32);
+  LoadedModel model = load_model_argument(path, DType::f32);
   const Weights weights = dense_weights(model.decoder);
   std::error_code error;
   std::filesystem::create_directories(out, error);

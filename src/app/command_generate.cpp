@@ -1,8 +1,8 @@
 #include <cstdio>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
-#include "halftone/model/load.h"
 #include "halftone/ops/linear.h"
 #include "halftone/text/tokenizer.h"
 #include "halftone/train/generate_data.h"
@@ -10,7 +10,7 @@
 namespace halftone {
 
 int generate_command(const GenerateOptions& options) {
-  LoadedModel model = load_model(options.model, DType::f32);
+  LoadedModel model = load_model_argument(options.model, DType::f32);
   const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(model.tokenizer_path);
   std::vector<int32_t> ids = tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");

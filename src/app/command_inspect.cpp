@@ -2,10 +2,10 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/app/run_directory.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/footprint.h"
-#include "halftone/model/load.h"
 
 namespace halftone {
 namespace {
@@ -18,13 +18,12 @@ std::map<std::string, Tensor> tensors_of(const std::string& path) {
   if (fs::is_directory(path) && !fs::exists(path + "/config.json")) {
     std::vector<std::string> damaged;
     auto content = RunDirectory(path).newest_checkpoint(damaged);
-    for (const std::string& what : damaged)
-      fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+    print_passed_over(damaged);
     if (content) return std::move(content->tensors);
     throw_error(ErrorKind::format,
                 "{}: neither a model directory (no config.json) nor a run with a checkpoint", path);
   }
-  LoadedModel model = load_model(path, DType::f16);
+  LoadedModel model = load_model_argument(path, DType::f16);
   return weights_of(model.decoder);
 }
 
@@ -48,7 +47,8 @@ int inspect_command(const std::string& path, bool digest, bool json) {
     if (!json)
       fmt::print("{:60} {:5} {}\n", name, dtype_name(tensor.dtype()), shape_text(tensor.shape()));
   }
-  LoadedModel model = load_model(path, DType::f16);
+  std::vector<std::string> named_above;
+  LoadedModel model = load_model(path, DType::f16, &named_above);
   const Footprint f = footprint(model.decoder, model.file_bytes);
   if (json) {
     nlohmann::ordered_json out{

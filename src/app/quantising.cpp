@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/app/interrupt.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/compress/ptq.h"
@@ -67,8 +68,7 @@ size_t resume_blocks(const RunDirectory& directory, const RunIdentity& identity,
                      QuantisingResult& result) {
   std::vector<std::string> damaged;
   const auto content = directory.newest_checkpoint(damaged);
-  for (const std::string& what : damaged)
-    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  print_passed_over(damaged);
   if (!content) {
     fmt::print(stderr, "no checkpoint yet: starting from the first block\n");
     return 0;

@@ -37,13 +37,7 @@ void RunDirectory::create() const {
 }
 
 std::vector<std::string> RunDirectory::checkpoints() const {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::directory_iterator(path_)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
+  return checkpoint_files(path_);
 }
 
 std::optional<CheckpointContent> RunDirectory::newest_checkpoint(

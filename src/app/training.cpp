@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "halftone/app/interrupt.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/perplexity.h"
@@ -33,8 +34,7 @@ bool restore_newest(Trainer& trainer, const RunDirectory& directory, const RunId
                     const RunOptions& options) {
   std::vector<std::string> damaged;
   const auto content = directory.newest_checkpoint(damaged);
-  for (const std::string& what : damaged)
-    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  print_passed_over(damaged);
   if (!content) return false;
   check_identity(*content, identity, options.allow_inexact);
   TrainerState state;

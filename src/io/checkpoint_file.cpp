@@ -1,6 +1,8 @@
 #include "halftone/io/checkpoint_file.h"
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
@@ -79,6 +81,16 @@ CheckpointContent read_checkpoint_file(const std::string& path) {
                   printable(name));
   }
   return content;
+}
+
+std::vector<std::string> checkpoint_files(const std::string& directory) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 std::string tensors_digest(const std::map<std::string, Tensor>& tensors) {

@@ -1,7 +1,7 @@
 #include "halftone/model/load.h"
 
-#include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "halftone/base/error.h"
@@ -40,14 +40,21 @@ LoadedModel load_checkpoint(const std::string& path, const std::string& director
   return out;
 }
 
-// The model of a run directory, or "" where there is none.
-std::string run_model(const std::string& directory) {
-  if (fs::exists(directory + "/model.h5")) return directory + "/model.h5";
-  std::vector<std::string> steps;
-  for (const auto& entry : fs::directory_iterator(directory))
-    if (entry.path().filename().string().starts_with("step-") && entry.path().extension() == ".h5")
-      steps.push_back(entry.path());
-  return steps.empty() ? "" : *std::max_element(steps.begin(), steps.end());
+// The model of a run directory; nothing where it has none.
+std::optional<LoadedModel> load_run(const std::string& directory,
+                                    std::vector<std::string>* passed_over) {
+  if (fs::exists(directory + "/model.h5"))
+    return load_checkpoint(directory + "/model.h5", directory);
+  std::vector<std::string> files = checkpoint_files(directory);
+  for (; !files.empty(); files.pop_back()) {
+    try {
+      return load_checkpoint(files.back(), directory);
+    } catch (const Error& error) {
+      if (!passed_over || files.size() == 1 || error.kind() != ErrorKind::format) throw;
+      passed_over->push_back(error.what());
+    }
+  }
+  return {};
 }
 
 int64_t model_bytes(const std::string& path) {
@@ -61,10 +68,11 @@ int64_t model_bytes(const std::string& path) {
 
 }  // namespace
 
-LoadedModel load_model(const std::string& path, DType linear_dtype) {
+LoadedModel load_model(const std::string& path, DType linear_dtype,
+                       std::vector<std::string>* passed_over) {
   if (path.ends_with(".h5")) return load_checkpoint(path, fs::path(path).parent_path().string());
   if (fs::is_directory(path) && !fs::exists(path + "/config.json"))
-    if (const std::string file = run_model(path); !file.empty()) return load_checkpoint(file, path);
+    if (auto model = load_run(path, passed_over)) return std::move(*model);
   ImportedModel imported = import_model(path, linear_dtype);
   LoadedModel out;
   out.decoder = build_decoder(imported.config, imported.weights);

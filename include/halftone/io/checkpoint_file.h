@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "halftone/tensor/tensor.h"
 
@@ -23,6 +24,9 @@ void write_checkpoint_file(const std::string& path, const CheckpointContent& con
 // Throws Error(format), naming the file and what is wrong, for any file that is not bit for bit
 // what was written. Memory: the tensors and one buffer.
 CheckpointContent read_checkpoint_file(const std::string& path);
+
+// The checkpoints step-*.h5 of a run directory, oldest first.
+std::vector<std::string> checkpoint_files(const std::string& directory);
 
 // SHA-256 over name, dtype, shape and bytes of each tensor in the order of names: equal for equal
 // tensors, whatever the file around them.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "halftone/io/checkpoint_file.h"
 #include "halftone/model/build.h"
@@ -19,8 +20,10 @@ struct LoadedModel {
 
 // MODEL: a Hugging Face directory, a .gguf, a run directory (its model.h5, or its newest checkpoint
 // while there is none), or a .h5 of either kind. Dense 2-D weights of imported models are held in
-// `linear_dtype`, F32 or F16. Throws Error(format).
-LoadedModel load_model(const std::string& path, DType linear_dtype);
+// `linear_dtype`, F32 or F16. Throws Error(format). A newest checkpoint that is damaged is refused,
+// or, where `passed_over` is given, named there, and the one before it taken.
+LoadedModel load_model(const std::string& path, DType linear_dtype,
+                       std::vector<std::string>* passed_over = nullptr);
 
 // A final model as a checkpoint file's content: packed weights, and what rebuilds the decoder.
 CheckpointContent model_content(Decoder& decoder, const ModelConfig& config,
