@@ -2,8 +2,8 @@
 // there stays, nothing half-written has a final name, and going on ends with the very bytes of a
 // run that nothing happened to.
 //
-// HALFTONE_SWEEP: unset, a few points of each kind; "thorough", every point to be killed at and some
-// of each other kind; "all", every point of every kind (hours).
+// HALFTONE_SWEEP: unset, a few points of each kind; "thorough", every point to be killed at and
+// some of each other kind; "all", every point of every kind (hours).
 #include <fmt/format.h>
 
 #include <numeric>
@@ -28,6 +28,10 @@ struct Scenario {
 constexpr const char* kTraining =
     "[train]\nmax_steps = 6\nsave_steps = 2\nper_device_train_batch_size = 2\nlogging_steps = 1\n"
     "eval_steps = 3\n";
+
+void PrintTo(const Scenario& scenario, std::ostream* out) {
+  *out << scenario.name;
+}
 
 const Scenario kScenarios[] = {
     {.name = "Run", .method = "onebit", .recipe = kTraining},
