@@ -1,17 +1,16 @@
 #include <fmt/format.h>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/app/text_tokens.h"
 #include "halftone/eval/result.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/load.h"
 
 namespace halftone {
 
 int eval_command(const std::string& path, const EvalSettings& settings, bool json, bool quiet) {
-  LoadedModel model = load_model(path, {.widen = true});
-  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  LoadedModel model = load_model_argument(path, {.widen = true});
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const TextTokens text = read_text_tokens(settings, *tokenizer);
   const auto tokens = static_cast<int64_t>(text.tokens.size());

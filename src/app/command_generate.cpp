@@ -1,9 +1,9 @@
 #include <cstdio>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/load.h"
 #include "halftone/ops/linear.h"
 #include "halftone/text/tokenizer.h"
 #include "halftone/train/generate_data.h"
@@ -11,8 +11,7 @@
 namespace halftone {
 
 int generate_command(const GenerateOptions& options) {
-  LoadedModel model = load_model(options.model, {.widen = true});
-  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  LoadedModel model = load_model_argument(options.model, {.widen = true});
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   std::vector<int32_t> ids = tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");

@@ -2,10 +2,10 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/app/run_directory.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/footprint.h"
-#include "halftone/model/load.h"
 
 namespace halftone {
 namespace {

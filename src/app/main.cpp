@@ -1,5 +1,6 @@
 // The program: arguments in, exit codes out; the only place that catches.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <new>
 
 #include "halftone/app/commands.h"
@@ -165,6 +166,9 @@ int main(int argc, char** argv) {
   } catch (const Interrupted&) {
     fmt::print(stderr, "halftone: interrupted; what was done is saved\n");
     return kExitInterrupted;
+  } catch (const std::filesystem::filesystem_error& error) {
+    fmt::print(stderr, "halftone: {}\n", error.what());
+    return exit_code(read_failure(error.code().value()));
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "halftone: out of memory\n");
     return exit_code(ErrorKind::memory);

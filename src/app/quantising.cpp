@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int64_t kKeptCheckpoints = 1;
+
 std::string layers_json(const std::vector<LayerError>& layers) {
   Json out = Json::array();
   for (const LayerError& layer : layers) out.push_back({layer.name, layer.relative_error});
@@ -66,13 +68,10 @@ size_t resume_blocks(const RunDirectory& directory, const RunIdentity& identity,
   const auto content = directory.newest_content();
   if (!content) {
     fmt::print(stderr, "no whole checkpoint: starting from the first block\n");
-    directory.rewind_log(0);
     return 0;
   }
   check_identity(*content, identity, options.allow_inexact);
-  const size_t done = restore_blocks(*content, student, calibration, result);
-  directory.rewind_log(static_cast<int64_t>(done));
-  return done;
+  return restore_blocks(*content, student, calibration, result);
 }
 
 std::string log_line(size_t done, const BlockReport& report) {
@@ -107,6 +106,7 @@ QuantisingResult quantise_model(const Recipe& recipe, const RunOptions& options,
   size_t done = options.resume
                     ? resume_blocks(directory, identity, options, student, calibration, result)
                     : 0;
+  directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints);
   Progress progress(method_name(recipe.run.method), static_cast<int64_t>(blocks), options.quiet,
                     static_cast<int64_t>(done));
   while (done < blocks && !result.interrupted) {
@@ -121,9 +121,10 @@ QuantisingResult quantise_model(const Recipe& recipe, const RunOptions& options,
     progress.update(static_cast<int64_t>(done),
                     fmt::format("mean relative error {:.4f}", mean_error(report)));
     result.interrupted = interrupted() && done < blocks;
+    directory.flush_log();
     write_checkpoint_file(directory.checkpoint_file(static_cast<int64_t>(done)),
                           block_content(student, done, calibration, result, identity));
-    directory.remove_old_checkpoints(1);
+    directory.remove_old_checkpoints(static_cast<int64_t>(done), kKeptCheckpoints);
   }
   progress.finish();
   release_kept_memory();

@@ -267,7 +267,6 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   if (!options.resume) {
     require_unused(directory.path());
     write_text_durably(directory.recipe_file(), write_recipe(recipe));
-    directory.rewind_log(0);
   }
   catch_interrupts();
 

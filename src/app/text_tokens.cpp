@@ -9,6 +9,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/rng.h"
 #include "halftone/base/sha256.h"
+#include "halftone/io/atomic_file.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
@@ -46,7 +47,7 @@ void generate_missing(const Recipe& recipe, const RunOptions& options, const Tok
       load_model(recipe.teacher.model, {.dtype = recipe.teacher.dtype, .widen = true});
   const GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
   Progress progress("generate", g.sequences, options.quiet, done);
-  std::filesystem::create_directories(recipe.run.output_dir);
+  make_directories(recipe.run.output_dir);
   for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
     const int64_t count = std::min(g.batch_size, g.sequences - done);
     for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g,

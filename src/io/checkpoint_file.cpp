@@ -89,8 +89,8 @@ std::string checkpoint_file(const std::string& directory, int64_t step) {
 
 std::vector<std::string> checkpoint_files(const std::string& directory) {
   std::vector<std::string> files;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+  if (!std::filesystem::exists(directory)) return files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename();
     if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
   }

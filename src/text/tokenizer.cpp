@@ -46,11 +46,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   if (kind == FileKind::gguf) return load_gguf_tokenizer(path);
   if (path.ends_with(".model")) return load_model(path);
   if (kind != FileKind::directory) return load_json(path);
-  std::error_code ignored;
   const std::filesystem::path folder(path);
   const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model";
-  const bool has_model = std::filesystem::exists(model, ignored);
-  if (std::filesystem::exists(json, ignored) && !(has_model && is_sentencepiece_json(json)))
+  const bool has_model = std::filesystem::exists(model);
+  if (std::filesystem::exists(json) && !(has_model && is_sentencepiece_json(json)))
     return load_json(json);
   if (has_model) return load_model(model);
   throw_error(ErrorKind::format, "{}: found neither tokenizer.json nor tokenizer.model", path);

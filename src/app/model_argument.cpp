@@ -1,0 +1,13 @@
+#include "halftone/app/model_argument.h"
+
+#include <fmt/format.h>
+
+namespace halftone {
+
+LoadedModel load_model_argument(const std::string& path, const ImportOptions& options) {
+  LoadedModel model = load_model(path, options);
+  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  return model;
+}
+
+}  // namespace halftone
