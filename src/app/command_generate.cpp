@@ -1,6 +1,5 @@
-#include <cstdio>
-
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
@@ -12,14 +11,14 @@ namespace halftone {
 
 int generate_command(const GenerateOptions& options) {
   LoadedModel model = load_model(options.model, {.widen = true});
-  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  for (const std::string& note : model.notes) say("{}\n", note);
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   std::vector<int32_t> ids = tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
-  fmt::print("{}", options.prompt);
+  print_text(options.prompt);
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
     const Tensor hidden = model.decoder.hidden(tape, ids, 1, &cache).value();
@@ -30,10 +29,10 @@ int generate_command(const GenerateOptions& options) {
         sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
     if (tokenizer->eos() && next == *tokenizer->eos()) break;
     ids = {next};
-    fmt::print("{}", tokenizer->decode(ids));
-    std::fflush(stdout);
+    print_text(tokenizer->decode(ids));
+    flush_results();
   }
-  fmt::print("\n");
+  print_text("\n");
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
 #include "halftone/app/run_directory.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/footprint.h"
@@ -18,8 +19,7 @@ std::map<std::string, Tensor> tensors_of(const std::string& path) {
   if (fs::is_directory(path) && !fs::exists(path + "/config.json")) {
     std::vector<std::string> damaged;
     auto content = newest_checkpoint(path, damaged);
-    for (const std::string& what : damaged)
-      fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+    for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
     if (content) return std::move(content->content.tensors);
     throw_error(ErrorKind::format,
                 "{}: neither a model directory (no config.json) nor a run with a checkpoint", path);
@@ -34,7 +34,7 @@ int inspect_command(const std::string& path, bool digest, bool json) {
   const std::map<std::string, Tensor> tensors = tensors_of(path);
   const std::string sha256 = tensors_digest(tensors);
   if (digest && !json) {
-    fmt::print("{}\n", sha256);
+    print("{}\n", sha256);
     return 0;
   }
   int64_t numbers = 0, bytes = 0;
@@ -46,7 +46,7 @@ int inspect_command(const std::string& path, bool digest, bool json) {
       list.push_back(
           {{"name", name}, {"dtype", dtype_name(tensor.dtype())}, {"shape", tensor.shape()}});
     if (!json)
-      fmt::print("{:60} {:5} {}\n", name, dtype_name(tensor.dtype()), shape_text(tensor.shape()));
+      print("{:60} {:5} {}\n", name, dtype_name(tensor.dtype()), shape_text(tensor.shape()));
   }
   LoadedModel model = load_model(path);
   const Footprint f = footprint(model.decoder, model.file_bytes);
@@ -59,13 +59,13 @@ int inspect_command(const std::string& path, bool digest, bool json) {
         {"bits", {{"paper", f.paper_bits}, {"linear", f.linear_bits}, {"file", f.file_bits}}},
         {"bytes", model.file_bytes}};
     if (!digest) out["tensors"] = list;
-    fmt::print("{}\n", out.dump(2));
+    print("{}\n", out.dump(2));
     return 0;
   }
-  fmt::print("{} tensors, {} numbers, {:.1f} MB; {} parameters, {} of them quantised\n",
-             tensors.size(), numbers, bytes / 1e6, f.parameters, f.quantised_parameters);
-  fmt::print("bits a weight: paper {:.4f}, linear {:.4f}, file {:.3f}\ndigest {}\n", f.paper_bits,
-             f.linear_bits, f.file_bits, sha256);
+  print("{} tensors, {} numbers, {:.1f} MB; {} parameters, {} of them quantised\n", tensors.size(),
+        numbers, bytes / 1e6, f.parameters, f.quantised_parameters);
+  print("bits a weight: paper {:.4f}, linear {:.4f}, file {:.3f}\ndigest {}\n", f.paper_bits,
+        f.linear_bits, f.file_bits, sha256);
   return 0;
 }
 
