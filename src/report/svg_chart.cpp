@@ -133,15 +133,18 @@ std::vector<Place> thinned(const std::vector<Place>& places) {
   return out;
 }
 
-// The line of a series, its markers, and arrows where it leaves the axis.
+// The line of a series, its markers (one also where a point has no neighbours), and arrows where it
+// leaves the axis.
 std::string drawing(const Series& series, size_t kind, const std::vector<Place>& places) {
   std::string path, marks;
   bool joined = false;
   std::map<int, double> last_arrow;  // by side
-  for (const Place& p : places) {
+  for (size_t i = 0; i < places.size(); ++i) {
+    const Place& p = places[i];
     if (!p.side) {
       path += fmt::format("{}{:.1f} {:.1f}", joined ? "L" : "M", p.x, p.y);
-      if (series.markers) marks += marker(kind, p.x, p.y);
+      const bool alone = !joined && (i + 1 == places.size() || places[i + 1].side);
+      if (series.markers || alone) marks += marker(kind, p.x, p.y);
     } else if (!series.name.empty()) {
       const auto [last, first] = last_arrow.try_emplace(p.side, p.x);
       if (first || p.x - last->second >= kArrowDistance) {

@@ -257,6 +257,11 @@ TEST(SvgChart, ALineBreaksWhereItLeavesTheAxis) {
   EXPECT_NE(svg.find("s (nan at 3)"), std::string::npos);
 }
 
+TEST(SvgChart, APointOfALineWithoutNeighboursIsAMarker) {
+  const Chart chart{.series = {{.name = "s", .points = {{1, 3}, {2, kNan}, {3, 2}, {4, 2}}}}};
+  EXPECT_EQ(count(svg_chart(chart), "<circle"), 2u);  // it, and the legend's
+}
+
 TEST(SvgChart, NothingThatItsAxesCanShowIsNoChart) {
   Chart chart{.log_y = true, .series = {{.name = "s", .points = {{1, 0}, {2, kNan}}}}};
   EXPECT_EQ(svg_chart(chart), "");
