@@ -270,11 +270,6 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   report.rule(!r.eval.text.empty() && !is_file(r.eval.text), {"eval.text"},
               fmt::format("found {}, {}", toml_string(r.eval.text),
                           exists(r.eval.text) ? "a file expected" : "which does not exist"));
-  report.rule(!r.eval.text.empty() && window_predictions(r.eval) < 1,
-              {"eval.context", "eval.protocol"},
-              fmt::format("found {}, at least 3 expected: protocol llamacpp scores the second half "
-                          "of a window",
-                          r.eval.context));
 }
 
 int too_deep_at_line(std::string_view text, int most) {

@@ -81,11 +81,11 @@ Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t
 }  // namespace
 
 int64_t evaluation_windows(int64_t tokens, const EvalSettings& s) {
-  if (window_predictions(s) < 1)
-    throw_error(
-        ErrorKind::recipe,
-        "eval.context: {} tokens a window leave nothing to predict{}, more expected", s.context,
-        s.protocol == Protocol::llamacpp ? ": protocol llamacpp scores its second half" : "");
+  if (const bool llamacpp = s.protocol == Protocol::llamacpp; window_predictions(s) < 1)
+    throw_error(ErrorKind::recipe,
+                "eval.context: {} tokens a window leave nothing to predict{}, at least {} expected",
+                s.context, llamacpp ? " (protocol llamacpp scores its second half)" : "",
+                llamacpp ? 3 : 2);
   const int64_t windows = tokens / s.context;
   if (windows == 0)
     throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least eval.context = {} expected",
