@@ -77,7 +77,8 @@ Inspection inspect_checkpoint(CheckpointContent content, const std::string& file
   if (!exists(recipe)) return out;
   for (const auto& [key, value] :
        fact([&] { return recipe_entries(read_text_file(recipe, kMostBytes), recipe); }))
-    if (key == "run.method") out.method = value.substr(1, value.size() - 2);  // its quotes
+    if (key == "run.method") out.method = value;
+  std::erase(out.method, '\'');
   return out;
 }
 
@@ -162,11 +163,11 @@ std::string tokenizer_kind(const std::string& home) {
   if (!fs::is_directory(home))
     return fact([&] { return GgufMetadata::read(home).get_string("tokenizer.ggml.model", ""); });
   const Json json = object_in(home + "/tokenizer.json");
-  if (json.is_object())
-    return fact([&] {
-      const Json type = json.value(Json::json_pointer("/model/type"), Json());
-      return type.is_string() ? type.get<std::string>() : std::string("tokenizer.json");
-    });
+  if (json.is_object()) {
+    const Json model = json.value("model", Json());
+    const Json type = model.is_object() ? model.value("type", Json()) : Json();
+    return type.is_string() ? type.get<std::string>() : "tokenizer.json";
+  }
   return exists(home + "/tokenizer.model") ? "SentencePiece" : "";
 }
 
