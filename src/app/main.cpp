@@ -84,9 +84,10 @@ int run_program(int argc, char** argv) {
   std::vector<std::string> overrides;
   RunOptions run_options;
   const auto add_overrides = [&](CLI::App* sub) {
-    sub->add_option("--set", overrides,
-                    "section.key=value: in place of the recipe's value. A path here is relative to "
-                    "the working directory; one in a recipe, to the recipe's")
+    sub->add_option(
+           "--set", overrides,
+           "section.key=value: in place of the recipe's value. Paths given here are relative "
+           "to the working directory, those in a recipe to the recipe's directory")
         ->type_name("KEY=VALUE");
   };
   const auto add_run_flags = [&](CLI::App* sub) {

@@ -97,6 +97,27 @@ Range shown_range(const Chart& chart) {
           std::min(*median * chart.most_over_median, kLargest)};
 }
 
+// Axes x and y that hold every point that is shown; nothing where there is none.
+std::optional<std::pair<Axis, Axis>> fit_axes(const Chart& chart, const Range& shown) {
+  double x0 = INFINITY, x1 = -INFINITY, y0 = INFINITY, y1 = -INFINITY;
+  const auto fit_y = [&](double value) {
+    if (shown.side(value)) return;
+    y0 = std::min(y0, value);
+    y1 = std::max(y1, value);
+  };
+  for (const Series& series : chart.series)
+    for (const auto& p : series.points) {
+      if (!(std::abs(p.first) <= kLargest)) continue;
+      x0 = std::min(x0, p.first);
+      x1 = std::max(x1, p.first);
+      fit_y(p.second);
+    }
+  if (y1 < y0) return std::nullopt;
+  if (chart.level) fit_y(*chart.level);
+  return std::pair(fit_axis(x0, x1, kLeft, kWidth - kRight, false),
+                   fit_axis(y0, y1, kHeight - kBottom, kTop, chart.log_y));
+}
+
 // A point of a series in pixels; one beyond the axis is at its edge.
 struct Place {
   double x, y;
@@ -277,24 +298,9 @@ std::string escape_html(const std::string& text) {
 
 std::string svg_chart(const Chart& chart) {
   const Range shown = shown_range(chart);
-  double x0 = INFINITY, x1 = -INFINITY, y0 = INFINITY, y1 = -INFINITY;
-  const auto fit_y = [&](double value) {
-    if (shown.side(value)) return;
-    y0 = std::min(y0, value);
-    y1 = std::max(y1, value);
-  };
-  for (const Series& series : chart.series)
-    for (const auto& p : series.points) {
-      if (!(std::abs(p.first) <= kLargest)) continue;
-      x0 = std::min(x0, p.first);
-      x1 = std::max(x1, p.first);
-      fit_y(p.second);
-    }
-  if (y1 < y0) return "";
-  if (chart.level) fit_y(*chart.level);
-  const Axis x = fit_axis(x0, x1, kLeft, kWidth - kRight, false);
-  const Axis y = fit_axis(y0, y1, kHeight - kBottom, kTop, chart.log_y);
-
+  const auto fitted = fit_axes(chart, shown);
+  if (!fitted) return "";
+  const auto& [x, y] = *fitted;
   Labels labels;
   std::string body = axes(chart, x, y) + level(chart, shown, y, labels), texts, legend;
   for (size_t s = 0; s < chart.series.size(); ++s) {

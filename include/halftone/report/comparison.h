@@ -19,8 +19,7 @@ struct Column {
 const std::vector<Column>& comparison_columns();
 
 // Rising by the column, NaN behind all numbers, runs without the figure last, ties in the order
-// given. Throws Error(recipe)
-// naming the nearest columns when there is no such one.
+// given. Throws Error(recipe) naming the columns when there is no such one.
 void sort_runs(std::vector<RunRecord>& runs, const std::string& column);
 
 std::string cell_text(const Column& column, const RunRecord& run);  // "-" without a number
