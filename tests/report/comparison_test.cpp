@@ -10,6 +10,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/number_text.h"
+#include "halftone/base/rng.h"
 #include "halftone/report/html_page.h"
 #include "halftone/report/svg_chart.h"
 
@@ -186,13 +187,11 @@ TEST(SvgChart, TicksAreRoundAndCoverTheRange) {
   EXPECT_EQ(round_ticks(9, 60, true), (std::vector<double>{10, 20, 50}));
 }
 
-// Every number between ' or a blank and the next letter, blank or '.
+// No tag holds a number that is not finite, or one so large that it is written with an exponent.
 void expect_numbers_inside(const std::string& svg) {
-  for (const char* bad : {"nan", "inf", "e+", "e-"}) {
-    const size_t at = svg.find(bad);
-    if (at != std::string::npos && svg.rfind('<', at) > svg.rfind('>', at))
-      ADD_FAILURE() << svg.substr(at - 40, 80);
-  }
+  for (const char* bad : {"nan", "inf", "e+", "e-"})
+    for (size_t at = svg.find(bad); at != std::string::npos; at = svg.find(bad, at + 1))
+      if (svg.rfind('<', at) > svg.rfind('>', at)) ADD_FAILURE() << svg.substr(at - 40, 80);
 }
 
 Chart broken_chart() {
@@ -273,6 +272,26 @@ TEST(SvgChart, AWideRangeWithoutGapsIsShownWhole) {
   Chart chart{.log_y = true, .series = {{.name = "s"}}};
   for (int i = 0; i <= 10; ++i) chart.series[0].points.emplace_back(i, std::pow(10, -i));
   EXPECT_EQ(svg_chart(chart).find("m-4"), std::string::npos);
+}
+
+TEST(SvgChart, NoNumbersBreakIt) {
+  const double largest = std::numeric_limits<double>::max();
+  const std::vector<double> values{
+      kNan, kInfinity, -kInfinity, 0,      -0.0,  5e-324, 1e-300, 1e300,     largest, -largest, 1,
+      20,   1 + 1e-15, 2,          -1e300, 1e-12, 1e12,   1e17,   1e17 + 64, -5,      1e6};
+  Rng rng(1, RngStream::test);
+  for (int i = 0; i < 3000; ++i) {
+    SCOPED_TRACE(i);
+    Chart chart{.log_y = rng.below(2) == 0, .most_over_median = 1e3, .level_name = "l"};
+    if (rng.below(2)) chart.level = values[rng.below(values.size())];
+    for (uint64_t n = rng.below(4); n > 0; --n) {
+      chart.series.push_back({.name = "s", .markers = true, .labelled = rng.below(2) == 0});
+      for (uint64_t k = rng.below(5); k > 0; --k)
+        chart.series.back().points.emplace_back(values[rng.below(values.size())],
+                                                values[rng.below(values.size())]);
+    }
+    expect_numbers_inside(svg_chart(chart));
+  }
 }
 
 TEST(SvgChart, OfAMillionPointsItDrawsTheExtremesOfEachColumn) {
