@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
 #include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 
@@ -15,10 +16,9 @@ int export_command(const ExportOptions& options) {
   const Companions companions = read_companions(model.home, model.config);
   const ExportSummary summary = export_hf(model, companions, options.dtype, options.out);
   if (summary.beyond_f16 > 0)
-    fmt::print(stderr, "{} tensors hold numbers beyond F16 and are written wider\n",
-               summary.beyond_f16);
-  fmt::print("{}: {} tensors, {} files beside them\n", options.out, summary.tensors,
-             companions.files.size());
+    say("{} tensors hold numbers beyond F16 and are written wider\n", summary.beyond_f16);
+  print("{}: {} tensors, {} files beside them\n", options.out, summary.tensors,
+        companions.files.size());
   return 0;
 }
 

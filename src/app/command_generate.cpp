@@ -1,6 +1,5 @@
-#include <cstdio>
-
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
 #include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
@@ -18,7 +17,7 @@ int generate_command(const GenerateOptions& options) {
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
-  fmt::print("{}", options.prompt);
+  print_text(options.prompt);
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
     const Tensor hidden = model.decoder.hidden(tape, ids, 1, &cache).value();
@@ -29,10 +28,10 @@ int generate_command(const GenerateOptions& options) {
         sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
     if (tokenizer->eos() && next == *tokenizer->eos()) break;
     ids = {next};
-    fmt::print("{}", tokenizer->decode(ids));
-    std::fflush(stdout);
+    print_text(tokenizer->decode(ids));
+    flush_results();
   }
-  fmt::print("\n");
+  print_text("\n");
   return 0;
 }
 

@@ -1,4 +1,5 @@
 #include "halftone/app/model_argument.h"
+#include "halftone/app/console.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +7,7 @@ namespace halftone {
 
 LoadedModel load_model_argument(const std::string& path, const ImportOptions& options) {
   LoadedModel model = load_model(path, options);
-  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  for (const std::string& note : model.notes) say("{}\n", note);
   return model;
 }
 

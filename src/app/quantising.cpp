@@ -2,10 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "halftone/app/console.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/compress/ptq.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/io/strict_json.h"
 #include "halftone/tensor/memory.h"
 
@@ -19,7 +21,7 @@ constexpr int64_t kKeptCheckpoints = 1;
 std::string layers_json(const std::vector<LayerError>& layers) {
   Json out = Json::array();
   for (const LayerError& layer : layers) out.push_back({layer.name, layer.relative_error});
-  return out.dump();
+  return json_text(out);
 }
 
 // The blocks done so far: their tensors, the next block's inputs, the errors measured.
@@ -58,7 +60,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   student.decoder = decoder_of(whole, student.config);
   calibration.inputs = inputs->second;
   for (const auto& layer : parse_strict_json(content.meta.at("layers"), "checkpoint: meta layers"))
-    result.layers.push_back({layer.at(0).get<std::string>(), layer.at(1).get<double>()});
+    result.layers.push_back({layer.at(0).get<std::string>(), json_number(layer.at(1)).value()});
   return static_cast<size_t>(done);
 }
 
@@ -67,7 +69,7 @@ size_t resume_blocks(const RunDirectory& directory, const RunIdentity& identity,
                      QuantisingResult& result) {
   const auto content = directory.newest_content();
   if (!content) {
-    fmt::print(stderr, "no whole checkpoint: starting from the first block\n");
+    say("no whole checkpoint: starting from the first block\n");
     return 0;
   }
   check_identity(*content, identity, options.allow_inexact);
@@ -85,7 +87,7 @@ std::string log_line(size_t done, const BlockReport& report) {
   line["seconds"] = {{"calibrate", report.calibrate_seconds},
                      {"quantise", report.quantise_seconds}};
   line["rss_bytes"] = rss_bytes();
-  return line.dump();
+  return json_text(line);
 }
 
 double mean_error(const BlockReport& report) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "halftone/app/console.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/text_file.h"
@@ -35,8 +36,7 @@ void RunDirectory::create() const {
 std::optional<CheckpointContent> RunDirectory::newest_content() const {
   std::vector<std::string> damaged;
   auto found = newest_checkpoint(path_, damaged);
-  for (const std::string& what : damaged)
-    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
   if (!found) return std::nullopt;
   return std::move(found->content);
 }

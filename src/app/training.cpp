@@ -5,10 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "halftone/app/console.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/perplexity.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/trainer.h"
 
@@ -35,7 +37,7 @@ void restore_newest(Trainer& trainer, const RunDirectory& directory, const RunId
                     const RunOptions& options, int64_t max_steps) {
   const auto content = directory.newest_content();
   if (!content) {
-    fmt::print(stderr, "no whole checkpoint: starting from step 0\n");
+    say("no whole checkpoint: starting from step 0\n");
     return;
   }
   check_identity(*content, identity, options.allow_inexact);
@@ -69,11 +71,11 @@ std::string log_line(const StepReport& r) {
                               {"tokens_per_second", rate},
                               {"rss_bytes", rss_bytes()}};
   if (r.skipped) line["skipped"] = true;
-  return line.dump();
+  return json_text(line);
 }
 
 std::string eval_line(int64_t step, const Evaluation& evaluation) {
-  return nlohmann::ordered_json{{"step", step}, {"eval_perplexity", evaluation.perplexity}}.dump();
+  return json_text({{"step", step}, {"eval_perplexity", evaluation.perplexity}});
 }
 
 }  // namespace
