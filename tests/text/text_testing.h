@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
+#include <functional>
 #include <string>
 
 #include "halftone/text/tokenizer.h"
@@ -19,6 +21,12 @@ inline nlohmann::json read_json(const std::string& path) {
 inline std::unique_ptr<Tokenizer> load_bytes(const std::string& name, const std::string& bytes) {
   const TemporaryDirectory directory;
   return load_tokenizer(directory.write(name, bytes));
+}
+
+inline double seconds_of(const std::function<void()>& action) {
+  const auto start = std::chrono::steady_clock::now();
+  action();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 inline std::string random_bytes(Rng& rng, uint64_t most, bool ascii) {

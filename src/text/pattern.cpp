@@ -1,0 +1,213 @@
+#include "pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <new>
+
+#include "halftone/base/error.h"
+#include "utf8.h"
+
+namespace halftone {
+namespace {
+
+// Steps of backtracking: as many as any linear search needs, and a floor for short texts.
+constexpr size_t kLeastLimit = 1000000, kLimitPerByte = 32;
+constexpr size_t kJitStackBytes = 32 << 20;
+
+std::string message_of(int error) {
+  PCRE2_UCHAR message[160] = {};
+  pcre2_get_error_message(error, message, sizeof message);
+  return reinterpret_cast<const char*>(message);
+}
+
+// Oniguruma's spelling in PCRE2's.
+class Translation {
+ public:
+  Translation(const std::string& pattern, const std::string& source)
+      : pattern_(pattern), source_(source) {
+    while (at_ < pattern_.size()) next();
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  void next();
+  void escape();
+  void group();
+  void set_member();
+  [[noreturn]] void refuse(const char* what) const {
+    throw_error(ErrorKind::format, "{}: pattern '{}': found {}, a plain set of characters expected",
+                source_, printable(pattern_), what);
+  }
+  bool follows(std::string_view text) const {
+    return pattern_.compare(at_, text.size(), text) == 0;
+  }
+
+  const std::string& pattern_;
+  const std::string& source_;
+  std::string out_;
+  size_t at_ = 0;
+  size_t set_ = std::string::npos;  // where the set's members begin, inside one
+};
+
+void Translation::next() {
+  const char c = pattern_[at_];
+  if (c == '\\' && at_ + 1 < pattern_.size()) return escape();
+  if (set_ != std::string::npos) return set_member();
+  if (follows("{,")) {  // {,n} counts from 0
+    out_ += "{0";
+    ++at_;
+    return;
+  }
+  if (follows("(?")) return group();
+  out_ += c;
+  ++at_;
+  if (c != '[') return;
+  if (follows("^")) out_ += pattern_[at_++];
+  set_ = at_;
+}
+
+void Translation::set_member() {
+  if (follows("[:")) {
+    const size_t end = std::min(pattern_.find(":]", at_), pattern_.size() - 2) + 2;
+    out_.append(pattern_, at_, end - at_);
+    at_ = end;
+    return;
+  }
+  if (follows("[")) refuse("a set in a set");
+  if (follows("&&")) refuse("an intersection of sets");
+  const bool first = at_ == set_;  // "]" stands for itself there
+  if (follows("]") && !first) set_ = std::string::npos;
+  out_ += pattern_[at_++];
+}
+
+// (?m lets "." match line ends, which PCRE2 says by s.
+void Translation::group() {
+  size_t end = at_ + 2;
+  while (end < pattern_.size() && std::string_view("imx-").find(pattern_[end]) != std::string::npos)
+    ++end;
+  const bool options = end < pattern_.size() && (pattern_[end] == ':' || pattern_[end] == ')');
+  for (; at_ < end; ++at_) out_ += options && pattern_[at_] == 'm' ? 's' : pattern_[at_];
+}
+
+// PCRE2's \s has U+180E, which is no white space since Unicode 6.3, its \w neither marks nor
+// connectors, and its \h are spaces.
+void Translation::escape() {
+  const char c = pattern_[at_ + 1];
+  at_ += 2;
+  const bool inside = set_ != std::string::npos;
+  const auto put = [&](const std::string& members, bool negated) {
+    out_ += inside ? members : (negated ? "[^" : "[") + members + "]";
+  };
+  const std::string space = R"(\p{Z}\x09-\x0d\x{85})", word = R"(\p{L}\p{M}\p{N}\p{Pc})";
+  const std::string circled =
+      R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+  if (c == 's')
+    put(space, false);
+  else if (c == 'S')
+    inside ? put(R"(\S\x{180e})", false) : put(space, true);
+  else if (c == 'w')
+    put(word + circled, false);
+  else if (c == 'W')
+    inside ? put(R"(\p{C}\p{Z}\p{S}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po})", false)
+           : put(word + circled, true);
+  else if (c == 'h' || c == 'H')
+    inside&& c == 'H' ? refuse("\\H in a set") : put("0-9a-fA-F", c == 'H');
+  else if (c == 'u' && at_ + 4 <= pattern_.size()) {
+    out_ += "\\x{" + pattern_.substr(at_, 4) + "}";
+    at_ += 4;
+  } else
+    (out_ += '\\') += c;
+}
+
+}  // namespace
+
+struct Pattern::Code {
+  pcre2_code* code = nullptr;
+  ~Code() { pcre2_code_free(code); }
+};
+
+struct Pattern::Search::State {
+  explicit State(const pcre2_code* code)
+      : match(pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free),
+        context(pcre2_match_context_create(nullptr), pcre2_match_context_free),
+        stack(pcre2_jit_stack_create(32 << 10, kJitStackBytes, nullptr), pcre2_jit_stack_free) {
+    if (!match || !context || !stack) throw std::bad_alloc();
+  }
+  std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> match;
+  std::unique_ptr<pcre2_match_context, void (*)(pcre2_match_context*)> context;
+  std::unique_ptr<pcre2_jit_stack, void (*)(pcre2_jit_stack*)> stack;
+};
+
+Pattern::Pattern(const std::string& pattern, const std::string& source)
+    : code_(std::make_unique<Code>()), source_(source) {
+  const std::string translated = Translation(pattern, source).take();
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  // ^ and $ are the ends of a line in Ruby's syntax.
+  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
+                              &error, &offset, nullptr);
+  if (!code_->code)
+    throw_error(ErrorKind::format, "{}: pattern '{}': {}, a regular expression expected", source,
+                printable(pattern), message_of(error));
+  pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);  // where it cannot, the interpreter runs
+}
+
+Pattern::~Pattern() = default;
+Pattern::Pattern(Pattern&&) noexcept = default;
+
+Pattern::Search::Search(const Pattern& pattern, size_t text_bytes)
+    : pattern_(&pattern), state_(std::make_unique<State>(pattern.code_->code)) {
+  const size_t limit = kLeastLimit + kLimitPerByte * text_bytes;
+  pcre2_set_match_limit(state_->context.get(),
+                        static_cast<uint32_t>(std::min<size_t>(limit, UINT32_MAX)));
+  pcre2_jit_stack_assign(state_->context.get(), nullptr, state_->stack.get());
+}
+
+Pattern::Search::~Search() = default;
+
+bool Pattern::Search::find(std::string_view text, size_t at, size_t& begin, size_t& end) {
+  const auto match = [&](uint32_t options) {
+    return pcre2_match(pattern_->code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()),
+                       text.size(), at, PCRE2_NO_UTF_CHECK | options, state_->match.get(),
+                       state_->context.get());
+  };
+  int found = match(0);
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
+  if (found == PCRE2_ERROR_NOMATCH) return false;
+  if (found < 0)
+    throw_error(ErrorKind::format, "{}: the pattern fails at byte {} of '{}': {}",
+                pattern_->source_, at, printable(text), message_of(found));
+  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(state_->match.get());
+  begin = range[0];
+  end = range[1];
+  return true;
+}
+
+void Pattern::Search::for_each_piece(std::string_view text,
+                                     const std::function<void(size_t, size_t, bool)>& piece) {
+  size_t done = 0, begin = 0, end = 0, last_end = std::string::npos;
+  for (size_t at = 0; at <= text.size() && find(text, at, begin, end);) {
+    if (begin == end && end == last_end) {  // an empty match right behind another is none
+      at += at < text.size() ? character_length(text, at) : 1;
+      continue;
+    }
+    if (begin > done) piece(done, begin, false);
+    piece(begin, end, true);
+    done = at = last_end = end;
+  }
+  if (done < text.size()) piece(done, text.size(), false);
+}
+
+std::string quoted_pattern(std::string_view literal) {
+  std::string out;
+  for (const char c : literal) {
+    if (std::string_view("\\^$.[|()?*+{}#-").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace halftone
