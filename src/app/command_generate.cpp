@@ -17,6 +17,7 @@ int generate_command(const GenerateOptions& options) {
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
+  const std::vector<char> known = generator_vocabulary(*tokenizer).known;
   fmt::print("{}", options.prompt);
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
@@ -24,6 +25,7 @@ int generate_command(const GenerateOptions& options) {
     const Tensor head = model.decoder.head_weight(tape).value();
     Tensor logits = Tensor::uninitialized({1, head.dim(0)}, DType::f32);
     multiply_weight(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)), head, logits);
+    forbid_unknown(logits.data<float>(), head.dim(0), known);
     const int32_t next =
         sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
     if (tokenizer->eos() && next == *tokenizer->eos()) break;

@@ -55,13 +55,14 @@ void AddedTokens::split(std::string_view text, bool parse_special,
     at = end;
     if (token->special && !parse_special) continue;
     if (token->single_word && (word_before(text, begin) || word_at(text, end))) continue;
-    if (token->lstrip)
+    if (token->lstrip) {
       while (begin > done && space_before(text, begin) > 0) begin -= space_before(text, begin);
+      begin = std::max(begin, done);  // an rstrip before it may have taken all of it
+    }
     if (token->rstrip)
       while (space_at(text, end) > 0) end += space_at(text, end);
-    begin = std::max(begin, done);
     if (begin > done) on_text(text.substr(done, begin - done));
-    on_token(token->id);
+    if (end > begin) on_token(token->id);
     done = end;
   }
   if (done < text.size()) on_text(text.substr(done));

@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <map>
 #include <new>
 
 #include "halftone/base/error.h"
@@ -22,6 +23,27 @@ std::string message_of(int error) {
   return reinterpret_cast<const char*>(message);
 }
 
+// Members of sets. Outside of one, Oniguruma's \w has some of Latin-1's numbers, too.
+const std::string kSpace = R"(\p{Z}\x09-\x0d\x{85})";
+const std::string kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+const std::string kWordBeside = R"(\xb2\xb3\xb9\xbc-\xbe)";
+const std::string kNoWord = R"(\p{C}\p{Z}\p{S}\p{No}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po})";
+
+pcre2_code* compile(const std::string& pattern, int& error) {
+  PCRE2_SIZE offset = 0;
+  // ^ and $ are the ends of a line in Ruby's syntax.
+  return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
+                       &offset, nullptr);
+}
+
+bool compiles(const std::string& pattern) {
+  int error = 0;
+  pcre2_code* code = compile(pattern, error);
+  pcre2_code_free(code);
+  return code != nullptr;
+}
+
 // Oniguruma's spelling in PCRE2's.
 class Translation {
  public:
@@ -36,6 +58,8 @@ class Translation {
   void escape();
   void group();
   void set_member();
+  void posix_set();
+  void property(char escaped);
   [[noreturn]] void refuse(const char* what) const {
     throw_error(ErrorKind::format, "{}: pattern '{}': found {}, a plain set of characters expected",
                 source_, printable(pattern_), what);
@@ -69,12 +93,7 @@ void Translation::next() {
 }
 
 void Translation::set_member() {
-  if (follows("[:")) {
-    const size_t end = std::min(pattern_.find(":]", at_), pattern_.size() - 2) + 2;
-    out_.append(pattern_, at_, end - at_);
-    at_ = end;
-    return;
-  }
+  if (follows("[:")) return posix_set();
   if (follows("[")) refuse("a set in a set");
   if (follows("&&")) refuse("an intersection of sets");
   const bool first = at_ == set_;  // "]" stands for itself there
@@ -91,34 +110,67 @@ void Translation::group() {
   for (; at_ < end; ++at_) out_ += options && pattern_[at_] == 'm' ? 's' : pattern_[at_];
 }
 
-// PCRE2's \s has U+180E, which is no white space since Unicode 6.3, its \w neither marks nor
-// connectors, and its \h are spaces.
+// PCRE2's \s has U+180E, which is no white space since Unicode 6.3, its \w and \b know neither
+// marks nor connectors, its \h are spaces, and its \p{Han} takes characters that other scripts
+// share.
 void Translation::escape() {
   const char c = pattern_[at_ + 1];
   at_ += 2;
   const bool inside = set_ != std::string::npos;
-  const auto put = [&](const std::string& members, bool negated) {
+  const std::string word = inside ? kWord : kWord + kWordBeside;
+  const auto put = [&](const std::string& members, bool negated = false) {
     out_ += inside ? members : (negated ? "[^" : "[") + members + "]";
   };
-  const std::string space = R"(\p{Z}\x09-\x0d\x{85})", word = R"(\p{L}\p{M}\p{N}\p{Pc})";
-  const std::string circled =
-      R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
   if (c == 's')
-    put(space, false);
+    put(kSpace);
   else if (c == 'S')
-    inside ? put(R"(\S\x{180e})", false) : put(space, true);
+    inside ? put(R"(\S\x{180e})") : put(kSpace, true);
   else if (c == 'w')
-    put(word + circled, false);
+    put(word);
   else if (c == 'W')
-    inside ? put(R"(\p{C}\p{Z}\p{S}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po})", false)
-           : put(word + circled, true);
+    inside ? put(kNoWord) : put(word, true);
+  else if (c == 'b' && !inside)
+    out_ += fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", word);
+  else if (c == 'B' && !inside)
+    out_ += fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", word);
   else if (c == 'h' || c == 'H')
     inside&& c == 'H' ? refuse("\\H in a set") : put("0-9a-fA-F", c == 'H');
+  else if (c == 'p' || c == 'P')
+    property(c);
   else if (c == 'u' && at_ + 4 <= pattern_.size()) {
     out_ += "\\x{" + pattern_.substr(at_, 4) + "}";
     at_ += 4;
   } else
     (out_ += '\\') += c;
+}
+
+// \p{Han}, \p{^Han}, \P{Han}: of the script itself, where the name is one.
+void Translation::property(char escaped) {
+  (out_ += '\\') += escaped;
+  if (!follows("{")) return;
+  const size_t end = std::min(pattern_.find('}', at_), pattern_.size() - 1) + 1;
+  std::string name = pattern_.substr(at_ + 1, end - at_ - 2);
+  const std::string negation = name.starts_with('^') ? "^" : "";
+  name.erase(0, negation.size());
+  at_ = end;
+  out_ += '{' + negation + (compiles("\\p{sc:" + name + "}") ? "sc:" : "") + name + '}';
+}
+
+// [:alpha:] and its like, as Oniguruma's sets.
+void Translation::posix_set() {
+  static const std::map<std::string, std::string> kSets{{"alpha", R"(\p{Alphabetic})"},
+                                                        {"alnum", R"(\p{Alphabetic}\p{Nd})"},
+                                                        {"digit", R"(\p{Nd})"},
+                                                        {"punct", R"(\p{P}\p{S})"},
+                                                        {"space", kSpace},
+                                                        {"word", kWord},
+                                                        {"xdigit", "0-9a-fA-F"}};
+  const size_t end = pattern_.find(":]", at_);
+  const auto it =
+      end == std::string::npos ? kSets.end() : kSets.find(pattern_.substr(at_ + 2, end - at_ - 2));
+  if (it == kSets.end()) refuse("a POSIX set");
+  out_ += it->second;
+  at_ = end + 2;
 }
 
 }  // namespace
@@ -142,13 +194,8 @@ struct Pattern::Search::State {
 
 Pattern::Pattern(const std::string& pattern, const std::string& source)
     : code_(std::make_unique<Code>()), source_(source) {
-  const std::string translated = Translation(pattern, source).take();
   int error = 0;
-  PCRE2_SIZE offset = 0;
-  // ^ and $ are the ends of a line in Ruby's syntax.
-  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
-                              &error, &offset, nullptr);
+  code_->code = compile(Translation(pattern, source).take(), error);
   if (!code_->code)
     throw_error(ErrorKind::format, "{}: pattern '{}': {}, a regular expression expected", source,
                 printable(pattern), message_of(error));

@@ -11,8 +11,9 @@ namespace halftone {
 
 class Pattern {
  public:
-  // What is spelt in another way is translated: \s \w \h, {,n}, (?m, \u0041; sets within sets are
-  // refused. Throws Error(format), naming `source`, for them and for what does not compile.
+  // What is spelt in another way is translated: \s \w \b \h, [:alpha:], \p{Han}, {,n}, (?m, \u0041;
+  // sets within sets are refused. Throws Error(format), naming `source`, for them and for what does
+  // not compile.
   Pattern(const std::string& pattern, const std::string& source);
   ~Pattern();
   Pattern(Pattern&&) noexcept;
