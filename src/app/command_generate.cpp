@@ -1,10 +1,11 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "halftone/app/commands.h"
 #include "halftone/base/error.h"
 #include "halftone/model/load.h"
 #include "halftone/ops/linear.h"
-#include "halftone/text/tokenizer.h"
+#include "halftone/text/tokenizer_files.h"
 #include "halftone/train/generate_data.h"
 
 namespace halftone {
@@ -18,6 +19,7 @@ int generate_command(const GenerateOptions& options) {
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
   const std::vector<char> known = generator_vocabulary(*tokenizer).known;
+  const std::vector<int32_t> ends = end_tokens(model.tokenizer_path);
   fmt::print("{}", options.prompt);
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
@@ -28,7 +30,7 @@ int generate_command(const GenerateOptions& options) {
     forbid_unknown(logits.data<float>(), head.dim(0), known);
     const int32_t next =
         sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
-    if (tokenizer->eos() && next == *tokenizer->eos()) break;
+    if (std::find(ends.begin(), ends.end(), next) != ends.end()) break;
     ids = {next};
     fmt::print("{}", tokenizer->decode(ids));
     std::fflush(stdout);

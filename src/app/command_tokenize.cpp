@@ -78,18 +78,20 @@ std::string as_json(const Ids& ids, const Tokenizer& tokenizer, bool with_text) 
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string as_line(const Ids& ids) {
+  std::string out;
+  for (const int32_t id : ids) out += (out.empty() ? "" : " ") + std::to_string(id);
+  return out + "\n";
+}
+
 }  // namespace
 
 int tokenize_command(const TokenizeOptions& options) {
   const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(tokenizer_path(options.model));
   const Ids ids = ids_of(options, *tokenizer);
-  std::string out;
-  if (options.json)
-    out = as_json(ids, *tokenizer, options.decode);
-  else if (options.decode)
-    out = tokenizer->decode_text(ids);
-  else
-    out = fmt::format("{}\n", fmt::join(ids, " "));
+  const std::string out = options.json     ? as_json(ids, *tokenizer, options.decode)
+                          : options.decode ? tokenizer->decode_text(ids)
+                                           : as_line(ids);
   std::fwrite(out.data(), 1, out.size(), stdout);
   return 0;
 }

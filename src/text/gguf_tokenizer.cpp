@@ -1,4 +1,6 @@
 // Tokenizers from GGUF metadata.
+#include <algorithm>
+
 #include "halftone/base/error.h"
 #include "halftone/io/gguf_metadata.h"
 #include "loaders.h"
@@ -39,6 +41,14 @@ void read_ends(const GgufMetadata& metadata, bool bos_wanted, Definition& out) {
     out.behind = {*id};
   out.eos = token_id(metadata, "eos_token_id", vocabulary);
   if (!out.eos) out.eos = choose_eos({}, TokenTable(out.tokens, {}, out.source), out.source);
+}
+
+// What begins and ends texts is found in them, whatever its type says.
+std::vector<int32_t> ends_of(const std::optional<int32_t>& bos, const std::optional<int32_t>& eos) {
+  std::vector<int32_t> out;
+  for (const auto& id : {bos, eos})
+    if (id) out.push_back(*id);
+  return out;
 }
 
 std::vector<std::string> read_tokens(const GgufMetadata& metadata) {
@@ -89,6 +99,9 @@ BpeDefinition read_bpe(const GgufMetadata& metadata) {
   for (size_t i = 0; i < types.size(); ++i)
     if (types[i] == SpmType::unused) out.unused.push_back(static_cast<int32_t>(i));
   read_ends(metadata, llama, out);
+  for (const int32_t id : ends_of(out.bos, out.eos))
+    if (std::none_of(out.added.begin(), out.added.end(), [&](const auto& t) { return t.id == id; }))
+      out.added.push_back({.id = id, .text = out.tokens[id], .special = true});
   return out;
 }
 
@@ -101,6 +114,9 @@ SpmDefinition read_spm(const GgufMetadata& metadata) {
   if (out.types.empty()) metadata.get_ints(kPrefix + "token_type");  // says that it is missing
   out.add_space_prefix = metadata.get_bool(kPrefix + "add_space_prefix", true);
   read_ends(metadata, true, out);
+  for (const int32_t id : ends_of(out.bos, out.eos))
+    if (static_cast<size_t>(id) < out.types.size() && out.types[id] == SpmType::normal)
+      out.types[id] = SpmType::control;
   return out;
 }
 

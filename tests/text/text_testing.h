@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "halftone/text/documents.h"
 #include "halftone/text/tokenizer.h"
 #include "io/file_builders.h"
 
@@ -16,6 +17,12 @@ inline const std::string kTokenizers = HALFTONE_SOURCE_DIR "/tests/fixtures/toke
 
 inline nlohmann::json read_json(const std::string& path) {
   return nlohmann::json::parse(read_bytes(path));
+}
+
+// What the libraries of the fixtures say of many texts.
+inline const nlohmann::json& expected() {
+  static const auto json = nlohmann::json::parse(read_text(kTokenizers + "expected.json.gz"));
+  return json;
 }
 
 inline std::unique_ptr<Tokenizer> load_bytes(const std::string& name, const std::string& bytes) {

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "halftone/text/documents.h"
 #include "text_testing.h"
 
 namespace halftone {
@@ -11,11 +10,6 @@ namespace {
 using namespace halftone::testing;
 using Json = nlohmann::json;
 using Ids = std::vector<int32_t>;
-
-const Json& expected() {
-  static const Json json = Json::parse(read_text(kTokenizers + "expected.json.gz"));
-  return json;
-}
 
 // The ids of every text, and with null for those that are the same as `otherwise`.
 void expect_ids(const Tokenizer& tokenizer, const EncodeOptions& options, const Json& all,
