@@ -45,8 +45,9 @@ void AddedTokens::split(std::string_view text, bool parse_special,
                         const std::function<void(std::string_view)>& on_text,
                         const std::function<void(int32_t)>& on_token) const {
   size_t done = 0;
-  for (size_t at = 0; at < text.size();) {
-    const AddedToken* token = longest_at(text, at);
+  for (size_t at = tokens_.empty() ? text.size() : 0; at < text.size();) {
+    const bool none_starts = by_first_byte_[static_cast<unsigned char>(text[at])].end == 0;
+    const AddedToken* token = none_starts ? nullptr : longest_at(text, at);
     if (!token) {
       ++at;
       continue;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "halftone/io/strict_json.h"
@@ -24,6 +25,11 @@ NamedToken named_token(const JsonField& field, AddedToken token) {
   return named;
 }
 
+// A token as text, or as an object with its content.
+std::string token_text(const JsonField& field) {
+  return field.value.is_object() ? field.at("content").text() : field.text();
+}
+
 // Reads the files of one folder, each of which may be missing.
 class FolderReader {
  public:
@@ -37,15 +43,15 @@ class FolderReader {
   void read_tokenizer_config(const JsonField& root);
   void read_special_tokens(const JsonField& root);
   void read_decoder(const JsonField& decoder);
-  void read_added_json(const JsonField& root);
+  void read_added_json(const JsonField& root, const std::set<std::string>& special);
   void read_eos_text(const JsonField& root);
   void read_eos_id(const JsonField& root);
-  void name(const JsonField& field);
+  std::vector<NamedToken> special_tokens() const;
 
   std::string folder_;
   FolderSettings out_;
-  std::vector<NamedToken> with_id_, named_;
-  std::set<std::string> special_;  // texts of the named ones
+  std::vector<NamedToken> with_id_, extra_;
+  std::map<std::string, NamedToken> special_;  // by key: bos_token ..
   bool has_decoder_ = false;
 };
 
@@ -60,36 +66,55 @@ void FolderReader::with(const char* name, const Use& use) {
   use(root);
 }
 
-// A token as text, or as an object with its content and flags.
-void FolderReader::name(const JsonField& field) {
+// A special token, with the flags of an object.
+NamedToken special_token(const JsonField& field) {
   AddedToken token;
   if (field.value.is_object())
     token = read_added_token(field);
   else
     token.text = field.text();
   token.special = true;
-  special_.insert(token.text);
-  named_.push_back(named_token(field, std::move(token)));
+  return named_token(field, std::move(token));
 }
 
-// bos_token, eos_token .., then other keys "..._token" that are texts, then the lists.
+// bos_token, eos_token .., other keys "..._token" that are texts, and a list; what a file before
+// names stays.
 void FolderReader::read_special_tokens(const JsonField& root) {
   for (const char* key : kSpecialNames)
-    if (root.has(key)) name(root.at(key));
+    if (root.has(key)) special_.emplace(key, special_token(root.at(key)));
   for (const auto& [key, value] : root.value.items())
-    if (key.ends_with("_token") && value.is_string() &&
-        std::find(std::begin(kSpecialNames), std::end(kSpecialNames), key) ==
-            std::end(kSpecialNames))
-      name(root.at(key));
+    if (key.ends_with("_token") && value.is_string())
+      special_.emplace(key, special_token(root.at(key)));
   const bool extra =
       root.has("extra_special_tokens") && !root.at("extra_special_tokens").value.empty();
   const char* key = extra ? "extra_special_tokens" : "additional_special_tokens";
-  if (!root.has(key)) return;
+  if (!root.has(key) || !extra_.empty()) return;
   const JsonField list = root.at(key);
   if (list.value.is_object())
-    for (const auto& [token, value] : list.value.items()) name(list.at(token));
+    for (const auto& [token, value] : list.value.items())
+      extra_.push_back(special_token(list.at(token)));
   else
-    for (const JsonField& token : list.items()) name(token);
+    for (const JsonField& token : list.items()) extra_.push_back(special_token(token));
+}
+
+// In the order in which they are added: it numbers those that the vocabulary has not. Of several
+// with one text the last one's flags hold.
+std::vector<NamedToken> FolderReader::special_tokens() const {
+  std::vector<NamedToken> all, out;
+  std::map<std::string, NamedToken> others = special_;
+  for (const char* key : kSpecialNames)
+    if (const auto node = others.extract(key)) all.push_back(node.mapped());
+  for (const auto& [key, named] : others) all.push_back(named);
+  all.insert(all.end(), extra_.begin(), extra_.end());
+  for (const NamedToken& named : all) {
+    const auto same = [&](const NamedToken& other) { return other.token.text == named.token.text; };
+    const auto it = std::find_if(out.begin(), out.end(), same);
+    if (it == out.end())
+      out.push_back(named);
+    else
+      it->token = named.token;
+  }
+  return out;
 }
 
 void FolderReader::read_decoder(const JsonField& decoder) {
@@ -102,15 +127,16 @@ void FolderReader::read_decoder(const JsonField& decoder) {
       field.wrong(fmt::format("a token id in 0 .. {} as its key", kMostId));
     with_id_.push_back(named_token(field, read_added_token(field)));
     with_id_.back().token.id = static_cast<int32_t>(id);
-    with_id_.back().has_id = true;
+    with_id_.back().has_id = with_id_.back().replaces = true;
   }
 }
 
-void FolderReader::read_added_json(const JsonField& root) {
+// `special`: the texts of the special tokens.
+void FolderReader::read_added_json(const JsonField& root, const std::set<std::string>& special) {
   for (const auto& [text, value] : root.value.items()) {
     const JsonField field{value, root.file, "['" + printable(text) + "']"};
     AddedToken token{.id = static_cast<int32_t>(field.id(kMostId)), .text = text};
-    token.special = special_.contains(text);
+    token.special = special.contains(text);
     token.normalized = !token.special;
     with_id_.push_back(named_token(field, std::move(token)));
     with_id_.back().has_id = true;
@@ -122,6 +148,7 @@ void FolderReader::read_tokenizer_config(const JsonField& root) {
   if (root.flag("split_special_tokens", false)) root.at("split_special_tokens").wrong("false");
   read_special_tokens(root);
   read_eos_text(root);
+  if (root.has("bos_token")) out_.bos_text = token_text(root.at("bos_token"));
   if (root.has("add_bos_token")) out_.add_bos = root.at("add_bos_token").flag();
   out_.add_eos = root.flag("add_eos_token", false);
   if (root.has("legacy")) out_.legacy = root.at("legacy").flag();
@@ -133,8 +160,7 @@ void FolderReader::read_tokenizer_config(const JsonField& root) {
 
 void FolderReader::read_eos_text(const JsonField& root) {
   if (out_.eos_text || !root.has("eos_token")) return;
-  const JsonField eos = root.at("eos_token");
-  out_.eos_text = eos.value.is_object() ? eos.at("content").text() : eos.text();
+  out_.eos_text = token_text(root.at("eos_token"));
   out_.eos_where = root.file + ": eos_token";
 }
 
@@ -150,25 +176,26 @@ void FolderReader::read_eos_id(const JsonField& root) {
 
 FolderSettings FolderReader::read() {
   with("tokenizer_config.json", [&](const JsonField& root) { read_tokenizer_config(root); });
-  const std::set<std::string> of_config = special_;
-  const size_t count = named_.size();
   with("special_tokens_map.json", [&](const JsonField& root) {
-    read_special_tokens(root);
     read_eos_text(root);
+    if (!has_decoder_) read_special_tokens(root);
   });
-  if (has_decoder_) {
-    named_.resize(count);
-    special_ = of_config;
-  } else {
-    with("added_tokens.json", [&](const JsonField& root) { read_added_json(root); });
-  }
+  const std::vector<NamedToken> special = special_tokens();
+  std::set<std::string> texts;
+  for (const NamedToken& named : special) texts.insert(named.token.text);
+  if (!has_decoder_)
+    with("added_tokens.json", [&](const JsonField& root) { read_added_json(root, texts); });
   with("generation_config.json", [&](const JsonField& root) { read_eos_id(root); });
-  with("config.json", [&](const JsonField& root) { read_eos_id(root); });
-  for (NamedToken& named : with_id_) named.token.special |= special_.contains(named.token.text);
+  with("config.json", [&](const JsonField& root) {
+    read_eos_id(root);
+    // transformers has no tokenizer class of its own for Mistral, whatever the settings name.
+    if (root.has("model_type") && root.at("model_type").value == "mistral") out_.is_llama = false;
+  });
+  for (NamedToken& named : with_id_) named.token.special |= texts.contains(named.token.text);
   std::stable_sort(with_id_.begin(), with_id_.end(),
                    [](const auto& a, const auto& b) { return a.token.id < b.token.id; });
   out_.added = std::move(with_id_);
-  out_.added.insert(out_.added.end(), named_.begin(), named_.end());
+  out_.added.insert(out_.added.end(), special.begin(), special.end());
   return std::move(out_);
 }
 

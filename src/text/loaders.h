@@ -35,6 +35,7 @@ struct FolderSettings {
   std::optional<int64_t> eos_id;  // of a list the first
   std::string eos_where;          // file and field
   bool has_config = false;        // there is a tokenizer_config.json; what follows is from it
+  std::optional<std::string> bos_text;
   std::optional<bool> add_bos;
   bool add_eos = false;
   bool is_llama = false;  // tokenizer_class LlamaTokenizer

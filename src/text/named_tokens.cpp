@@ -29,11 +29,7 @@ void TokenTable::add(const NamedToken& named) {
   AddedToken token = named.token;
   if (token.text.empty()) return;
   const auto own = id_of(token.text);
-  if (!named.has_id) {
-    const auto same = [&](const AddedToken& a) { return a.text == token.text; };
-    if (std::any_of(added_.begin(), added_.end(), same)) return;
-    token.id = own.value_or(static_cast<int32_t>(next_));
-  }
+  if (!named.has_id) token.id = own.value_or(static_cast<int32_t>(next_));
   if (own && *own != token.id)
     throw_error(ErrorKind::format, "{}: {}: found id {} for '{}', which has id {} in {}",
                 named.file, named.field, token.id, printable(token.text), *own, file_);
@@ -43,8 +39,12 @@ void TokenTable::add(const NamedToken& named) {
   ids_.emplace(token.text, token.id);
   texts_.emplace(token.id, token.text);
   next_ = std::max<int64_t>(next_, token.id + int64_t{1});
-  std::erase_if(added_, [&](const AddedToken& a) { return a.id == token.id; });
-  added_.push_back(std::move(token));
+  const auto same = [&](const AddedToken& a) { return a.id == token.id; };
+  const auto it = std::find_if(added_.begin(), added_.end(), same);
+  if (it == added_.end())
+    added_.push_back(std::move(token));
+  else if (named.replaces)
+    *it = std::move(token);
 }
 
 }  // namespace halftone

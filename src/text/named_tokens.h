@@ -16,6 +16,7 @@ namespace halftone {
 struct NamedToken {
   AddedToken token;  // without an id: that of its text, or the next one that is free
   bool has_id = false;
+  bool replaces = false;    // an added token of its text, which else stays as it is
   std::string file, field;  // that names it
 };
 
@@ -26,9 +27,8 @@ class TokenTable {
   TokenTable(const std::vector<std::string>& tokens, std::vector<AddedToken> added,
              const std::string& file);
 
-  // As AutoTokenizer adds it: a token with an id takes the place of an added one of its text, one
-  // without leaves such a one as it is. Throws Error(format) naming both places where the id has
-  // another text or the text another id.
+  // As AutoTokenizer adds it. Throws Error(format) naming both places where the id has another text
+  // or the text another id.
   void add(const NamedToken& named);
 
   const std::vector<AddedToken>& added() const { return added_; }

@@ -107,9 +107,9 @@ std::string Normalizer::replace(const Step& step, std::string_view text, size_t&
         text,
         [&](std::string_view run) {
           const size_t offset = static_cast<size_t>(run.data() - text.data());
-          search.for_each_piece(run, [&](size_t begin, size_t end, bool is_match) {
-            put(offset + begin, offset + end, is_match);
-          });
+          search.start(run);
+          for (Pattern::Piece piece; search.next(piece);)
+            put(offset + piece.begin, offset + piece.end, piece.is_match);
         },
         [&](std::string_view byte) { out += byte; });
   }

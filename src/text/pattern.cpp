@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <new>
+#include <utility>
 
 #include "halftone/base/error.h"
 #include "utf8.h"
@@ -184,8 +185,14 @@ struct Pattern::Search::State {
   explicit State(const pcre2_code* code)
       : match(pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free),
         context(pcre2_match_context_create(nullptr), pcre2_match_context_free),
-        stack(pcre2_jit_stack_create(32 << 10, kJitStackBytes, nullptr), pcre2_jit_stack_free) {
-    if (!match || !context || !stack) throw std::bad_alloc();
+        stack(nullptr, pcre2_jit_stack_free) {
+    if (!match || !context) throw std::bad_alloc();
+  }
+  // The machine's own stack serves almost always: making another takes longer than most searches.
+  void add_stack() {
+    if (stack) return;
+    stack.reset(pcre2_jit_stack_create(32 << 10, kJitStackBytes, nullptr));
+    pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
   }
   std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> match;
   std::unique_ptr<pcre2_match_context, void (*)(pcre2_match_context*)> context;
@@ -210,42 +217,58 @@ Pattern::Search::Search(const Pattern& pattern, size_t text_bytes)
   const size_t limit = kLeastLimit + kLimitPerByte * text_bytes;
   pcre2_set_match_limit(state_->context.get(),
                         static_cast<uint32_t>(std::min<size_t>(limit, UINT32_MAX)));
-  pcre2_jit_stack_assign(state_->context.get(), nullptr, state_->stack.get());
 }
 
 Pattern::Search::~Search() = default;
 
-bool Pattern::Search::find(std::string_view text, size_t at, size_t& begin, size_t& end) {
-  const auto match = [&](uint32_t options) {
-    return pcre2_match(pattern_->code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()),
-                       text.size(), at, PCRE2_NO_UTF_CHECK | options, state_->match.get(),
+void Pattern::Search::start(std::string_view text) {
+  text_ = text;
+  done_ = at_ = 0;
+  last_end_ = std::string::npos;
+  match_ = {};
+}
+
+bool Pattern::Search::find(Piece& match) {
+  const auto run = [&](uint32_t options) {
+    return pcre2_match(pattern_->code_->code, reinterpret_cast<PCRE2_SPTR>(text_.data()),
+                       text_.size(), at_, PCRE2_NO_UTF_CHECK | options, state_->match.get(),
                        state_->context.get());
   };
-  int found = match(0);
-  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
+  int found = run(0);
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT) {
+    state_->add_stack();
+    found = run(0);
+  }
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = run(PCRE2_NO_JIT);
   if (found == PCRE2_ERROR_NOMATCH) return false;
   if (found < 0)
     throw_error(ErrorKind::format, "{}: the pattern fails at byte {} of '{}': {}",
-                pattern_->source_, at, printable(text), message_of(found));
+                pattern_->source_, at_, printable(text_), message_of(found));
   const PCRE2_SIZE* range = pcre2_get_ovector_pointer(state_->match.get());
-  begin = range[0];
-  end = range[1];
+  match = {range[0], range[1], true};
   return true;
 }
 
-void Pattern::Search::for_each_piece(std::string_view text,
-                                     const std::function<void(size_t, size_t, bool)>& piece) {
-  size_t done = 0, begin = 0, end = 0, last_end = std::string::npos;
-  for (size_t at = 0; at <= text.size() && find(text, at, begin, end);) {
-    if (begin == end && end == last_end) {  // an empty match right behind another is none
-      at += at < text.size() ? character_length(text, at) : 1;
-      continue;
+bool Pattern::Search::next(Piece& piece) {
+  while (!match_.is_match && at_ <= text_.size()) {
+    if (!find(match_)) {
+      at_ = text_.size() + 1;
+    } else if (match_.begin == match_.end && match_.end == last_end_) {
+      match_.is_match = false;  // an empty match right behind another is none
+      at_ += at_ < text_.size() ? character_length(text_, at_) : 1;
+    } else {
+      at_ = last_end_ = match_.end;
     }
-    if (begin > done) piece(done, begin, false);
-    piece(begin, end, true);
-    done = at = last_end = end;
   }
-  if (done < text.size()) piece(done, text.size(), false);
+  const size_t between = match_.is_match ? match_.begin : text_.size();
+  if (between > done_)
+    piece = {done_, between, false};
+  else if (match_.is_match)
+    piece = std::exchange(match_, {});
+  else
+    return false;
+  done_ = piece.end;
+  return true;
 }
 
 std::string quoted_pattern(std::string_view literal) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,24 +17,33 @@ class Pattern {
   ~Pattern();
   Pattern(Pattern&&) noexcept;
 
+  // A match, or what lies between two.
+  struct Piece {
+    size_t begin = 0, end = 0;
+    bool is_match = false;
+  };
+
   // One search at a time; made anew for each text, since the limit of its steps grows with it.
   class Search {
    public:
     Search(const Pattern& pattern, size_t text_bytes);
     ~Search();
 
-    // Calls piece(begin, end, is_match) for the matches and for what lies between them, in order.
-    // `text` is UTF-8. A match may be empty. Throws Error(format) where the pattern needs more
-    // steps than the limit.
-    void for_each_piece(std::string_view text,
-                        const std::function<void(size_t, size_t, bool)>& piece);
+    // Goes through `text`, which is UTF-8 and stays where it is.
+    void start(std::string_view text);
+    // The next piece; false behind the last one. A match may be empty. Throws Error(format) where
+    // the pattern needs more steps than the limit.
+    bool next(Piece& piece);
 
    private:
-    bool find(std::string_view text, size_t at, size_t& begin, size_t& end);
+    bool find(Piece& match);
 
     struct State;
     const Pattern* pattern_;
     std::unique_ptr<State> state_;
+    std::string_view text_;
+    size_t done_ = 0, at_ = 0, last_end_ = 0;  // of the pieces, of the search, of the last match
+    Piece match_;                              // found, and not given yet where is_match
   };
 
  private:

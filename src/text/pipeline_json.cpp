@@ -132,22 +132,15 @@ void read_decoder_step(const JsonField& field, Decoding& decoding, bool& fused) 
 using Ids = std::vector<int32_t>;
 using IdOf = std::function<std::optional<int32_t>(std::string_view)>;
 
-// The ids of a special token of a template: its own list's, else that of its text.
-Ids template_ids(const JsonField& processor, const JsonField& piece, const IdOf& id_of) {
+// The id of a special token of a template, whose own list says the same where it has one.
+int32_t template_id(const JsonField& processor, const JsonField& piece, const IdOf& id_of) {
   const std::string name = piece.at("SpecialToken").at("id").text();
-  const auto own = id_of(name);
-  Ids ids;
-  if (processor.has("special_tokens") && processor.at("special_tokens").has(name)) {
-    for (const JsonField& id : processor.at("special_tokens").at(name).at("ids").items())
-      ids.push_back(static_cast<int32_t>(id.id(kMostId)));
-    if (own && ids != Ids{*own})
-      processor.at("special_tokens").at(name).at("ids").wrong(fmt::format("[{}]", *own));
-  } else if (own) {
-    ids.push_back(*own);
-  } else {
-    piece.wrong("a token");
-  }
-  return ids;
+  const auto id = id_of(name);
+  if (!id) piece.wrong("a token");
+  if (!processor.has("special_tokens") || !processor.at("special_tokens").has(name)) return *id;
+  const JsonField ids = processor.at("special_tokens").at(name).at("ids");
+  if (ids.value != nlohmann::json{*id}) ids.wrong(fmt::format("[{}]", *id));
+  return *id;
 }
 
 void read_template(const JsonField& processor, const IdOf& id_of, Ids& front, Ids& behind) {
@@ -158,18 +151,18 @@ void read_template(const JsonField& processor, const IdOf& id_of, Ids& front, Id
       text_seen = true;
       continue;
     }
-    const Ids ids = template_ids(processor, piece, id_of);
-    Ids& side = text_seen ? behind : front;
-    side.insert(side.end(), ids.begin(), ids.end());
+    (text_seen ? behind : front).push_back(template_id(processor, piece, id_of));
   }
   if (!text_seen) processor.at("single").wrong("a sequence among its pieces");
 }
 
 // ["</s>", 2]
-int32_t read_pair(const JsonField& field) {
+int32_t read_pair(const JsonField& field, const IdOf& id_of) {
   const auto pair = field.items();
   if (pair.size() != 2) field.wrong("a token and its id");
-  return static_cast<int32_t>(pair[1].id(kMostId));
+  const int32_t id = static_cast<int32_t>(pair[1].id(kMostId));
+  if (id_of(pair[0].text()) != id) field.wrong("a token and its id");
+  return id;
 }
 
 void read_processor(const JsonField& processor, const IdOf& id_of, Ids& front, Ids& behind) {
@@ -181,8 +174,8 @@ void read_processor(const JsonField& processor, const IdOf& id_of, Ids& front, I
   } else if (type == "TemplateProcessing") {
     read_template(processor, id_of, before, after);
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
-    before = {read_pair(processor.at("cls"))};
-    after = {read_pair(processor.at("sep"))};
+    before = {read_pair(processor.at("cls"), id_of)};
+    after = {read_pair(processor.at("sep"), id_of)};
   } else if (type != "ByteLevel") {
     processor.at("type").wrong("TemplateProcessing, ByteLevel or Sequence");
   }

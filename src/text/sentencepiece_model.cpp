@@ -43,7 +43,7 @@ class SentencePieceModel : public Tokenizer {
  private:
   void load(sentencepiece::SentencePieceProcessor& processor, const std::string& model) const;
   std::vector<AddedToken> read_pieces();
-  void add_tokens(const FolderSettings& settings);
+  void read_tokens(const FolderSettings& settings);
   void encode_piece(std::string_view piece, bool first, std::vector<int32_t>& out) const;
 
   std::string path_;
@@ -75,13 +75,11 @@ SentencePieceModel::SentencePieceModel(const std::string& path, const FolderSett
   // Messages of a protocol buffer that follow one another are one, whose later fields hold:
   // normalizer_spec (3) with precompiled_charsmap (2) and remove_extra_whitespaces (4), then with
   // add_dummy_prefix (3).
+  load(bare_, model);  // by itself: what is cut off must not be filled up by what follows
   if (settings.is_llama) model += "\x1a\x04\x12\x00\x20\x00"s;
   load(processor_, model);
   load(bare_, model + "\x1a\x02\x18\x00"s);
-  add_tokens(settings);
-  // Without a tokenizer_config.json there is the model's own word alone: its token, in front.
-  const bool wants_bos = settings.add_bos.value_or(!settings.has_config);
-  if (wants_bos && processor_.bos_id() >= 0) bos_ = processor_.bos_id();
+  read_tokens(settings);
   if (settings.add_eos) behind_ = eos_;
   hash_ = sha256_hex(fmt::format("{} {} {} {}{}{}", hash_, bos_.value_or(-1), eos_.value_or(-1),
                                  only_first_, doubles_space_, behind_.has_value()));
@@ -102,7 +100,7 @@ std::vector<AddedToken> SentencePieceModel::read_pieces() {
   return added;
 }
 
-void SentencePieceModel::add_tokens(const FolderSettings& settings) {
+void SentencePieceModel::read_tokens(const FolderSettings& settings) {
   std::vector<AddedToken> added = read_pieces();
   std::vector<std::string> pieces;
   for (int32_t id = 0; id < processor_.GetPieceSize(); ++id)
@@ -122,6 +120,13 @@ void SentencePieceModel::add_tokens(const FolderSettings& settings) {
     hash_ += fmt::format(" {} {} {}:{}", token.id, token.special, token.text.size(), token.text);
   }
   added_ = std::make_unique<AddedTokens>(tokens.added());
+  // Without a tokenizer_config.json there is the model's own word alone: its token, in front.
+  if (settings.add_bos.value_or(!settings.has_config)) {
+    if (settings.bos_text)
+      bos_ = tokens.id_of(*settings.bos_text);
+    else if (processor_.bos_id() >= 0)
+      bos_ = processor_.bos_id();
+  }
   if (settings.eos_text || settings.eos_id || processor_.eos_id() < 0)
     eos_ = choose_eos(settings, tokens, path_);
   else

@@ -77,7 +77,7 @@ std::vector<NamedToken> added_tokens(const JsonField& root, int64_t most_id) {
     named.token = read_added_token(field);
     if (named.token.text.empty()) field.at("content").wrong("at least one character");
     named.token.id = static_cast<int32_t>(field.at("id").id(most_id));
-    named.has_id = true;
+    named.has_id = named.replaces = true;
     named.file = root.file;
     named.field = field.name;
   }

@@ -14,16 +14,16 @@ struct WordSplitter::Step {
 
 namespace {
 
-// Hands on pieces as their behaviour joins them; a match is told from what lies between.
+// Hands pieces on to done(begin, end) as their behaviour joins them.
+template <class Done>
 class Joiner {
  public:
-  Joiner(SplitBehavior behavior, const std::function<void(size_t, size_t)>& done)
-      : behavior_(behavior), done_(done) {}
+  Joiner(SplitBehavior behavior, const Done& done) : behavior_(behavior), done_(done) {}
 
   void put(size_t begin, size_t end, bool is_match) {
-    if (open_ && joins(is_match))
+    if (open_ && joins(is_match)) {
       end_ = end;
-    else {
+    } else {
       close();
       begin_ = begin;
       end_ = end;
@@ -51,7 +51,7 @@ class Joiner {
   }
 
   SplitBehavior behavior_;
-  const std::function<void(size_t, size_t)>& done_;
+  const Done& done_;
   size_t begin_ = 0, end_ = 0;
   bool open_ = false, was_match_ = false;
 };
@@ -96,14 +96,15 @@ void WordSplitter::split_by(size_t index, std::string_view text, Place place, co
     text = marked;
   }
   if (!searches[index]) return split_by(index + 1, text, place, word, searches);
-  const std::function<void(size_t, size_t)> further = [&](size_t begin, size_t end) {
+  const auto further = [&](size_t begin, size_t end) {
     const Place part{place.begins, place.first && begin == 0};
     split_by(index + 1, text.substr(begin, end - begin), part, word, searches);
   };
   Joiner joiner(step.behavior, further);
-  searches[index]->for_each_piece(text, [&](size_t begin, size_t end, bool is_match) {
-    joiner.put(begin, end, is_match != step.invert);
-  });
+  Pattern::Search& search = *searches[index];
+  search.start(text);
+  for (Pattern::Piece piece; search.next(piece);)
+    joiner.put(piece.begin, piece.end, piece.is_match != step.invert);
   joiner.close();
 }
 

@@ -255,6 +255,19 @@ const std::vector<Malformed> kMalformed{
          "special_tokens": {"<|endoftext|>": {"ids": [5]}}})");
      },
      "ids: found [5], expected [0]"},
+    {"template of an id without a token",
+     [](Json& j) {
+       j["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
+         "single": [{"SpecialToken": {"id": "<x>"}}, {"Sequence": {"id": "A"}}],
+         "special_tokens": {"<x>": {"ids": [5000]}}})");
+     },
+     "post_processor.single[0]: found"},
+    {"ends of another id",
+     [](Json& j) {
+       j["post_processor"] = Json::parse(
+           R"({"type": "BertProcessing", "cls": ["<|endoftext|>", 0], "sep": ["<|endoftext|>", 3]})");
+     },
+     "post_processor.sep: found [\"<|endoftext|>\",3], expected a token and its id"},
     {"set in a set",
      [](Json& j) {
        j["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers": [{"type": "Split",
