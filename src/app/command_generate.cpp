@@ -1,10 +1,12 @@
+#include <algorithm>
+
 #include "halftone/app/commands.h"
 #include "halftone/app/console.h"
 #include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
 #include "halftone/ops/linear.h"
-#include "halftone/text/tokenizer.h"
+#include "halftone/text/tokenizer_files.h"
 #include "halftone/train/generate_data.h"
 
 namespace halftone {
@@ -17,6 +19,8 @@ int generate_command(const GenerateOptions& options) {
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
+  const std::vector<char> known = generator_vocabulary(*tokenizer).known;
+  const std::vector<int32_t> ends = end_tokens(model.home);
   print_text(options.prompt);
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
@@ -24,9 +28,10 @@ int generate_command(const GenerateOptions& options) {
     const Tensor head = model.decoder.head_weight(tape).value();
     Tensor logits = Tensor::uninitialized({1, head.dim(0)}, DType::f32);
     multiply_weight(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)), head, logits);
+    forbid_unknown(logits.data<float>(), head.dim(0), known);
     const int32_t next =
         sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
-    if (tokenizer->eos() && next == *tokenizer->eos()) break;
+    if (std::find(ends.begin(), ends.end(), next) != ends.end()) break;
     ids = {next};
     print_text(tokenizer->decode(ids));
     flush_results();

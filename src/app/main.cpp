@@ -164,6 +164,21 @@ int run_program(int argc, char** argv) {
       "Example: halftone generate runs/quickstart-onebit --prompt \"Once upon a time\"");
   generate->callback([&] { command = [&] { return generate_command(generate_options); }; });
 
+  TokenizeOptions tokenize_options;
+  CLI::App* tokenize =
+      app.add_subcommand("tokenize", "Ids of a text as the model's tokenizer makes them");
+  tokenize->add_option("MODEL", tokenize_options.model)->required();
+  tokenize->add_option("--text", tokenize_options.text, "UTF-8 text file, taken as one text")
+      ->required();
+  tokenize->add_flag("--decode", tokenize_options.decode,
+                     "print the text of the ids in the file, else the text that its ids give back");
+  tokenize->add_flag("--json", tokenize_options.json,
+                     "print one object on stdout: ids, tokens, count, bos, eos, hash");
+  tokenize->footer(
+      "Example: halftone tokenize recipes/quickstart/teacher --text "
+      "recipes/quickstart/heldout.txt");
+  tokenize->callback([&] { command = [&] { return tokenize_command(tokenize_options); }; });
+
   CompareOptions compare_options;
   CLI::App* compare = app.add_subcommand("compare", "Finished runs side by side");
   compare->add_option("RUN_DIR", compare_options.runs)->required()->expected(1, -1);

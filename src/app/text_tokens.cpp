@@ -30,13 +30,6 @@ std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer,
   return fmt::format("{}/generated-{}.tok", recipe.run.output_dir, sha256_hex(key).substr(0, 16));
 }
 
-GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
-  GeneratorVocabulary out{.first_tokens = {}, .end_token = *tokenizer.eos()};
-  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id)
-    if (!tokenizer.special(id)) out.first_tokens.push_back(id);
-  return out;
-}
-
 // Makes sequences number `done` and on, and saves the cache every half minute. The teacher is
 // loaded anew with F32 weights for it: widening them for every token would cost more than the
 // products.
