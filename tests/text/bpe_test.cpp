@@ -315,10 +315,13 @@ TEST(Bpe, ATruncatedFileIsRefusedWhereverItEnds) {
 }
 
 TEST(Bpe, AChangedFileIsReadOrRefused) {
-  const int refused = read_mutations(read_bytes(kGpt2), 300, 1, [](const std::string& path) {
-    load_tokenizer(path)->encode("Once upon a time, 12 caf\xc3\xa9");
-  });
-  EXPECT_GT(refused, 10);
+  for (const char* file : {"gpt2.json", "nfkc.json", "spm-metaspace.json", "spm-phrases.json"}) {
+    const int refused =
+        read_mutations(read_bytes(kTokenizers + file), 300, 1, [](const std::string& path) {
+          load_tokenizer(path)->encode("<s> Once upon a time, 12 caf\xc3\xa9 \xff word");
+        });
+    EXPECT_GT(refused, 10) << file;
+  }
 }
 
 }  // namespace
