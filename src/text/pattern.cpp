@@ -125,17 +125,19 @@ void Translation::escape() {
   if (c == 's')
     put(kSpace);
   else if (c == 'S')
-    inside ? put(R"(\S\x{180e})") : put(kSpace, true);
+    put(inside ? R"(\S\x{180e})" : kSpace, true);
   else if (c == 'w')
     put(word);
   else if (c == 'W')
-    inside ? put(kNoWord) : put(word, true);
+    put(inside ? kNoWord : word, true);
   else if (c == 'b' && !inside)
     out_ += fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", word);
   else if (c == 'B' && !inside)
     out_ += fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", word);
+  else if (c == 'H' && inside)
+    refuse("\\H in a set");
   else if (c == 'h' || c == 'H')
-    inside&& c == 'H' ? refuse("\\H in a set") : put("0-9a-fA-F", c == 'H');
+    put("0-9a-fA-F", c == 'H');
   else if (c == 'p' || c == 'P')
     property(c);
   else if (c == 'u' && at_ + 4 <= pattern_.size()) {

@@ -64,6 +64,11 @@ TEST(AddedTokens, SixThousandTokensWithOneStartTakeNoTime) {
   EXPECT_LT(seconds_of([&] { tokenizer->encode(text); }), 10);
 }
 
+TEST(AddedTokens, AMillionSpacesThatTakeTheSpacesBehindThemTakeNoTime) {
+  const auto tokenizer = bytes_and({{.text = " ", .lstrip = true, .rstrip = true}});
+  EXPECT_LT(seconds_of([&] { tokenizer->encode(std::string(1000000, ' ')); }), 10);
+}
+
 class Folder {
  public:
   Folder() { write("tokenizer.json", read_json(kTokenizers + "smollm.json")); }

@@ -101,6 +101,16 @@ TEST(Bpe, APatternThatExplodesIsRefused) {
   expect_refused("match limit", [&] { tokenizer->encode(std::string(40, 'a') + "b"); });
 }
 
+TEST(Bpe, ANormalizerThatExplodesIsRefused) {
+  BpeDefinition d = bytes_and({});
+  const NormalizeStep twice{
+      .kind = NormalizeStep::Kind::replace, .pattern = "a", .literal = true, .content = "aa"};
+  d.normalizer.assign(8, twice);
+  EXPECT_EQ(make_bpe(d)->encode("a").size(), 256u);
+  d.normalizer.assign(40, twice);
+  expect_refused("normalizer: makes more than", [&] { make_bpe(d)->encode(std::string(99, 'a')); });
+}
+
 TEST(Bpe, APatternCanBeAPlainString) {
   Json file = read_json(kGpt2);
   file["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers": [
