@@ -87,8 +87,13 @@ std::string mapped(Kind kind, std::string_view text) {
 Normalizer::Normalizer(const std::vector<NormalizeStep>& steps, const std::string& source) {
   for (const NormalizeStep& step : steps) {
     steps_.push_back({step, std::nullopt});
-    if (step.kind == Kind::replace && !step.literal)
-      steps_.back().pattern.emplace(step.pattern, source);
+    if (step.kind != Kind::replace || step.literal) continue;
+    // Hugging Face's tokenizers put some of what replaces an empty match twice.
+    if (steps_.back().pattern.emplace(step.pattern, source).matches_nothing())
+      throw_error(ErrorKind::format,
+                  "{}: normalizer: pattern '{}': can match the empty text, at least one character "
+                  "expected",
+                  source, printable(step.pattern));
   }
 }
 

@@ -13,7 +13,8 @@ namespace halftone {
 
 class Normalizer {
  public:
-  // Throws Error(format), naming `source`, for a pattern that does not compile.
+  // Throws Error(format), naming `source`, for a pattern that does not compile or can match
+  // nothing.
   Normalizer(const std::vector<NormalizeStep>& steps, const std::string& source);
 
   bool empty() const { return steps_.empty(); }

@@ -211,6 +211,12 @@ Pattern::Pattern(const std::string& pattern, const std::string& source)
   pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);  // where it cannot, the interpreter runs
 }
 
+bool Pattern::matches_nothing() const {
+  uint32_t empty = 0;
+  pcre2_pattern_info(code_->code, PCRE2_INFO_MATCHEMPTY, &empty);
+  return empty != 0;
+}
+
 Pattern::~Pattern() = default;
 Pattern::Pattern(Pattern&&) noexcept = default;
 

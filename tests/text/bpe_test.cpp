@@ -220,6 +220,12 @@ const std::vector<Malformed> kMalformed{
        j["normalizer"] = {{"type", "Strip"}};
      },
      "normalizer.type: found \"Strip\""},
+    {"replacement of nothing",
+     [](Json& j) {
+       j["normalizer"] =
+           Json::parse(R"({"type": "Replace", "pattern": {"Regex": "x*"}, "content": "y"})");
+     },
+     "normalizer: pattern 'x*': can match the empty text"},
     {"added tokens are an object",
      [](Json& j) {
        j["added_tokens"] = {{"a", 1}};
