@@ -107,8 +107,23 @@ TEST(Bpe, ANormalizerThatExplodesIsRefused) {
       .kind = NormalizeStep::Kind::replace, .pattern = "a", .literal = true, .content = "aa"};
   d.normalizer.assign(8, twice);
   EXPECT_EQ(make_bpe(d)->encode("a").size(), 256u);
-  d.normalizer.assign(40, twice);
-  expect_refused("normalizer: makes more than", [&] { make_bpe(d)->encode(std::string(99, 'a')); });
+  for (const size_t steps : {13, 40}) {
+    d.normalizer.assign(steps, twice);
+    expect_refused("normalizer: makes more than", [&] { make_bpe(d)->encode("a"); });
+  }
+}
+
+TEST(Bpe, PatternsMeanWhatTheyMeanToOniguruma) {
+  const Json& patterns = expected()["patterns"];
+  ASSERT_GE(patterns.size(), 40u);
+  for (const auto& [pattern, rest] : patterns.items()) {
+    BpeDefinition d = bytes_and({});
+    d.steps = {{.pattern = pattern, .behavior = SplitBehavior::removed}};
+    const auto tokenizer = make_bpe(d);
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(patterns[""].get<std::string>())),
+              rest.get<std::string>())
+        << pattern;
+  }
 }
 
 TEST(Bpe, APatternCanBeAPlainString) {
