@@ -13,6 +13,7 @@ int eval_command(const std::string& path, const EvalSettings& settings, bool jso
   LoadedModel model = load_model_argument(path, {.widen = true});
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const TextTokens text = read_text_tokens(settings, *tokenizer);
+  require_rows(text.tokens, model.config, settings.text);
   const auto tokens = static_cast<int64_t>(text.tokens.size());
   Progress progress("eval", evaluation_windows(tokens, settings), quiet);
   const Evaluation result =

@@ -16,6 +16,7 @@ int generate_command(const GenerateOptions& options) {
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   std::vector<int32_t> ids = tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
+  require_rows(ids, model.config, "--prompt");
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);

@@ -93,16 +93,19 @@ void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
   if (!recipe.eval.text.empty())
     faults.collect([&] {
       inputs.held_out = read_text_tokens(recipe.eval, tokenizer);
+      require_rows(inputs.held_out->tokens, inputs.teacher.config, recipe.eval.text);
       evaluation_windows(static_cast<int64_t>(inputs.held_out->tokens.size()), recipe.eval);
     });
   if (is_trained(recipe.run.method))
     faults.collect([&] {
       inputs.training = read_token_stream(recipe.data.train, tokenizer);
+      require_rows(inputs.training, inputs.teacher.config, "data.train");
       check_training_text(recipe, inputs);
     });
   if (ptq_method(recipe.run.method))
     faults.collect([&] {
       inputs.calibration = read_token_stream(recipe.calibration.text, tokenizer);
+      require_rows(inputs.calibration, inputs.teacher.config, "calibration.text");
       check_calibration_text(recipe, inputs);
     });
   if (draws_text(recipe) && !tokenizer.eos())

@@ -44,12 +44,22 @@ void write_companions(const Companions& companions, const std::string& directory
 std::unique_ptr<Tokenizer> load_model_tokenizer(const std::string& home,
                                                 const ModelConfig& config) {
   std::unique_ptr<Tokenizer> out = load_tokenizer(home);
-  if (out->vocab_size() > config.vocab_size)
+  const int64_t beyond = out->vocab_size() - config.vocab_size;
+  const bool padding = beyond == 1 && out->special(static_cast<int32_t>(config.vocab_size));
+  if (beyond > 0 && !padding)
     throw_error(ErrorKind::format,
                 "{}: the tokenizer has {} tokens, but the model's embedding {} rows, at least as "
                 "many expected: were tokens added without resize_token_embeddings?",
                 home, out->vocab_size(), config.vocab_size);
   return out;
+}
+
+void require_rows(std::span<const int32_t> ids, const ModelConfig& config,
+                  const std::string& what) {
+  for (const int32_t id : ids)
+    if (id >= config.vocab_size)
+      throw_error(ErrorKind::format, "{}: holds token {}, but the model's embedding {} rows", what,
+                  id, config.vocab_size);
 }
 
 }  // namespace halftone

@@ -139,5 +139,20 @@ TEST_F(InputsTest, ADirectoryThatIsInUseIsNoRunDirectory) {
   EXPECT_EQ(read_whole(folder_ + "/r/result.json"), result);
 }
 
+TEST_F(InputsTest, OnePaddingTokenMayLieBehindTheModelsRowsAsLongAsNoTextHasIt) {
+  const auto add = [&](const std::string& tokens) {
+    std::ofstream(folder_ + "/teacher/tokenizer_config.json") << tokens;
+  };
+  add(R"({"pad_token": "<pad>"})");
+  expect_warning(recipe(), "");
+  std::string line;
+  for (int i = 0; i < 200; ++i) line += "once upon a time <pad> ";
+  expect_refused(3, recipe(), {"holds token 2048, but the model's embedding 2048 rows"},
+                 {"--set", "data.train=" + text("padded.txt", line)});
+  add(R"({"added_tokens_decoder": {"2048": {"content": "<user>", "special": true},
+                                   "2049": {"content": "<bot>", "special": true}}})");
+  expect_refused(3, recipe(), {"has 2050 tokens", "2048 rows"});
+}
+
 }  // namespace
 }  // namespace halftone

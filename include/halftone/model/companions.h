@@ -3,8 +3,10 @@
 // behaves as the model that it came from.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "halftone/model/config.h"
@@ -25,7 +27,11 @@ Companions read_companions(const std::string& home, const ModelConfig& config);
 void write_companions(const Companions& companions, const std::string& directory, bool replace);
 
 // The tokenizer of the same model. Throws Error(format) as load_tokenizer does, and for one with
-// more ids than the model has rows.
+// more ids than the model has rows. One control token may lie behind them: that is how a padding
+// token is named for a model that was made without one, and no text has it.
 std::unique_ptr<Tokenizer> load_model_tokenizer(const std::string& home, const ModelConfig& config);
+
+// Throws Error(format), naming `what`, where an id has no row in the model's embedding.
+void require_rows(std::span<const int32_t> ids, const ModelConfig& config, const std::string& what);
 
 }  // namespace halftone
