@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "bench/bench.h"
-#include "halftone/ops/row_math.h"
-#include "halftone/tensor/sign_gemm.h"
-#include "halftone/tensor/transpose.h"
+#include "ops/row_math.h"
+#include "tensor/gemm/sign_gemm.h"
+#include "tensor/gemm/transpose.h"
 
 namespace halftone {
 namespace {

@@ -200,7 +200,7 @@ Op attention_op(const Step& s) {
 }
 
 Op rotary_op(const Step& s) {
-  const std::vector<double> frequencies = rope_inverse_frequencies(s.config);
+  const RotaryFrequencies frequencies = rope_frequencies(s.config, s.length);
   const RotaryTable narrow = make_rotary_table(s.length, frequencies, DType::f32),
                     wide = make_rotary_table(s.length, frequencies, DType::f64);
   return row_op({scattered({s.tokens(), s.query_size()}, 1)}, 2, 2,

@@ -1,16 +1,16 @@
-#include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "halftone/app/commands.h"
-#include "halftone/app/recipe.h"
+#include "halftone/app/console.h"
+#include "halftone/app/inputs.h"
 #include "halftone/app/teacher_logits.h"
-#include "halftone/model/import.h"
 #include "halftone/model/weight_names.h"
 #include "halftone/ops/head_loss.h"
 #include "halftone/quant/low_bit_matrix.h"
-#include "halftone/text/token_stream.h"
+#include "halftone/train/trainer.h"
 
 namespace halftone {
 namespace {
@@ -67,14 +67,17 @@ double planned_linear_bits(PtqMethod method, const PtqSettings& s, const ModelCo
   return bits / weights;
 }
 
-MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters) {
+MemoryPlan plan_memory(const Recipe& r, const ModelOutline& outline, int64_t parameters) {
+  const ModelConfig& c = outline.config;
   // A cached teacher is gone before the student takes the most.
   const bool trained = is_trained(r.run.method),
              teacher = r.run.method != Method::pretrain && r.teacher.cache_top_k == 0;
   const double tokens =
       static_cast<double>(r.train.per_device_train_batch_size * r.data.max_seq_length);
   MemoryPlan plan;
-  if (teacher) plan.teacher = 2.0 * static_cast<double>(parameters);
+  const bool halves = r.teacher.dtype == WeightDtype::f16 ||
+                      (r.teacher.dtype != WeightDtype::f32 && outline.stored_as_f16);
+  if (teacher) plan.teacher = (halves ? 2.0 : 4.0) * static_cast<double>(parameters);
   if (ptq_method(r.run.method)) {
     // A dense copy, the activations before and after a block, and F64 matrices of the widest
     // linear: the Hessians of a block, the damped one, its factor, the weight twice.
@@ -106,65 +109,85 @@ MemoryPlan plan_memory(const Recipe& r, const ModelConfig& c, int64_t parameters
   return plan;
 }
 
-// Sequences of the training text; of text that is yet to be drawn the most that it can have.
-int64_t training_sequences(const Recipe& r) {
-  const auto tokenizer = load_tokenizer(r.teacher.model);
-  const int64_t tokens = static_cast<int64_t>(read_token_stream(r.data.train, *tokenizer).size());
-  return (tokens + r.data.generate.sequences * (r.data.max_seq_length + 1)) / r.data.max_seq_length;
-}
-
 // Operations of all steps: 6 a weight and token of the student, 8 where it computes its blocks
 // twice, 2 of the teacher; of a cached teacher those over the text, once.
-double planned_flop(const Recipe& r, int64_t parameters, int64_t cached_tokens) {
-  const double steps =
-      static_cast<double>(r.train.max_steps * r.train.per_device_train_batch_size *
-                          r.train.gradient_accumulation_steps * r.data.max_seq_length);
+double planned_flop(const Recipe& r, int64_t parameters, int64_t tokens, int64_t cached_tokens) {
   const bool teacher = r.run.method == Method::onebit && r.teacher.cache_top_k == 0;
   const double each = 6.0 + (r.train.gradient_checkpointing ? 2.0 : 0.0) + (teacher ? 2.0 : 0.0);
   return static_cast<double>(parameters) *
-         (steps * each + 2.0 * static_cast<double>(cached_tokens));
+         (static_cast<double>(tokens) * each + 2.0 * static_cast<double>(cached_tokens));
+}
+
+// What the finished model can be exported as.
+void print_exports(const Recipe& recipe) {
+  if (recipe.run.method == Method::none) return;
+  const std::string obstacle =
+      hf_export_obstacle(recipe.run.method == Method::onebit && recipe.student.post_layer_norm);
+  print("# export             hf: {}\n",
+        obstacle.empty() ? "yes" : "no, each 1-bit linear " + obstacle);
+}
+
+void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::string& directory,
+                    double memory) {
+  for (const std::string& warning : inputs.warnings) say("warning: {}\n", warning);
+  if (!checkpoint_files(directory).empty())
+    say("warning: {} holds checkpoints of an earlier run; `run` refuses, `resume` "
+        "goes on\n",
+        directory);
+  const double machine =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  if (memory > machine)
+    say("warning: {} needs {:.0f} MB of memory, this machine has {:.0f}\n", recipe.run.name,
+        memory / kMegabyte, machine / kMegabyte);
 }
 
 }  // namespace
 
 int check_command(const std::string& path, const std::vector<std::string>& overrides) {
   const Recipe recipe = read_recipe(path, overrides);
-  const ModelConfig config = read_model_config(recipe.teacher.model);
+  const std::string directory = recipe.run.output_dir + "/" + recipe.run.name;
+  const RunInputs inputs = read_inputs(recipe, directory);
+  const ModelConfig& config = inputs.teacher.config;
   const int64_t parameters = parameter_count(config);
   const int64_t linears = block_linear_weights(config);
-  const MemoryPlan plan = plan_memory(recipe, config, parameters);
-  fmt::print("{}\n", write_recipe(recipe));
-  fmt::print("# parameters         {} ({} in the block linears)\n", parameters, linears);
+  const MemoryPlan plan = plan_memory(recipe, inputs.teacher, parameters);
+  print("{}\n", write_recipe(recipe));
+  print("# parameters         {} ({} in the block linears)\n", parameters, linears);
   if (recipe.run.method == Method::onebit)
-    fmt::print("# bits a weight      {:.4f} in the linears, {:.3f} over the whole file\n",
-               1.0 + 16.0 * static_cast<double>(scales(config)) / static_cast<double>(linears),
-               (static_cast<double>(linears) +
-                16.0 * static_cast<double>(scales(config) + parameters - linears)) /
-                   static_cast<double>(parameters));
+    print("# bits a weight      {:.4f} in the linears, {:.3f} over the whole file\n",
+          1.0 + 16.0 * static_cast<double>(scales(config)) / static_cast<double>(linears),
+          (static_cast<double>(linears) +
+           16.0 * static_cast<double>(scales(config) + parameters - linears)) /
+              static_cast<double>(parameters));
   if (const auto method = ptq_method(recipe.run.method))
-    fmt::print("# bits a weight      {:.4f} in the linears{}\n",
-               planned_linear_bits(*method, recipe.ptq.ptq, config),
-               *method < PtqMethod::billm ? "" : ", if 8 % of the columns are salient");
-  if (recipe.train.max_steps > 0)
-    fmt::print("# tokens             {} steps of {}\n", recipe.train.max_steps,
-               recipe.train.per_device_train_batch_size * recipe.train.gradient_accumulation_steps *
-                   recipe.data.max_seq_length);
-  fmt::print(
+    print("# bits a weight      {:.4f} in the linears{}\n",
+          planned_linear_bits(*method, recipe.ptq.ptq, config),
+          *method < PtqMethod::billm ? "" : ", if 8 % of the columns are salient");
+  const int64_t steps = is_trained(recipe.run.method)
+                            ? planned_steps(recipe.train, planned_sequences(recipe, inputs))
+                            : 0;
+  const int64_t step_tokens = recipe.train.per_device_train_batch_size *
+                              recipe.train.gradient_accumulation_steps * recipe.data.max_seq_length;
+  if (steps > 0) print("# tokens             {} steps of {}\n", steps, step_tokens);
+  print(
       "# memory             {:.0f} MB: teacher {:.0f}, student (and optimiser) {:.0f}, "
       "then activations {:.0f} and head {:.0f}, or gradients {:.0f}\n",
       plan.total() / kMegabyte, plan.teacher / kMegabyte, plan.student / kMegabyte,
       plan.activations / kMegabyte, plan.logits / kMegabyte, plan.gradients / kMegabyte);
   int64_t cached_tokens = 0;
   if (recipe.teacher.cache_top_k > 0) {
-    const LogitCacheSpec cache = planned_teacher_logits(recipe, config, training_sequences(recipe));
+    const LogitCacheSpec cache =
+        planned_teacher_logits(recipe, config, planned_sequences(recipe, inputs));
     cached_tokens = cache.sequences * cache.length;
-    fmt::print("# teacher's logits   {}{} bytes on disk: {} likeliest ids of {} tokens\n",
-               recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
-               cached_tokens);
+    print("# teacher's logits   {}{} bytes on disk: {} likeliest ids of {} tokens\n",
+          recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
+          cached_tokens);
   }
-  if (recipe.train.max_steps > 0) {
-    const double flop = planned_flop(recipe, parameters, cached_tokens);
-    fmt::print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
+  print_exports(recipe);
+  print_warnings(recipe, inputs, directory, plan.total());
+  if (steps > 0) {
+    const double flop = planned_flop(recipe, parameters, steps * step_tokens, cached_tokens);
+    print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
   }
   return 0;
 }

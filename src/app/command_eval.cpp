@@ -1,33 +1,32 @@
-#include <fmt/format.h>
-
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
 #include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/app/text_tokens.h"
+#include "halftone/base/number_text.h"
 #include "halftone/eval/result.h"
+#include "halftone/model/companions.h"
 
 namespace halftone {
 
 int eval_command(const std::string& path, const EvalSettings& settings, bool json, bool quiet) {
-  LoadedModel model = load_model_argument(path, DType::f32);
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(model.tokenizer_path);
+  LoadedModel model = load_model_argument(path, {.widen = true});
+  const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const TextTokens text = read_text_tokens(settings, *tokenizer);
-  const int64_t all = static_cast<int64_t>(text.tokens.size()) / settings.context;
-  Progress progress("eval", settings.max_windows > 0 ? std::min(all, settings.max_windows) : all,
-                    quiet);
+  const auto tokens = static_cast<int64_t>(text.tokens.size());
+  Progress progress("eval", evaluation_windows(tokens, settings), quiet);
   const Evaluation result =
       evaluate(model.decoder, nullptr, text.tokens, settings, text.window_bos,
                [&](int64_t done, int64_t, double perplexity) {
-                 progress.update(done, fmt::format("perplexity {:.4f}", perplexity));
+                 progress.update(done, "perplexity " + fixed_text(perplexity, 4));
                });
   progress.finish();
   if (json)
-    fmt::print("{}\n", evaluation_json(result, settings, static_cast<int64_t>(text.tokens.size()),
-                                       text.sha256));
+    print("{}\n", evaluation_json(result, settings, tokens, text.sha256));
   else
-    fmt::print("perplexity {:.4f}  ({} windows of {} tokens of {}, protocol {})\n",
-               result.perplexity, result.windows, settings.context, text.tokens.size(),
-               settings.protocol == Protocol::hf ? "hf" : "llamacpp");
+    print("perplexity {}  ({} windows of {} tokens of {}, protocol {})\n",
+          fixed_text(result.perplexity, 4), result.windows, settings.context, tokens,
+          settings.protocol == Protocol::hf ? "hf" : "llamacpp");
   return 0;
 }
 

@@ -12,7 +12,7 @@ int resume_command(const std::string& run_dir, const std::vector<std::string>& o
                    RunOptions options) {
   options.run_dir = run_dir;
   options.resume = true;
-  return run_recipe(read_recipe(RunDirectory(run_dir).recipe_file(), overrides), options);
+  return run_recipe(read_run_recipe(run_dir, overrides), options);
 }
 
 }  // namespace halftone

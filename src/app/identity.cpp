@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
@@ -30,6 +31,28 @@ int64_t meta_number(const CheckpointContent& content, const std::string& key) {
   return value;
 }
 
+namespace {
+
+// "section.key was A, this run has B" for each key in which two recipes differ.
+std::vector<std::string> differing_keys(const std::string& before, const std::string& now) {
+  const auto old = recipe_entries(before, "checkpoint: meta 'recipe'");
+  std::map<std::string, std::string> left(old.begin(), old.end());
+  std::vector<std::string> out;
+  for (const auto& [key, value] : recipe_entries(now, "recipe")) {
+    const auto it = left.find(key);
+    const std::string was = it == left.end() ? "nothing" : it->second;
+    if (was != value)
+      out.push_back(
+          fmt::format("{} was {}, this run has {}", key, printable(was), printable(value)));
+    if (it != left.end()) left.erase(it);
+  }
+  for (const auto& [key, value] : left)
+    out.push_back(fmt::format("{} was {}, this run has nothing", key, printable(value)));
+  return out;
+}
+
+}  // namespace
+
 void check_identity(const CheckpointContent& content, const RunIdentity& identity,
                     bool allow_inexact) {
   for (const auto& [key, expected] : identity_meta(identity)) {
@@ -38,10 +61,11 @@ void check_identity(const CheckpointContent& content, const RunIdentity& identit
     if (found == expected) continue;
     const bool machine = key == "isa" || key == "threads" || key == "blas" || key == "version";
     if (machine && allow_inexact) continue;
-    throw_error(ErrorKind::checkpoint,
-                "checkpoint: {} was {}, this run has {}; the run cannot go on bit for bit{}", key,
-                printable(found), printable(expected),
-                machine ? " (--allow-inexact goes on all the same)" : "");
+    std::vector<std::string> what{
+        fmt::format("{} was {}, this run has {}", key, printable(found), printable(expected))};
+    if (key == "recipe") what = differing_keys(found, expected);
+    throw_error(ErrorKind::checkpoint, "checkpoint: {}; the run cannot go on bit for bit{}",
+                fmt::join(what, "; "), machine ? " (--allow-inexact goes on all the same)" : "");
   }
 }
 

@@ -2,11 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "halftone/app/console.h"
 #include "halftone/app/interrupt.h"
-#include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/compress/ptq.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/io/strict_json.h"
 #include "halftone/tensor/memory.h"
 
@@ -20,7 +21,7 @@ constexpr int64_t kKeptCheckpoints = 1;
 std::string layers_json(const std::vector<LayerError>& layers) {
   Json out = Json::array();
   for (const LayerError& layer : layers) out.push_back({layer.name, layer.relative_error});
-  return out.dump();
+  return json_text(out);
 }
 
 // The blocks done so far: their tensors, the next block's inputs, the errors measured.
@@ -28,7 +29,7 @@ CheckpointContent block_content(LoadedModel& student, size_t done, const Calibra
                                 const QuantisingResult& result, const RunIdentity& identity) {
   CheckpointContent content;
   content.meta = identity_meta(identity);
-  add_model_meta(content, student.decoder, student.config, student.tokenizer_path);
+  add_model_meta(content, student.decoder, student.config);
   for (const auto& [name, tensor] : packed_weights(student.decoder))
     for (size_t i = 0; i < done; ++i)
       if (name.starts_with(fmt::format("model.layers.{}.", i)))
@@ -59,18 +60,16 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   student.decoder = decoder_of(whole, student.config);
   calibration.inputs = inputs->second;
   for (const auto& layer : parse_strict_json(content.meta.at("layers"), "checkpoint: meta layers"))
-    result.layers.push_back({layer.at(0).get<std::string>(), layer.at(1).get<double>()});
+    result.layers.push_back({layer.at(0).get<std::string>(), json_number(layer.at(1)).value()});
   return static_cast<size_t>(done);
 }
 
 size_t resume_blocks(const RunDirectory& directory, const RunIdentity& identity,
                      const RunOptions& options, LoadedModel& student, Calibration& calibration,
                      QuantisingResult& result) {
-  std::vector<std::string> damaged;
-  const auto content = directory.newest_checkpoint(damaged);
-  print_passed_over(damaged);
+  const auto content = directory.newest_content();
   if (!content) {
-    fmt::print(stderr, "no checkpoint yet: starting from the first block\n");
+    say("no whole checkpoint: starting from the first block\n");
     return 0;
   }
   check_identity(*content, identity, options.allow_inexact);
@@ -88,7 +87,7 @@ std::string log_line(size_t done, const BlockReport& report) {
   line["seconds"] = {{"calibrate", report.calibrate_seconds},
                      {"quantise", report.quantise_seconds}};
   line["rss_bytes"] = rss_bytes();
-  return line.dump();
+  return json_text(line);
 }
 
 double mean_error(const BlockReport& report) {

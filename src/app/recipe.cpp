@@ -41,6 +41,13 @@ const std::initializer_list<std::pair<std::string_view, Method>> kMethods = {
     {"arb-rc", Method::arb_rc},
 };
 
+const std::initializer_list<std::pair<std::string_view, WeightDtype>> kDtypes = {
+    {"auto", WeightDtype::automatic},
+    {"f32", WeightDtype::f32},
+    {"f16", WeightDtype::f16},
+    {"bf16", WeightDtype::bf16},
+};
+
 // The name becomes one path component inside output_dir and must stay one.
 bool is_run_name(std::string_view name) {
   if (name.empty() || name.size() > 200 || name[0] == '.') return false;
@@ -166,6 +173,8 @@ void fields(FieldVisitor& v, RunSettings& s) {
 void fields(FieldVisitor& v, TeacherSettings& s) {
   v.path("model", s.model,
          "the teacher: an HF directory, a .gguf, a run directory or a checkpoint");
+  choice(v, "dtype", s.dtype, kDtypes,
+         "the teacher's matrices: as stored (auto, f32; f32 in F32 memory), or rounded");
   v.field("cache_top_k", s.cache_top_k, {0, 4096},
           "keep the teacher's k likeliest tokens on disk and run it once over the text; 0 = off");
 }
@@ -187,6 +196,12 @@ void for_each_section(
 std::string method_name(Method method) {
   for (const auto& [name, value] : kMethods)
     if (value == method) return std::string(name);
+  return "";
+}
+
+std::string dtype_text(const TeacherSettings& s) {
+  for (const auto& [name, value] : kDtypes)
+    if (value == s.dtype) return std::string(name);
   return "";
 }
 

@@ -138,12 +138,44 @@ void apply_override(const std::string& assignment, toml::table& root,
   raw[key] = text;
 }
 
+// A run is as long as its steps or its epochs say; an override of one replaces the file's other.
+void drop_replaced_length(toml::table& root, const std::map<std::string, std::string>& raw) {
+  toml::table* train = root["train"].as_table();
+  const bool steps = raw.contains("train.max_steps"),
+             epochs = raw.contains("train.num_train_epochs");
+  if (!train || steps == epochs) return;
+  const auto given = (*train)[steps ? "max_steps" : "num_train_epochs"].value<double>();
+  if (given.value_or(0) > 0) train->erase(steps ? "num_train_epochs" : "max_steps");
+}
+
+void flatten(const toml::table& table, const std::string& prefix,
+             std::vector<std::pair<std::string, std::string>>& out) {
+  for (const auto& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::table* inner = node.as_table()) {
+      flatten(*inner, name + ".", out);
+      continue;
+    }
+    std::ostringstream text;
+    if (const auto* real = node.as_floating_point())
+      text << number_text(real->get());
+    else
+      node.visit([&](const auto& value) { text << value; });
+    out.emplace_back(name, text.str());
+  }
+}
+
+// Where the run directory lay when its recipe was written, and where it lies now.
+struct Move {
+  std::string from, to;
+};
+
 class Reader : public FieldVisitor {
  public:
   Reader(const toml::table& table, std::string section, const std::string& file,
          const std::string& file_directory, const std::map<std::string, std::string>& raw,
-         RecipeReport& report)
-      : file_(file), directory_(file_directory), raw_(raw), report_(report) {
+         const std::optional<Move>& move, RecipeReport& report)
+      : file_(file), directory_(file_directory), raw_(raw), move_(move), report_(report) {
     push(table, std::move(section));
   }
 
@@ -316,12 +348,18 @@ class Reader : public FieldVisitor {
     namespace fs = std::filesystem;
     if (path.empty()) return path;
     const fs::path base = from_file ? fs::path(directory_) : fs::current_path();
-    const std::string out = (base / path).lexically_normal().string();
+    std::string out = (base / path).lexically_normal().string();
+    std::error_code ignored;
+    if (from_file && move_ && !fs::exists(out, ignored)) {
+      const fs::path moved = fs::path(move_->to) / fs::path(out).lexically_relative(move_->from);
+      if (fs::exists(moved, ignored)) out = moved.lexically_normal().string();
+    }
     return out.size() > 1 && out.back() == '/' ? out.substr(0, out.size() - 1) : out;
   }
 
   std::string file_, directory_;
   const std::map<std::string, std::string>& raw_;
+  const std::optional<Move>& move_;
   RecipeReport& report_;
   std::vector<Level> levels_;
 };
@@ -338,13 +376,13 @@ toml::table parse_file(const std::string& path) {
   }
 }
 
-}  // namespace
-
-Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
-  toml::table root = parse_file(path);
+Recipe read_from(toml::table root, const std::string& path,
+                 const std::vector<std::string>& overrides, const std::optional<Move>& move) {
   RecipeReport report(path);
   std::map<std::string, std::string> raw;
   for (const std::string& text : overrides) apply_override(text, root, raw, report);
+
+  drop_replaced_length(root, raw);
 
   const std::string directory = std::filesystem::absolute(path).parent_path().string();
   Recipe recipe;
@@ -357,10 +395,11 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
       report.add_line(fmt::format("{}:{}: {}: found {}, a table expected", path,
                                   node->source().begin.line, section, found_text(*node)));
     const bool given = node && node->is_table();
+    if (given) recipe.sections.emplace_back(section);
     if (given && node->source().begin.line)
       report.set_place(std::string(section), fmt::format("{}:{}", path, node->source().begin.line));
     Reader reader(given ? *node->as_table() : kEmpty, std::string(section), path, directory, raw,
-                  report);
+                  move, report);
     visit_fields(reader);
     reader.close();
   });
@@ -375,6 +414,38 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
   check_rules(recipe, report);
   report.throw_if_any();
   return recipe;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> recipe_entries(const std::string& text,
+                                                                const std::string& where) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (const int line = too_deep_at_line(text, kMostNesting))
+    throw_error(ErrorKind::format, "{}:{}: nested deeper than {} levels", where, line,
+                kMostNesting);
+  try {
+    flatten(toml::parse(text), "", out);
+  } catch (const toml::parse_error& error) {
+    throw_error(ErrorKind::format, "{}:{}: {}", where, error.source().begin.line,
+                printable(error.description()));
+  }
+  return out;
+}
+
+Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
+  return read_from(parse_file(path), path, overrides, std::nullopt);
+}
+
+Recipe read_run_recipe(const std::string& run_directory,
+                       const std::vector<std::string>& overrides) {
+  const std::string path = run_directory + "/recipe.toml";
+  toml::table root = parse_file(path);
+  const std::string now = std::filesystem::weakly_canonical(run_directory).parent_path().string();
+  std::optional<Move> move;
+  if (const auto then = root["run"]["output_dir"].value<std::string>(); then && *then != now)
+    move = Move{*then, now};
+  return read_from(std::move(root), path, overrides, move);
 }
 
 }  // namespace halftone

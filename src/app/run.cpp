@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "halftone/app/console.h"
+#include "halftone/app/inputs.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
 #include "halftone/app/quantising.h"
@@ -12,12 +14,14 @@
 #include "halftone/app/text_tokens.h"
 #include "halftone/app/training.h"
 #include "halftone/base/error.h"
+#include "halftone/base/number_text.h"
+#include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
 #include "halftone/compress/onebit_start.h"
 #include "halftone/eval/result.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/directory_lock.h"
-#include "halftone/io/text_file.h"
+#include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/tensor/memory.h"
 
@@ -36,70 +40,68 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Copies the tokenizer beside the model, so that the run directory is a model by itself.
-std::string keep_tokenizer(const std::string& teacher, const RunDirectory& directory) {
-  const std::string source = teacher + "/tokenizer.json";
-  if (!fs::is_regular_file(source)) return teacher;
-  if (!fs::exists(directory.tokenizer_file()))
-    write_text_durably(directory.tokenizer_file(), read_text_file(source, uint64_t{1} << 30));
-  return directory.tokenizer_file();
-}
-
 // The teacher of a distilled run; a pretrained one starts from its configuration alone.
-LoadedModel start_student(const Recipe& recipe, const LoadedModel* teacher,
-                          const std::string& tokenizer_path) {
+LoadedModel start_student(const Recipe& recipe, const ModelConfig& config,
+                          const LoadedModel* teacher) {
   LoadedModel student;
-  student.tokenizer_path = tokenizer_path;
+  student.config = config;
   if (!teacher) {
-    student.config = read_config(recipe.teacher.model + "/config.json");
     student.decoder = build_decoder(
         student.config, random_weights(student.config, static_cast<uint64_t>(recipe.run.seed)));
     return student;
   }
-  student.config = teacher->config;
   student.decoder = build_decoder(
       student.config, trainable_copy(weights_of(const_cast<Decoder&>(teacher->decoder))));
   if (recipe.run.method == Method::onebit) start_onebit(student.decoder, recipe.student);
   return student;
 }
 
-// The recipe without what may differ between two sittings of one run.
+// The recipe without what may differ between two sittings of one run, and without paths of what is
+// hashed by itself.
 std::string identity_text(Recipe recipe) {
   const TrainSettings defaults;
+  recipe.teacher.model = {};
+  recipe.data.train = {};
+  recipe.calibration.text = {};
   recipe.run.output_dir = {};
   recipe.run.name = {};
   recipe.run.threads = 0;
   recipe.train.max_steps = recipe.train.logging_steps = recipe.train.eval_steps =
       recipe.train.save_steps = 0;
   recipe.train.num_train_epochs = 0;
+  recipe.train.save_minutes = defaults.save_minutes;
   recipe.train.save_total_limit = defaults.save_total_limit;
   recipe.eval = {};
   return write_recipe(recipe);
 }
 
 void print_summary(const RunResult& r, const std::string& directory) {
-  fmt::print("{}: {}\n", r.name, r.method);
+  print("{}: {}\n", r.name, r.method);
   if (r.evaluated) {
-    fmt::print("  perplexity   {:.4f}", r.eval.perplexity);
-    if (r.eval.teacher_perplexity > 0)
-      fmt::print("  ({:.4f} times the teacher's {:.4f}; KL {:.4f}, top-1 {:.1f} %)",
-                 r.eval.perplexity / r.eval.teacher_perplexity, r.eval.teacher_perplexity,
-                 r.eval.kl, 100 * r.eval.top1);
-    fmt::print("\n");
+    print("  perplexity   {}", fixed_text(r.eval.perplexity, 4));
+    if (const auto& with = r.eval.agreement)
+      print("  ({} times the teacher's {}; KL {}, top-1 {:.1f} %)",
+            fixed_text(r.eval.perplexity / with->teacher_perplexity, 4),
+            fixed_text(with->teacher_perplexity, 4), fixed_text(with->kl, 4), 100 * with->top1);
+    print("\n");
   }
-  fmt::print(
-      "  bits         paper {:.4f}, linears {:.4f}, file {:.3f}  ({:.2f} MB, {} parameters)\n",
-      r.student.paper_bits, r.student.linear_bits, r.student.file_bits,
-      static_cast<double>(r.model_bytes) / 1e6, r.student.parameters);
-  fmt::print("  tokens seen  {}\n  time         {}\n  files        {}\n", r.tokens_seen,
-             duration_text(r.seconds.total), directory);
+  print("  bits         paper {:.4f}, linears {:.4f}, file {:.3f}  ({:.2f} MB, {} parameters)\n",
+        r.student.paper_bits, r.student.linear_bits, r.student.file_bits,
+        static_cast<double>(r.model_bytes) / 1e6, r.student.parameters);
+  print("  tokens seen  {}\n  time         {}\n  files        {}\n", r.tokens_seen,
+        duration_text(r.seconds.total), directory);
 }
 
 // One run from its recipe to its result, a stage a function.
 class Run {
  public:
-  Run(const Recipe& recipe, const RunOptions& options, RunDirectory directory)
-      : recipe_(recipe), options_(options), directory_(std::move(directory)) {
+  Run(const Recipe& recipe, const RunOptions& options, RunDirectory directory, RunInputs inputs,
+      Stopwatch total)
+      : recipe_(recipe),
+        options_(options),
+        directory_(std::move(directory)),
+        inputs_(std::move(inputs)),
+        total_(total) {
     result_.name = recipe.run.name;
     result_.method = method_name(recipe.run.method);
     result_.recipe_sha256 = recipe_sha256(recipe);
@@ -107,11 +109,12 @@ class Run {
   }
 
   void import() {
-    tokenizer_ = load_tokenizer(recipe_.teacher.model);
-    tokenizer_path_ = keep_tokenizer(recipe_.teacher.model, directory_);
-    if (!recipe_.eval.text.empty()) held_out_ = read_text_tokens(recipe_.eval, *tokenizer_);
+    // The run directory is a model by itself, wherever it or its teacher goes.
+    write_companions(read_companions(inputs_.teacher.home, inputs_.teacher.config),
+                     directory_.path(), !options_.resume);
     if (!has_teacher()) return;
-    teacher_ = load_model(recipe_.teacher.model, DType::f16);
+    teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype});
+    for (const std::string& note : teacher_.notes) say("{}\n", note);
     result_.teacher_path = recipe_.teacher.model;
     result_.teacher_sha256 = teacher_.sha256;
     result_.teacher_parameters = footprint(teacher_.decoder, 0).parameters;
@@ -122,19 +125,22 @@ class Run {
   // False when a signal ended it; the state is saved then.
   bool train() {
     const TrainingText text =
-        training_text(recipe_, options_, *tokenizer_, has_teacher() ? &teacher_ : nullptr);
+        training_text(recipe_, options_, *inputs_.tokenizer, std::move(inputs_.training),
+                      has_teacher() ? &teacher_ : nullptr);
     std::optional<LogitCache> cache;
     if (recipe_.teacher.cache_top_k > 0) cache = teacher_logits(recipe_, options_, text, teacher_);
     const Stopwatch starting;
-    student_ = start_student(recipe_, has_teacher() ? &teacher_ : nullptr, tokenizer_path_);
+    student_ = start_student(recipe_, inputs_.teacher.config, has_teacher() ? &teacher_ : nullptr);
     result_.seconds.quantise = starting.seconds();
-    const RunIdentity identity{identity_text(recipe_), teacher_.sha256, tokenizer_->hash(),
+    const std::string origin =
+        has_teacher() ? teacher_.sha256 : sha256_hex(config_json(student_.config, DType::f32));
+    const RunIdentity identity{identity_text(recipe_), origin, inputs_.tokenizer->hash(),
                                text.sha256, cache ? cache->sha256() : ""};
     if (cache) release_teacher();
     const TrainingResult training = halftone::train(
         recipe_, options_, directory_, student_,
         has_teacher() && !cache ? &teacher_.decoder : nullptr, cache ? &*cache : nullptr,
-        text.sequences, identity, held_out_ ? &*held_out_ : nullptr);
+        text.sequences, identity, inputs_.held_out ? &*inputs_.held_out : nullptr);
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
     result_.tokens_per_second = training.tokens_per_second;
@@ -143,9 +149,10 @@ class Run {
 
   // False when a signal ended it; the finished blocks are saved then.
   bool quantise() {
-    const CalibrationText text = calibration_text(recipe_, options_, *tokenizer_, teacher_);
-    student_ = start_student(recipe_, &teacher_, tokenizer_path_);
-    const RunIdentity identity{identity_text(recipe_), teacher_.sha256, tokenizer_->hash(),
+    const CalibrationText text = calibration_text(recipe_, options_, *inputs_.tokenizer,
+                                                  std::move(inputs_.calibration), teacher_);
+    student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
+    const RunIdentity identity{identity_text(recipe_), teacher_.sha256, inputs_.tokenizer->hash(),
                                text.sha256};
     QuantisingResult quantised =
         quantise_model(recipe_, options_, directory_, student_, text, identity);
@@ -158,8 +165,8 @@ class Run {
   // Writes the final model and reads it back: what is evaluated is what was written.
   void pack() {
     write_checkpoint_file(directory_.model_file(),
-                          model_content(student_.decoder, student_.config, tokenizer_path_));
-    student_ = load_model(directory_.model_file(), DType::f32);
+                          model_content(student_.decoder, student_.config));
+    student_ = load_model(directory_.model_file());
     release_kept_memory();
   }
 
@@ -168,20 +175,20 @@ class Run {
     LoadedModel& model = made() ? student_ : teacher_;
     result_.model_bytes = model.file_bytes;
     result_.student = footprint(model.decoder, model.file_bytes);
-    if (!held_out_) return;
+    if (!inputs_.held_out) return;
     if (has_teacher()) need_teacher();
-    const int64_t windows = static_cast<int64_t>(held_out_->tokens.size()) / recipe_.eval.context;
-    const int64_t wanted = recipe_.eval.max_windows;
-    Progress progress("eval", wanted > 0 ? std::min(windows, wanted) : windows, options_.quiet);
+    const TextTokens& text = *inputs_.held_out;
+    const auto tokens = static_cast<int64_t>(text.tokens.size());
+    Progress progress("eval", evaluation_windows(tokens, recipe_.eval), options_.quiet);
     result_.eval = halftone::evaluate(
-        model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, held_out_->tokens,
-        recipe_.eval, held_out_->window_bos, [&](int64_t done, int64_t, double perplexity) {
-          progress.update(done, fmt::format("perplexity {:.4f}", perplexity));
+        model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, text.tokens,
+        recipe_.eval, text.window_bos, [&](int64_t done, int64_t, double perplexity) {
+          progress.update(done, "perplexity " + fixed_text(perplexity, 4));
         });
     result_.evaluated = true;
     result_.eval_settings = recipe_.eval;
-    result_.eval_tokens = static_cast<int64_t>(held_out_->tokens.size());
-    result_.text_sha256 = held_out_->sha256;
+    result_.eval_tokens = tokens;
+    result_.text_sha256 = text.sha256;
     result_.seconds.eval = evaluating.seconds();
   }
 
@@ -189,10 +196,10 @@ class Run {
     result_.seconds.total = total_.seconds();
     const std::string json = result_json(result_);
     write_text_durably(directory_.result_file(), json + "\n");
-    if (options_.json)
-      fmt::print("{}\n", json);
-    else
+    print_copy_of(directory_.result_file(), [&] {
+      if (options_.json) return print("{}\n", json);
       print_summary(result_, directory_.path());
+    });
   }
 
   // The method makes a model of its own.
@@ -209,7 +216,7 @@ class Run {
 
   void need_teacher() {
     if (!teacher_.decoder.blocks.empty()) return;
-    teacher_ = load_model(recipe_.teacher.model, DType::f16);
+    teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype});
     if (teacher_.sha256 != result_.teacher_sha256)
       throw_error(ErrorKind::format, "{}: changed while the run was going on",
                   recipe_.teacher.model);
@@ -218,39 +225,60 @@ class Run {
   const Recipe& recipe_;
   const RunOptions& options_;
   RunDirectory directory_;
+  RunInputs inputs_;
   Stopwatch total_;
   RunResult result_;
-  std::unique_ptr<Tokenizer> tokenizer_;
-  std::string tokenizer_path_;
-  std::optional<TextTokens> held_out_;
   LoadedModel teacher_, student_;
 };
 
+// A new run begins in a directory of its own.
+void require_unused(const std::string& directory) {
+  const auto refuse = [&](const std::string& what) {
+    throw_error(ErrorKind::recipe, "{}: {}, or choose another --run-dir", directory, what);
+  };
+  if (!fs::exists(directory)) return;
+  if (!checkpoint_files(directory).empty())
+    refuse(fmt::format("holds checkpoints of an earlier run; go on with `halftone resume {}`",
+                       directory));
+  if (fs::exists(directory + "/result.json")) refuse("holds a finished run; remove it first");
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename();
+    if (!fs::exists(directory + "/recipe.toml") && !name.starts_with(".lock"))
+      refuse(fmt::format("holds '{}' and no run; a new or empty directory is expected", name));
+  }
+}
+
 }  // namespace
 
-int run_recipe(const Recipe& recipe, const RunOptions& options) {
+int run_recipe(const Recipe& given, const RunOptions& options) {
+  const Stopwatch total;
+  Recipe recipe = given;
   const RunDirectory directory(
       options.run_dir.empty() ? recipe.run.output_dir + "/" + recipe.run.name : options.run_dir);
+  recipe.run.output_dir = fs::absolute(directory.path() + "/..").lexically_normal().parent_path();
+  if (!options.resume) require_unused(directory.path());
+  set_threads(static_cast<int>(recipe.run.threads));
+  RunInputs inputs = read_inputs(recipe, directory.path());
+  if (!options.resume)
+    for (const std::string& warning : inputs.warnings) say("warning: {}\n", warning);
+
   directory.create();
   const DirectoryLock lock(directory.path());
   remove_temporaries(directory.path());
-  if (!options.resume && !directory.checkpoints().empty())
-    throw_error(ErrorKind::recipe,
-                "{}: holds checkpoints of an earlier run; go on with `halftone resume {}`, or "
-                "choose another --run-dir",
-                directory.path(), directory.path());
-  if (!options.resume) write_text_durably(directory.recipe_file(), write_recipe(recipe));
-  set_threads(static_cast<int>(recipe.run.threads));
+  if (!options.resume) {
+    require_unused(directory.path());
+    write_text_durably(directory.recipe_file(), write_recipe(recipe));
+  }
   catch_interrupts();
 
-  Run run(recipe, options, directory);
+  Run run(recipe, options, directory, std::move(inputs), total);
   run.import();
   if (run.made()) {
     const bool finished = is_trained(recipe.run.method) ? run.train() : run.quantise();
     // Only now: a resume that is refused has changed nothing.
     write_text_durably(directory.recipe_file(), write_recipe(recipe));
     if (!finished) {
-      fmt::print(stderr, "interrupted; go on with: halftone resume {}\n", directory.path());
+      say("interrupted; go on with: halftone resume {}\n", directory.path());
       return kExitInterrupted;
     }
     run.pack();

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "halftone/app/console.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/text_file.h"
@@ -28,34 +29,20 @@ bool is_logged(const std::string& line, int64_t step) {
 
 }  // namespace
 
-std::string RunDirectory::checkpoint_file(int64_t step) const {
-  return fmt::format("{}/step-{:08d}.h5", path_, step);
-}
-
 void RunDirectory::create() const {
   make_directories(path_);
 }
 
-std::vector<std::string> RunDirectory::checkpoints() const {
-  return checkpoint_files(path_);
-}
-
-std::optional<CheckpointContent> RunDirectory::newest_checkpoint(
-    std::vector<std::string>& damaged) const {
-  std::vector<std::string> files = checkpoints();
-  for (; !files.empty(); files.pop_back()) {
-    try {
-      return read_checkpoint_file(files.back());
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::format) throw;
-      damaged.push_back(error.what());
-    }
-  }
-  return std::nullopt;
+std::optional<CheckpointContent> RunDirectory::newest_content() const {
+  std::vector<std::string> damaged;
+  auto found = newest_checkpoint(path_, damaged);
+  for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
+  if (!found) return std::nullopt;
+  return std::move(found->content);
 }
 
 void RunDirectory::remove_old_checkpoints(int64_t step, int64_t keep) const {
-  std::vector<std::string> files = checkpoints();
+  std::vector<std::string> files = checkpoint_files(path_);
   const fs::path newest = fs::path(checkpoint_file(step)).filename();
   std::erase_if(files, [&](const fs::path& file) { return file.filename() > newest; });
   for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(keep, 1)) < files.size(); ++i)

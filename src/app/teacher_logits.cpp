@@ -70,7 +70,8 @@ LogitCacheSpec planned_teacher_logits(const Recipe& recipe, const ModelConfig& t
 LogitCache teacher_logits(const Recipe& recipe, const RunOptions& options, const TrainingText& text,
                           LoadedModel& teacher) {
   LogitCacheSpec spec = planned_teacher_logits(recipe, teacher.config, text.sequences.count());
-  spec.key = sha256_hex(fmt::format("{} {} {} {} {} {}", teacher.sha256, text.sha256, spec.length,
+  spec.key = sha256_hex(fmt::format("{} {} {} {} {} {} {}", teacher.sha256,
+                                    dtype_text(recipe.teacher), text.sha256, spec.length,
                                     spec.top_k, recipe.loss.kl_temperature, kFormat));
   spec.directory =
       fmt::format("{}/teacher-logits-{}", recipe.run.output_dir, spec.key.substr(0, 16));

@@ -24,17 +24,10 @@ constexpr std::chrono::seconds kSaveInterval{30};
 std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer,
                        const LoadedModel& teacher) {
   const GenerateSettings& g = recipe.data.generate;
-  const std::string key = fmt::format("{} {} {} {} {} {} {}", teacher.sha256, tokenizer.hash(),
-                                      recipe.data.max_seq_length, g.top_k, g.temperature,
-                                      fmt::join(g.greedy_prefix, "-"), g.seed);
+  const std::string key = fmt::format(
+      "{} {} {} {} {} {} {} {}", teacher.sha256, dtype_text(recipe.teacher), tokenizer.hash(),
+      recipe.data.max_seq_length, g.top_k, g.temperature, fmt::join(g.greedy_prefix, "-"), g.seed);
   return fmt::format("{}/generated-{}.tok", recipe.run.output_dir, sha256_hex(key).substr(0, 16));
-}
-
-GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
-  GeneratorVocabulary out{.first_tokens = {}, .end_token = *tokenizer.eos()};
-  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id)
-    if (!tokenizer.special(id)) out.first_tokens.push_back(id);
-  return out;
 }
 
 // Makes sequences number `done` and on, and saves the cache every half minute. The teacher is
@@ -43,7 +36,8 @@ GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
 void generate_missing(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer,
                       const std::string& cache, int64_t done, std::vector<int32_t>& tokens) {
   const GenerateSettings& g = recipe.data.generate;
-  LoadedModel teacher = load_model(recipe.teacher.model, DType::f32);
+  LoadedModel teacher =
+      load_model(recipe.teacher.model, {.dtype = recipe.teacher.dtype, .widen = true});
   const GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
   Progress progress("generate", g.sequences, options.quiet, done);
   make_directories(recipe.run.output_dir);
@@ -67,9 +61,6 @@ void generate_missing(const Recipe& recipe, const RunOptions& options, const Tok
 // Tokens of data.generate.sequences sequences, each followed by the end token.
 std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& options,
                                       const Tokenizer& tokenizer, const LoadedModel& teacher) {
-  if (!tokenizer.eos())
-    throw_error(ErrorKind::recipe,
-                "data.generate: the tokenizer has no end token to close a sequence with");
   const int32_t end = *tokenizer.eos();
   const int64_t wanted = recipe.data.generate.sequences;
   const std::string cache = cache_path(recipe, tokenizer, teacher);
@@ -98,8 +89,8 @@ TextTokens read_text_tokens(const EvalSettings& settings, const Tokenizer& token
 }
 
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
-                           const Tokenizer& tokenizer, const LoadedModel* teacher) {
-  std::vector<int32_t> tokens = read_token_stream(recipe.data.train, tokenizer);
+                           const Tokenizer& tokenizer, std::vector<int32_t> tokens,
+                           const LoadedModel* teacher) {
   if (teacher && recipe.data.generate.sequences > 0) {
     const std::vector<int32_t> generated = generated_tokens(recipe, options, tokenizer, *teacher);
     tokens.insert(tokens.end(), generated.begin(), generated.end());
@@ -109,18 +100,22 @@ TrainingText training_text(const Recipe& recipe, const RunOptions& options,
   return {std::move(sequences), std::move(sha256)};
 }
 
-CalibrationText calibration_text(const Recipe& recipe, const RunOptions& options,
-                                 const Tokenizer& tokenizer, const LoadedModel& teacher) {
-  const CalibrationSettings& settings = recipe.calibration;
-  const TokenSequences windows(settings.text.empty()
-                                   ? generated_tokens(recipe, options, tokenizer, teacher)
-                                   : read_token_stream(settings.text, tokenizer),
-                               settings.max_seq_length);
-  if (windows.count() < settings.num_calibration_samples)
+void require_calibration_windows(const CalibrationSettings& settings, int64_t tokens) {
+  const int64_t windows = tokens / settings.max_seq_length;
+  if (windows < settings.num_calibration_samples)
     throw_error(ErrorKind::recipe,
-                "calibration.num_calibration_samples: found {}, but the text has {} windows of {} "
-                "tokens",
-                settings.num_calibration_samples, windows.count(), settings.max_seq_length);
+                "calibration.num_calibration_samples: found {}, but the text has {} windows of "
+                "calibration.max_seq_length = {} tokens",
+                settings.num_calibration_samples, windows, settings.max_seq_length);
+}
+
+CalibrationText calibration_text(const Recipe& recipe, const RunOptions& options,
+                                 const Tokenizer& tokenizer, std::vector<int32_t> read,
+                                 const LoadedModel& teacher) {
+  const CalibrationSettings& settings = recipe.calibration;
+  if (settings.text.empty()) read = generated_tokens(recipe, options, tokenizer, teacher);
+  require_calibration_windows(settings, static_cast<int64_t>(read.size()));
+  const TokenSequences windows(std::move(read), settings.max_seq_length);
   const auto order =
       permutation(static_cast<uint64_t>(windows.count()), static_cast<uint64_t>(settings.seed),
                   static_cast<uint64_t>(RngStream::calibration));

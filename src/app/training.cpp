@@ -1,14 +1,16 @@
 #include "halftone/app/training.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "halftone/app/console.h"
 #include "halftone/app/interrupt.h"
-#include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/perplexity.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/trainer.h"
 
@@ -18,7 +20,7 @@ namespace {
 CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& student,
                                      const RunIdentity& identity) {
   CheckpointContent content{.tensors = trainer.tensors(), .meta = identity_meta(identity)};
-  add_model_meta(content, student.decoder, student.config, student.tokenizer_path);
+  add_model_meta(content, student.decoder, student.config);
   const TrainerState& state = trainer.state();
   content.meta["kind"] = "training";
   content.meta["step"] = std::to_string(state.step);
@@ -29,23 +31,29 @@ CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& studen
   return content;
 }
 
-// Restores the newest whole checkpoint; false where there is none.
-bool restore_newest(Trainer& trainer, const RunDirectory& directory, const RunIdentity& identity,
-                    const RunOptions& options) {
-  std::vector<std::string> damaged;
-  const auto content = directory.newest_checkpoint(damaged);
-  print_passed_over(damaged);
-  if (!content) return false;
+// Puts the trainer where the newest whole checkpoint is; leaves it at the start where there is
+// none.
+void restore_newest(Trainer& trainer, const RunDirectory& directory, const RunIdentity& identity,
+                    const RunOptions& options, int64_t max_steps) {
+  const auto content = directory.newest_content();
+  if (!content) {
+    say("no whole checkpoint: starting from step 0\n");
+    return;
+  }
   check_identity(*content, identity, options.allow_inexact);
   TrainerState state;
   state.step = meta_number(*content, "step");
   state.tokens = meta_number(*content, "tokens");
   state.cursor.epoch = meta_number(*content, "epoch");
   state.cursor.position = meta_number(*content, "position");
+  if (state.step > max_steps)
+    throw_error(ErrorKind::recipe,
+                "train.max_steps: found {}, but the run is at step {} already, at least as many "
+                "expected",
+                max_steps, state.step);
   std::istringstream skipped(content->meta.at("skipped"));
   for (int64_t step; skipped >> step;) state.skipped.push_back(step);
   trainer.restore(content->tensors, state);
-  return true;
 }
 
 std::string log_line(const StepReport& r) {
@@ -63,11 +71,11 @@ std::string log_line(const StepReport& r) {
                               {"tokens_per_second", rate},
                               {"rss_bytes", rss_bytes()}};
   if (r.skipped) line["skipped"] = true;
-  return line.dump();
+  return json_text(line);
 }
 
 std::string eval_line(int64_t step, const Evaluation& evaluation) {
-  return nlohmann::ordered_json{{"step", step}, {"eval_perplexity", evaluation.perplexity}}.dump();
+  return json_text({{"step", step}, {"eval_perplexity", evaluation.perplexity}});
 }
 
 }  // namespace
@@ -81,19 +89,25 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
   Batches batches(sequences, settings.per_device_train_batch_size,
                   static_cast<uint64_t>(recipe.run.seed));
   Trainer trainer(student.decoder, teacher, batches, recipe.loss, settings, max_steps, cache);
-  if (options.resume && !restore_newest(trainer, directory, identity, options))
-    fmt::print(stderr, "no checkpoint yet: starting from step 0\n");
+  if (options.resume) restore_newest(trainer, directory, identity, options, max_steps);
   directory.rewind(trainer.state().step, settings.save_total_limit);
 
   TrainingResult result;
   std::vector<double> step_seconds;
   Progress progress("train", max_steps, options.quiet, trainer.state().step);
+  const std::chrono::duration<double> save_interval(60 * settings.save_minutes);
+  auto saved = std::chrono::steady_clock::now();
+  const auto save_due = [&](int64_t step) {
+    return (settings.save_steps > 0 && step % settings.save_steps == 0) ||
+           (settings.save_minutes > 0 && std::chrono::steady_clock::now() - saved >= save_interval);
+  };
   const auto save = [&] {
     trainer.require_finite();
     directory.flush_log();
     write_checkpoint_file(directory.checkpoint_file(trainer.state().step),
                           checkpoint_content(trainer, student, identity));
     directory.remove_old_checkpoints(trainer.state().step, settings.save_total_limit);
+    saved = std::chrono::steady_clock::now();
   };
 
   while (!trainer.done() && !result.interrupted) {
@@ -111,9 +125,7 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
           report.step,
           evaluate(student.decoder, nullptr, held_out->tokens, recipe.eval, held_out->window_bos)));
     result.interrupted = interrupted() && !trainer.done();
-    if (result.interrupted || trainer.done() ||
-        (settings.save_steps > 0 && report.step % settings.save_steps == 0))
-      save();
+    if (result.interrupted || trainer.done() || save_due(report.step)) save();
   }
   progress.finish();
 

@@ -38,9 +38,9 @@ std::string_view final_name(std::string_view name) {
   return !pid.empty() && pid.find_first_not_of("0123456789") == pid.npos ? name.substr(0, at) : "";
 }
 
-// A writer holds the lock of its temporary for as long as it lives.
+// A writer holds the lock of its temporary, a file or a directory, for as long as it lives.
 bool is_abandoned(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   if (fd < 0) return false;
   const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
   ::close(fd);
@@ -55,7 +55,8 @@ void remove_temporaries_of(const std::string& name, const std::string& directory
     const std::string found = entry->path().filename();
     const std::string_view of = final_name(found);
     if (of.empty() || (!name.empty() && of != name) || !is_abandoned(entry->path())) continue;
-    ::unlink(entry->path().c_str());
+    std::error_code ignored;
+    fs::remove_all(entry->path(), ignored);
   }
 }
 
@@ -107,6 +108,55 @@ void write_file_durably(const std::string& path,
   }
   io_step(IoStep::sync_directory);
   sync_directory(directory);
+}
+
+namespace {
+
+void require_free(const std::string& directory) {
+  std::error_code error;
+  const auto status = fs::symlink_status(directory, error);
+  if (!fs::exists(status)) return;
+  if (!fs::is_directory(status) || !fs::is_empty(directory, error))
+    throw_error(ErrorKind::recipe, "{}: is there already, a new or empty directory is expected",
+                directory);
+}
+
+void sync_tree(const std::string& directory) {
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+    io_step(IoStep::sync_file);
+    Descriptor(entry.path(), O_RDONLY | O_NOFOLLOW, entry.path(), "open to flush").sync();
+  }
+  io_step(IoStep::sync_directory);
+  sync_directory(directory);
+}
+
+}  // namespace
+
+void write_directory_durably(const std::string& given,
+                             const std::function<void(const std::string&)>& write) {
+  std::string directory = fs::absolute(given).lexically_normal();
+  while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+  require_free(directory);
+  const std::string above = directory_of(directory);
+  make_directories(above);
+  remove_temporaries_of(fs::path(directory).filename(), above);
+  const std::string temporary = directory + std::string(kTemporary) + std::to_string(::getpid());
+  io_step(IoStep::open);
+  if (::mkdir(temporary.c_str(), 0777) != 0) throw_io(directory, "make beside it", errno);
+  try {
+    const Descriptor lock(temporary, O_RDONLY | O_DIRECTORY, directory);
+    uninterrupted([&] { return ::flock(lock.get(), LOCK_EX); });
+    write(temporary);
+    sync_tree(temporary);
+    io_step(IoStep::rename);
+    if (std::rename(temporary.c_str(), directory.c_str()) != 0) throw_io(directory, "make", errno);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+  io_step(IoStep::sync_directory);
+  sync_directory(above);
 }
 
 void write_bytes(const std::string& file, std::string_view bytes, const std::string& path) {

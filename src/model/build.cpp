@@ -4,6 +4,7 @@
 #include "halftone/base/rng.h"
 #include "halftone/base/threads.h"
 #include "halftone/model/weight_names.h"
+#include "halftone/tensor/numbers.h"
 #include "halftone/tensor/packed_signs.h"
 
 namespace halftone {
@@ -92,6 +93,15 @@ Block block(const Source& from, const ModelConfig& c, int64_t layer, const Linea
   return b;
 }
 
+// A scale is counted as 16 bits, so it is stored in 16 bits or not at all.
+Tensor f16_scale(const Tensor& scale, const std::string& name) {
+  const Tensor half = scale.to(DType::f16);
+  if (const int64_t n = count_non_finite(half))
+    throw_error(ErrorKind::numerical, "'{}': {} of its {} numbers are beyond F16's greatest, 65504",
+                name, n, half.numel());
+  return half;
+}
+
 }  // namespace
 
 Decoder build_decoder(const ModelConfig& c, const Weights& weights, const OneBitOptions& options,
@@ -103,7 +113,8 @@ Decoder build_decoder(const ModelConfig& c, const Weights& weights, const OneBit
                    .num_key_value_heads = c.num_key_value_heads,
                    .head_dim = c.head_dim,
                    .rms_norm_eps = c.rms_norm_eps,
-                   .inverse_frequencies = rope_inverse_frequencies(c)};
+                   .frequencies = [c](int64_t context) { return rope_frequencies(c, context); },
+                   .sliding_window = c.sliding_window};
   decoder.embedding = {
       .name = "model.embed_tokens.weight",
       .value = from.take("model.embed_tokens.weight", {c.vocab_size, c.hidden_size}),
@@ -154,15 +165,20 @@ Weights packed_weights(Decoder& decoder) {
   for (Block& block : decoder.blocks)
     for (const auto* slot : block.linears())
       if (const auto* low = dynamic_cast<const LowBitLinear*>(slot->get())) {
-        for (const auto& [part, tensor] : low->code.parts) out[low->name + "." + part] = tensor;
+        for (const auto& [part, tensor] : low->code.parts) {
+          const std::string name = low->name + "." + part;
+          out[name] = tensor.dtype() == DType::f16 ? f16_scale(tensor, name) : tensor;
+        }
         all.erase(low->weight.name);
       }
   for (const auto& [name, tensor] : all) {
     const std::string module = name.substr(0, name.rfind('.'));
     if (name.ends_with(".weight") && all.contains(module + ".in_scale"))
       out[module + ".sign"] = pack_signs(tensor);
-    else if (tensor.rank() == 2 || name.ends_with("_scale"))
-      out[name] = tensor.to(DType::f16);
+    else if (name.ends_with("_scale"))
+      out[name] = f16_scale(tensor, name);
+    else if (tensor.rank() == 2)
+      out[name] = to_f16_where_it_fits(tensor);
     else
       out[name] = tensor;
   }

@@ -7,11 +7,11 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
-#include "halftone/base/threads.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/io/gguf.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/model/weight_names.h"
+#include "halftone/tensor/numbers.h"
 
 namespace halftone {
 namespace {
@@ -46,34 +46,23 @@ std::string unknown(const std::string& name, const Shape& shape) {
                      shape_text(shape));
 }
 
-int64_t count_non_finite(const Tensor& tensor) {
-  const auto count = [&]<class T>(const T* data, T exponent) {
-    return static_cast<int64_t>(
-        parallel_sum(tensor.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
-          int64_t n = 0;
-          for (int64_t i = begin; i < end; ++i) n += (data[i] & exponent) == exponent;
-          return static_cast<double>(n);
-        }));
-  };
-  if (tensor.dtype() == DType::f16)
-    return count(static_cast<const uint16_t*>(tensor.raw()), uint16_t{0x7c00});
-  return count(static_cast<const uint32_t*>(tensor.raw()), uint32_t{0x7f800000});
-}
-
 bool is_real(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::f16 || dtype == DType::bf16;
 }
 
-// The tensor in the dtype that its kind is kept in; `stored` as the file holds it.
-Tensor convert(const Tensor& stored, const ExpectedWeight& spec, DType linear_dtype,
-               const std::string& path) {
-  const DType dtype = spec.shape.size() == 2 ? linear_dtype : DType::f32;
-  const Tensor out = stored.to(dtype);
-  if (const int64_t n = count_non_finite(out))
+// The tensor as its kind is kept; `stored` as the file holds it.
+void put_weight(const Tensor& stored, const ExpectedWeight& spec, const ImportOptions& options,
+                ImportedModel& out) {
+  const Tensor kept = spec.shape.size() == 2
+                          ? keep_matrix(stored, options, out.changed, out.not_f16)
+                          : stored.to(DType::f32);
+  if (const int64_t n = count_non_finite(kept))
     throw_error(ErrorKind::format,
-                "{}: tensor '{}' holds {} numbers that are not finite as {} (of {}, stored as {})",
-                path, spec.name, n, dtype_name(dtype), out.numel(), dtype_name(stored.dtype()));
-  return out;
+                "{}: tensor '{}' holds {} numbers that are not finite{} (of {}, stored as {})",
+                out.path, spec.name, n,
+                options.dtype == WeightDtype::f16 ? " or beyond F16's greatest, 65504" : "",
+                kept.numel(), dtype_name(stored.dtype()));
+  out.weights.emplace(spec.name, kept);
 }
 
 std::string digest_of(const Files& files) {
@@ -104,18 +93,8 @@ bool same_numbers(const Tensor& a, const Tensor& b) {
 // --- Hugging Face ------------------------------------------------------------------------------
 
 Safetensors read_hf_weights(const std::string& directory) {
-  const std::string whole = directory + "/model.safetensors";
-  const std::string index = whole + ".index.json";
-  if (exists(whole)) return read_safetensors(whole);
-  if (exists(index)) return read_sharded_safetensors(index);
-  if (exists(directory + "/pytorch_model.bin") ||
-      exists(directory + "/pytorch_model.bin.index.json"))
-    throw_error(ErrorKind::format,
-                "{}: holds pickled weights (pytorch_model.bin), which can run code and are not "
-                "read: convert them to model.safetensors first",
-                directory);
-  throw_error(ErrorKind::format,
-              "{}: holds neither model.safetensors nor model.safetensors.index.json", directory);
+  const std::string file = hf_weights_file(directory);
+  return file.ends_with(".json") ? read_sharded_safetensors(file) : read_safetensors(file);
 }
 
 // A tied model may hold its head a second time, as long as it is the embedding.
@@ -131,17 +110,21 @@ void drop_tied_head(Safetensors& file, const ModelConfig& config, const std::str
   file.tensors.erase(head);
 }
 
-ImportedModel import_hf(const std::string& path, DType linear_dtype) {
-  ImportedModel out;
-  out.config = read_config(path + "/config.json");
-  Safetensors file = read_hf_weights(path);
+// The file of a model whose tensors fit its configuration.
+struct HfModel {
+  ModelConfig config;
+  Safetensors file;
+};
+
+HfModel open_hf(const std::string& path) {
+  HfModel out{read_config(path + "/config.json"), read_hf_weights(path)};
+  Safetensors& file = out.file;
   drop_tied_head(file, out.config, path);
   std::erase_if(file.tensors, [](const auto& item) { return is_harmless_extra(item.first); });
 
   Problems problems;
-  const std::vector<ExpectedWeight> specs = expected_weights(out.config);
   std::map<std::string, Tensor> left = file.tensors;
-  for (const ExpectedWeight& spec : specs) {
+  for (const ExpectedWeight& spec : expected_weights(out.config)) {
     const auto at = left.find(spec.name);
     if (at == left.end()) {
       problems.push_back(missing(spec.name, spec.shape));
@@ -155,11 +138,16 @@ ImportedModel import_hf(const std::string& path, DType linear_dtype) {
   }
   for (const auto& [name, tensor] : left) problems.push_back(unknown(name, tensor.shape()));
   throw_problems(path, problems);
+  return out;
+}
 
-  for (const ExpectedWeight& spec : specs)
-    out.weights.emplace(spec.name, convert(file.tensors.at(spec.name), spec, linear_dtype, path));
-  out.sha256 = digest_of(file.files);
-  for (const auto& part : file.files) part->expect_unchanged();
+ImportedModel import_hf(const std::string& path, const ImportOptions& options) {
+  HfModel model = open_hf(path);
+  ImportedModel out{.path = path, .config = std::move(model.config)};
+  for (const ExpectedWeight& spec : expected_weights(out.config))
+    put_weight(model.file.tensors.at(spec.name), spec, options, out);
+  out.sha256 = digest_of(model.file.files);
+  for (const auto& part : model.file.files) part->expect_unchanged();
   return out;
 }
 
@@ -180,12 +168,20 @@ Tensor unpair_rows(const Tensor& paired, int64_t heads) {
   return out;
 }
 
-void check_gguf_tensors(const GgufFile& file, const std::vector<ExpectedWeight>& specs) {
+struct GgufModel {
+  ModelConfig config;
+  GgufFile file;
+};
+
+// The file of a model whose tensors fit its configuration.
+GgufModel open_gguf(const std::string& path) {
+  GgufFile file = GgufFile::open(path);
+  ModelConfig config = read_gguf_config(file);
   Problems problems;
   std::map<std::string, const GgufTensor*> left;
   for (const GgufTensor& tensor : file.tensors())
     if (!is_harmless_extra(tensor.name)) left.emplace(tensor.name, &tensor);
-  for (const ExpectedWeight& spec : specs) {
+  for (const ExpectedWeight& spec : expected_weights(config)) {
     const auto at = left.find(spec.gguf_name);
     if (at == left.end()) {
       problems.push_back(missing(spec.gguf_name, spec.shape));
@@ -194,26 +190,25 @@ void check_gguf_tensors(const GgufFile& file, const std::vector<ExpectedWeight>&
     check_shape(spec.gguf_name, at->second->shape, spec.shape, problems);
     if (!at->second->type->dequantize)
       problems.push_back(fmt::format("tensor '{}' is of type {}, which is not supported",
-                                     spec.gguf_name, at->second->type->name));
+                                     spec.gguf_name, at->second->type_name));
     left.erase(at);
   }
   for (const auto& [name, tensor] : left) problems.push_back(unknown(name, tensor->shape));
-  throw_problems(file.path(), problems);
+  throw_problems(path, problems);
+  return {std::move(config), std::move(file)};
 }
 
-ImportedModel import_gguf(const std::string& path, DType linear_dtype) {
-  ImportedModel out;
-  const GgufFile file = GgufFile::open(path);
-  out.config = read_gguf_config(file);
-  const std::vector<ExpectedWeight> specs = expected_weights(out.config);
-  check_gguf_tensors(file, specs);
-  const bool paired = out.config.architecture == "llama";
-  for (const ExpectedWeight& spec : specs) {
+ImportedModel import_gguf(const std::string& path, const ImportOptions& options) {
+  const GgufModel model = open_gguf(path);
+  const GgufFile& file = model.file;
+  ImportedModel out{.path = path, .config = model.config};
+  const bool paired = file.metadata().get_string("general.architecture") == "llama";
+  for (const ExpectedWeight& spec : expected_weights(out.config)) {
     const GgufTensor& entry = *file.find(spec.gguf_name);
     Tensor stored = file.read(entry);
     if (entry.type->quantized) stored = stored.to(DType::f16);
     if (paired && spec.rotary_heads) stored = unpair_rows(stored, spec.rotary_heads);
-    out.weights.emplace(spec.name, convert(stored, spec, linear_dtype, path));
+    put_weight(stored, spec, options, out);
   }
   out.sha256 = digest_of({file.file()});
   file.file()->expect_unchanged();
@@ -236,19 +231,55 @@ bool is_hf_directory(const std::string& path) {
 
 }  // namespace
 
-ImportedModel import_model(const std::string& path, DType linear_dtype) {
-  require(linear_dtype == DType::f32 || linear_dtype == DType::f16,
-          "import_model: linear_dtype is {}, expected F32 or F16", dtype_name(linear_dtype));
-  ImportedModel out =
-      is_hf_directory(path) ? import_hf(path, linear_dtype) : import_gguf(path, linear_dtype);
-  out.path = path;
+ImportedModel import_model(const std::string& path, const ImportOptions& options) {
+  ImportedModel out = is_hf_directory(path) ? import_hf(path, options) : import_gguf(path, options);
   for (const auto& [name, tensor] : out.weights) out.parameters += tensor.numel();
   return out;
 }
 
-ModelConfig read_model_config(const std::string& path) {
-  if (is_hf_directory(path)) return read_config(path + "/config.json");
-  return read_gguf_config(GgufFile::open(path));
+std::string hf_weights_file(const std::string& directory) {
+  const std::string whole = directory + "/model.safetensors";
+  const std::string index = whole + ".index.json";
+  if (exists(whole)) return whole;
+  if (exists(index)) return index;
+  if (exists(directory + "/pytorch_model.bin") ||
+      exists(directory + "/pytorch_model.bin.index.json"))
+    throw_error(ErrorKind::format,
+                "{}: holds pickled weights (pytorch_model.bin), which can run code and are not "
+                "read: convert them to model.safetensors first",
+                directory);
+  throw_error(ErrorKind::format,
+              "{}: holds neither model.safetensors nor model.safetensors.index.json", directory);
+}
+
+Tensor keep_matrix(const Tensor& stored, const ImportOptions& options, int64_t& changed,
+                   int64_t& not_f16) {
+  Tensor value = stored;
+  if (options.dtype == WeightDtype::f16) value = stored.to(DType::f16);
+  if (options.dtype == WeightDtype::bf16) value = stored.to(DType::bf16);
+  changed += count_changed(stored, value);
+  if (options.widen || options.dtype == WeightDtype::f32) return value.to(DType::f32);
+  const Tensor half = value.to(DType::f16);
+  if (count_changed(value, half) == 0) return half;
+  ++not_f16;
+  return value.to(DType::f32);
+}
+
+ImportOutline read_import_outline(const std::string& path) {
+  ImportOutline out;
+  if (is_hf_directory(path)) {
+    const HfModel model = open_hf(path);
+    for (const auto& [name, tensor] : model.file.tensors)
+      if (tensor.rank() == 2) out.stored_as_f16 &= tensor.dtype() == DType::f16;
+    out.config = model.config;
+  } else {
+    const GgufModel model = open_gguf(path);
+    for (const GgufTensor& tensor : model.file.tensors())
+      if (tensor.shape.size() == 2)
+        out.stored_as_f16 &= tensor.type->quantized || std::string_view(tensor.type->name) == "F16";
+    out.config = model.config;
+  }
+  return out;
 }
 
 }  // namespace halftone

@@ -2,11 +2,11 @@
 
 #include <filesystem>
 #include <optional>
-#include <vector>
 
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
-#include "halftone/model/import.h"
+#include "halftone/io/file_kind.h"
+#include "halftone/io/strict_json.h"
 
 namespace halftone {
 namespace {
@@ -27,34 +27,91 @@ OneBitOptions onebit_options(Decoder& decoder) {
   return {};
 }
 
-LoadedModel load_checkpoint(const std::string& path, const std::string& directory) {
-  const CheckpointContent content = read_checkpoint_file(path);
+// The directory that a file lies in.
+std::string directory_of(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+// Rounds the dense matrices where a dtype to round to is asked for; all else stays as it is.
+int64_t round_matrices(std::map<std::string, Tensor>& tensors, const ImportOptions& options) {
+  int64_t changed = 0, not_f16 = 0;
+  if (options.dtype != WeightDtype::f16 && options.dtype != WeightDtype::bf16) return 0;
+  for (auto& [name, tensor] : tensors)
+    if (name.starts_with("model/") && name.ends_with(".weight") && tensor.rank() == 2 &&
+        !tensors.contains(name.substr(0, name.rfind('.')) + ".in_scale"))
+      tensor = keep_matrix(tensor, options, changed, not_f16);
+  return changed;
+}
+
+void note_rounding(int64_t changed, int64_t not_f16, LoadedModel& out) {
+  if (changed > 0)
+    out.notes.push_back(fmt::format("{}: rounding changed {} of its numbers", out.path, changed));
+  if (not_f16 > 0)
+    out.notes.push_back(fmt::format(
+        "{}: F16 would change numbers of {} matrices, which are kept in F32", out.path, not_f16));
+}
+
+ModelConfig checkpoint_config(const CheckpointContent& content, const std::string& path) {
+  const auto kind = content.meta.find("kind");
+  if (kind != content.meta.end() && kind->second == "quantising")
+    throw_error(ErrorKind::format,
+                "{}: holds the finished blocks of a quantisation that goes on; a whole model is "
+                "expected: finish it with `halftone resume`",
+                path);
+  return parse_config(meta(content, "config", path), path);
+}
+
+LoadedModel load_checkpoint(const std::string& path, CheckpointContent content,
+                            const ImportOptions& options) {
   LoadedModel out;
   out.path = path;
-  out.config = parse_config(meta(content, "config", path), path);
+  out.config = checkpoint_config(content, path);
+  note_rounding(round_matrices(content.tensors, options), 0, out);
   out.decoder = decoder_of(content, out.config);
-  out.tokenizer_path = directory + "/tokenizer.json";
-  if (!fs::exists(out.tokenizer_path)) out.tokenizer_path = meta(content, "tokenizer", path);
+  out.home = directory_of(path);
   out.sha256 = sha256_file(path);
   out.file_bytes = static_cast<int64_t>(fs::file_size(path));
   return out;
 }
 
-// The model of a run directory; nothing where it has none.
-std::optional<LoadedModel> load_run(const std::string& directory,
-                                    std::vector<std::string>* passed_over) {
-  if (fs::exists(directory + "/model.h5"))
-    return load_checkpoint(directory + "/model.h5", directory);
-  std::vector<std::string> files = checkpoint_files(directory);
-  for (; !files.empty(); files.pop_back()) {
-    try {
-      return load_checkpoint(files.back(), directory);
-    } catch (const Error& error) {
-      if (!passed_over || files.size() == 1 || error.kind() != ErrorKind::format) throw;
-      passed_over->push_back(error.what());
-    }
+[[noreturn]] void throw_no_model(const std::string& directory) {
+  const std::string result = directory + "/result.json";
+  if (fs::exists(result)) {
+    const nlohmann::json json = read_json_file(result, uint64_t{64} << 20);
+    if (json.value("method", "") == "none")
+      throw_error(ErrorKind::format,
+                  "{}: holds no model: a run of method none measures its teacher, {}, which is the "
+                  "model",
+                  directory,
+                  json.contains("teacher") ? json.at("teacher").value("path", "?") : "?");
   }
-  return {};
+  if (fs::exists(directory + "/recipe.toml"))
+    throw_error(ErrorKind::format,
+                "{}: holds no model: the run has no whole checkpoint; go on with `halftone resume "
+                "{}`",
+                directory, directory);
+  throw_error(ErrorKind::format,
+              "{}: is no model: expected a directory with config.json and model.safetensors, or a "
+              "run directory",
+              directory);
+}
+
+// The checkpoint that `path` names: the file itself, or a run directory's model.h5 or newest whole
+// checkpoint. Nothing for other models.
+std::optional<FoundCheckpoint> find_checkpoint(const std::string& path,
+                                               std::vector<std::string>& notes) {
+  const FileKind kind = file_kind(path);
+  if (kind == FileKind::hdf5) return FoundCheckpoint{path, read_checkpoint_file(path)};
+  if (kind != FileKind::directory || fs::exists(path + "/config.json")) return std::nullopt;
+  const std::string model = path + "/model.h5";
+  if (fs::exists(model)) return FoundCheckpoint{model, read_checkpoint_file(model)};
+  std::vector<std::string> damaged;
+  auto found = newest_checkpoint(path, damaged);
+  for (const std::string& what : damaged) notes.push_back("skipped a damaged checkpoint: " + what);
+  if (!found && !damaged.empty()) throw Error(ErrorKind::format, damaged.front());
+  if (!found) throw_no_model(path);
+  return found;
 }
 
 int64_t model_bytes(const std::string& path) {
@@ -68,20 +125,39 @@ int64_t model_bytes(const std::string& path) {
 
 }  // namespace
 
-LoadedModel load_model(const std::string& path, DType linear_dtype,
-                       std::vector<std::string>* passed_over) {
-  if (path.ends_with(".h5")) return load_checkpoint(path, fs::path(path).parent_path().string());
-  if (fs::is_directory(path) && !fs::exists(path + "/config.json"))
-    if (auto model = load_run(path, passed_over)) return std::move(*model);
-  ImportedModel imported = import_model(path, linear_dtype);
+LoadedModel load_model(const std::string& path, const ImportOptions& options) {
+  std::vector<std::string> notes;
+  if (auto found = find_checkpoint(path, notes)) {
+    LoadedModel out = load_checkpoint(found->path, std::move(found->content), options);
+    out.notes.insert(out.notes.begin(), notes.begin(), notes.end());
+    return out;
+  }
+  ImportedModel imported = import_model(path, options);
   LoadedModel out;
   out.decoder = build_decoder(imported.config, imported.weights);
   out.config = std::move(imported.config);
   out.path = path;
-  out.tokenizer_path = path;
+  out.home = path;
   out.sha256 = imported.sha256;
   out.file_bytes = model_bytes(path);
+  note_rounding(imported.changed, imported.not_f16, out);
   return out;
+}
+
+ModelOutline read_outline(const std::string& path) {
+  std::vector<std::string> notes;
+  if (const auto found = find_checkpoint(path, notes)) {
+    ModelOutline out{checkpoint_config(found->content, found->path), directory_of(found->path)};
+    for (const auto& [name, tensor] : found->content.tensors) {
+      out.dense = out.dense && !name.ends_with(".in_scale");
+      if (name.starts_with("model/") && tensor.rank() == 2)
+        out.stored_as_f16 = out.stored_as_f16 && tensor.dtype() != DType::f32;
+    }
+    out.dense = out.dense && !found->content.meta.contains("quantised");
+    return out;
+  }
+  ImportOutline imported = read_import_outline(path);
+  return {std::move(imported.config), path, true, imported.stored_as_f16};
 }
 
 Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) {
@@ -98,21 +174,18 @@ Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) 
                        layout);
 }
 
-void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config,
-                    const std::string& tokenizer_path) {
+void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config) {
   content.meta["config"] = config_json(config, DType::f32);
   for (Block& block : decoder.blocks)
     if (const auto* low = dynamic_cast<LowBitLinear*>(block.q.get()))
       content.meta["quantised"] = layout_text(low->code.layout);
   content.meta["post_layer_norm"] = onebit_options(decoder).post_layer_norm ? "true" : "false";
-  content.meta["tokenizer"] = fs::absolute(tokenizer_path).string();
 }
 
-CheckpointContent model_content(Decoder& decoder, const ModelConfig& config,
-                                const std::string& tokenizer_path) {
+CheckpointContent model_content(Decoder& decoder, const ModelConfig& config) {
   CheckpointContent content;
   for (auto& [name, tensor] : packed_weights(decoder)) content.tensors["model/" + name] = tensor;
-  add_model_meta(content, decoder, config, tokenizer_path);
+  add_model_meta(content, decoder, config);
   content.meta["kind"] = "model";
   return content;
 }

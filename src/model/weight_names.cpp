@@ -113,6 +113,7 @@ int64_t block_linear_weights(const ModelConfig& config) {
 
 bool is_harmless_extra(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq") || name == "rope_freqs.weight" ||
+         name == "rope_factors_long.weight" || name == "rope_factors_short.weight" ||
          name.ends_with(".attn_rot_embd.weight");
 }
 

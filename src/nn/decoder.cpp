@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "halftone/base/rounding.h"
+#include "halftone/base/error.h"
 #include "halftone/ops/attention.h"
 #include "halftone/ops/elementwise.h"
 #include "halftone/ops/embedding.h"
@@ -25,6 +25,13 @@ void append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position, 
 
 }  // namespace
 
+void check_window(const std::optional<int64_t>& window, int64_t tokens, const std::string& what) {
+  if (window && tokens > *window)
+    throw_error(ErrorKind::recipe,
+                "{} is {} tokens, expected at most {}, the sliding window of the model's attention",
+                what, tokens, *window);
+}
+
 void Block::visit(const ParamVisitor& visitor) {
   visitor(input_norm);
   for (LinearLike* linear : {q.get(), k.get(), v.get(), o.get()}) linear->visit(visitor);
@@ -39,9 +46,11 @@ void Decoder::visit(const ParamVisitor& visitor) {
   if (head.value.defined()) visitor(head);
 }
 
-const RotaryTable& Decoder::rotary_table(int64_t positions, DType dtype) {
-  if (!table_.cos.defined() || table_.cos.dim(0) < positions || table_.cos.dtype() != dtype)
-    table_ = make_rotary_table(round_up(positions, 256), shape.inverse_frequencies, dtype);
+const RotaryTable& Decoder::rotary_table(int64_t context, DType dtype) {
+  if (!table_.cos.defined() || table_.cos.dim(0) != context || table_.cos.dtype() != dtype) {
+    check_window(shape.sliding_window, context, "the context");
+    table_ = make_rotary_table(context, shape.frequencies(context), dtype);
+  }
   return table_;
 }
 
@@ -52,13 +61,13 @@ Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids) {
 Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index,
                     KeyValueCache* cache) {
   const int64_t length = x.dim(0) / batch, first = cache ? cache->position : 0;
-  const RotaryTable& table = rotary_table(first + length, x.dtype());
+  require(!cache || first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
+          first + length, cache ? cache->capacity : 0);
+  const RotaryTable& table = rotary_table(cache ? cache->capacity : length, x.dtype());
   const Var q = rotary(b.q->forward(tape, x), table, shape.num_attention_heads, length, first);
   Var k = rotary(b.k->forward(tape, x), table, shape.num_key_value_heads, length, first);
   Var v = b.v->forward(tape, x);
   if (cache) {
-    require(first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
-            first + length, cache->capacity);
     KeyValues& kv = cache->blocks[index];
     append(kv.keys, k.value(), batch, first, cache->capacity);
     append(kv.values, v.value(), batch, first, cache->capacity);
@@ -105,6 +114,7 @@ Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
 }
 
 KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
+  check_window(shape.sliding_window, capacity, "the context");
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
   const Shape size{batch * shape.num_key_value_heads * capacity, shape.head_dim};
   for (size_t i = 0; i < blocks.size(); ++i)

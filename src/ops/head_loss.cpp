@@ -5,9 +5,9 @@
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
-#include "halftone/ops/logit_rows.h"
-#include "halftone/ops/top_rows.h"
 #include "halftone/tensor/gemm.h"
+#include "logit_rows.h"
+#include "top_rows.h"
 
 namespace halftone {
 namespace {
@@ -133,10 +133,10 @@ void check(const Var& x, const Var& weight, const HeadTeacher* teacher,
            const std::vector<int32_t>* targets, const HeadLossSettings& s) {
   require(x.value().rank() == 2 && weight.value().rank() == 2 && x.dim(1) == weight.dim(1),
           "head_loss: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
-  const bool known = teacher && teacher->top.ids.defined();
-  require(!known || fits(teacher->top, x.dim(0), weight.dim(0)),
+  const bool has_topk = teacher && teacher->top.ids.defined();
+  require(!has_topk || fits(teacher->top, x.dim(0), weight.dim(0)),
           "head_loss: the teacher's likeliest ids do not fit");
-  require(!teacher || known ||
+  require(!teacher || has_topk ||
               (teacher->hidden.dim(0) == x.dim(0) && teacher->weight.dim(0) == weight.dim(0) &&
                teacher->hidden.dim(1) == teacher->weight.dim(1)),
           "head_loss: the teacher's shapes do not fit");

@@ -1,7 +1,7 @@
 #include "halftone/ops/layer_norm.h"
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/row_math.h"
+#include "row_math.h"
 
 namespace halftone {
 namespace {

@@ -1,7 +1,7 @@
 #include "halftone/ops/logit_losses.h"
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/logit_rows.h"
+#include "logit_rows.h"
 
 namespace halftone {
 namespace {

@@ -6,9 +6,9 @@
 #include "halftone/base/threads.h"
 #include "halftone/ops/layer_norm.h"
 #include "halftone/ops/linear.h"
-#include "halftone/ops/math.h"
 #include "halftone/tensor/gemm.h"
-#include "halftone/tensor/sign_gemm.h"
+#include "math.h"
+#include "tensor/gemm/sign_gemm.h"
 
 namespace halftone {
 namespace {

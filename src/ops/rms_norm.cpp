@@ -6,7 +6,7 @@
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
-#include "halftone/ops/row_math.h"
+#include "row_math.h"
 
 namespace halftone {
 namespace {

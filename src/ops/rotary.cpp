@@ -43,15 +43,15 @@ Tensor rotated(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t
 
 }  // namespace
 
-RotaryTable make_rotary_table(int64_t positions, const std::vector<double>& inverse_frequencies,
+RotaryTable make_rotary_table(int64_t positions, const RotaryFrequencies& frequencies,
                               DType dtype) {
-  const int64_t half = static_cast<int64_t>(inverse_frequencies.size());
+  const int64_t half = static_cast<int64_t>(frequencies.inverse.size());
   Tensor cosines = Tensor::uninitialized({positions, half}, DType::f64), sines = cosines.clone();
   for (int64_t p = 0; p < positions; ++p)
     for (int64_t j = 0; j < half; ++j) {
-      const double angle = static_cast<double>(p) * inverse_frequencies[j];
-      cosines.data<double>()[p * half + j] = std::cos(angle);
-      sines.data<double>()[p * half + j] = std::sin(angle);
+      const double angle = static_cast<double>(p) * frequencies.inverse[j];
+      cosines.data<double>()[p * half + j] = frequencies.factor * std::cos(angle);
+      sines.data<double>()[p * half + j] = frequencies.factor * std::sin(angle);
     }
   return {cosines.to(dtype), sines.to(dtype)};
 }

@@ -1,7 +1,7 @@
 #include "halftone/ops/swiglu.h"
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/math.h"
+#include "math.h"
 
 namespace halftone {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
-#include "halftone/ops/logit_rows.h"
+#include "logit_rows.h"
 
 namespace halftone {
 namespace {

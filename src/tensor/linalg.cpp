@@ -6,8 +6,8 @@
 #include <Eigen/SVD>
 #include <algorithm>
 
-#include "blas_thread.h"
 #include "halftone/base/threads.h"
+#include "tensor/gemm/blas.h"
 
 // LAPACK's own interface: column-major, everything by address.
 extern "C" void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);

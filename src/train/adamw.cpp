@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/row_math.h"
+#include "ops/row_math.h"
 
 namespace halftone {
 namespace {

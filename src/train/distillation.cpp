@@ -18,8 +18,8 @@ std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch)
 BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                      const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings,
                      const BatchOptions& options) {
-  const TopLogProbs* known = options.known;
-  require(!known || (!teacher && settings.hidden == 0),
+  const TopLogProbs* teacher_topk = options.teacher_topk;
+  require(!teacher_topk || (!teacher && settings.hidden == 0),
           "batch_loss: a teacher's likeliest ids beside {}",
           teacher ? "the teacher" : "a loss on its hidden states");
   Tape reading(Tape::Mode::no_grad, tape.times());
@@ -41,9 +41,9 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
     if (teacher) t = teacher->block(reading, i, t, batch);
   }
 
-  const bool distilled = teacher || known;
+  const bool distilled = teacher || teacher_topk;
   HeadTeacher teacher_head;
-  if (known) teacher_head.top = *known;
+  if (teacher_topk) teacher_head.top = *teacher_topk;
   if (teacher)
     teacher_head = {teacher->normalise(reading, t).value(), teacher->head_weight(reading).value()};
   const std::vector<int32_t> targets = next_tokens(ids, batch);

@@ -44,7 +44,9 @@ void fields(FieldVisitor& v, TrainSettings& s) {
   v.field("eval_steps", s.eval_steps, {0, kMostSteps},
           "steps between evaluations; 0 = only at the end");
   v.field("save_steps", s.save_steps, {0, kMostSteps},
-          "steps between checkpoints; 0 = only at the end");
+          "steps between checkpoints; 0 = by save_minutes and at the end");
+  v.field("save_minutes", s.save_minutes, {0, 1e6},
+          "minutes after which a checkpoint is due as well; 0 = never");
   v.field("save_total_limit", s.save_total_limit, {1, 1 << 20}, "checkpoints that are kept");
 }
 

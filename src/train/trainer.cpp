@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/row_math.h"
 #include "halftone/train/schedule.h"
+#include "ops/row_math.h"
 
 namespace halftone {
 
@@ -55,12 +55,12 @@ StepReport Trainer::step() {
 void Trainer::accumulate(StepReport& report) {
   const std::vector<int32_t> ids = batches_.next();
   const double share = 1.0 / static_cast<double>(settings_.gradient_accumulation_steps);
-  TopLogProbs known;
-  if (cache_) known = cache_->rows(batches_.given());
+  TopLogProbs teacher_topk;
+  if (cache_) teacher_topk = cache_->rows(batches_.given());
   Tape tape;
   const BatchLoss batch =
       batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
-                 {cache_ ? &known : nullptr, settings_.gradient_checkpointing});
+                 {cache_ ? &teacher_topk : nullptr, settings_.gradient_checkpointing});
   tape.backward(batch.loss, share);
   report.loss.total += share * batch.terms.total;
   report.loss.kl += share * batch.terms.kl;

@@ -23,7 +23,7 @@ long place(const std::string& folder) {
 
 // Lines of `file` (in `folder`) that include a folder to the right, or one that is not known.
 std::vector<std::string> wrong_includes(const std::string& folder, std::istream& file) {
-  static const std::regex include(R"re(#include "halftone/([a-z0-9_]+)/)re");
+  static const std::regex include(R"re(#include "(?:halftone/)?([a-z0-9_]+)/)re");
   std::vector<std::string> wrong;
   std::smatch match;
   for (std::string line; std::getline(file, line);)

@@ -55,7 +55,7 @@ TEST(SwiGlu, GradientsMatchDifferences) {
 }
 
 TEST(Rotary, GradientsMatchDifferences) {
-  const RotaryTable table = make_rotary_table(8, {1.0, 0.3, 0.01}, DType::f64);
+  const RotaryTable table = make_rotary_table(8, {{1.0, 0.3, 0.01}, 1.25}, DType::f64);
   expect_gradients([&](Tape&, const Vars& x) { return random_sum(rotary(x[0], table, 2, 5, 3)); },
                    {random_tensor({10, 12}, 1)});
 }
@@ -63,7 +63,7 @@ TEST(Rotary, GradientsMatchDifferences) {
 // Backward may put its result in the place of the output's gradient: not where that is the gradient
 // of another variable too, as of the second term of a sum.
 TEST(Gradients, OfAnotherVariableAreLeftAlone) {
-  const RotaryTable table = make_rotary_table(4, {1.0, 0.3}, DType::f64);
+  const RotaryTable table = make_rotary_table(4, {{1.0, 0.3}}, DType::f64);
   const Tensor latent = random_tensor({4, 4}, 5), scales = random_tensor({4}, 6);
   const std::vector<std::function<Var(Tape&, const Var&)>> ops = {
       [](Tape&, const Var& x) { return swiglu(x, x); },

@@ -1,4 +1,4 @@
-#include "halftone/ops/math.h"
+#include "ops/math.h"
 
 #include <gtest/gtest.h>
 

@@ -24,7 +24,7 @@ const std::string kFolder = HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/
 struct Fixture {
   nlohmann::json expected;
   Safetensors file;
-  ImportedModel imported = import_model(kFolder + "teacher", DType::f32);
+  ImportedModel imported = import_model(kFolder + "teacher", {.widen = true});
   Decoder teacher = build_decoder(imported.config, imported.weights);
   std::vector<int32_t> ids;
   OneBitOptions options;

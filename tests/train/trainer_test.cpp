@@ -13,7 +13,7 @@ class TrainerOnACache : public TemporaryFolder {};
 
 TEST_F(TrainerOnACache, FollowsTheTrainerOnTheTeacherSequenceBySequence) {
   const ImportedModel imported =
-      import_model(HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/teacher", DType::f32);
+      import_model(HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/teacher", {.widen = true});
   Decoder teacher = build_decoder(imported.config, imported.weights);
   const int64_t vocabulary = imported.config.vocab_size, length = 8;
   std::vector<int32_t> ids(9 * length);

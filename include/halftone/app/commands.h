@@ -7,6 +7,7 @@
 
 #include "halftone/app/run.h"
 #include "halftone/eval/settings.h"
+#include "halftone/model/export_hf.h"
 
 namespace halftone {
 
@@ -26,6 +27,14 @@ struct GenerateOptions {
 };
 int generate_command(const GenerateOptions& options);
 
+// Prints the ids of a text, or with `decode` the text of the ids in a file: numbers, what `json`
+// prints, a token file; of another text what its ids give back.
+struct TokenizeOptions {
+  std::string model, text;
+  bool decode = false, json = false;
+};
+int tokenize_command(const TokenizeOptions& options);
+
 struct CompareOptions {
   std::vector<std::string> runs;
   std::string html, csv, sort = "perplexity";
@@ -34,6 +43,12 @@ struct CompareOptions {
 int compare_command(const CompareOptions& options);
 
 int inspect_command(const std::string& path, bool digest, bool json);
-int export_command(const std::string& model, const std::string& format, const std::string& out);
+
+struct ExportOptions {
+  std::string model, out;
+  std::string format = "hf";
+  ExportDtype dtype = ExportDtype::automatic;
+};
+int export_command(const ExportOptions& options);
 
 }  // namespace halftone

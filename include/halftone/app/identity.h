@@ -9,8 +9,10 @@
 namespace halftone {
 
 struct RunIdentity {
-  std::string recipe;  // effective text, without what may change between sittings
-  std::string teacher_sha256;
+  // Effective text without what may change between sittings, and without the paths of what is
+  // hashed below: a run can be moved, and so can all that it reads.
+  std::string recipe;
+  std::string teacher_sha256;  // of pretrain: of the new model's configuration
   std::string tokenizer_hash;
   std::string data_sha256;
   std::string teacher_logits_sha256;  // of their cache; empty: the teacher itself is run

@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM: the first asks the run to stop after its step, the second ends it at once.
+// SIGINT, SIGTERM and SIGHUP: the first asks the run to stop after its step, the second ends it at
+// once.
 #pragma once
 
 namespace halftone {

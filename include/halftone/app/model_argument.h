@@ -2,15 +2,12 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "halftone/model/load.h"
 
 namespace halftone {
 
-// load_model, with damaged checkpoints passed over and named on stderr.
-LoadedModel load_model_argument(const std::string& path, DType linear_dtype);
-
-void print_passed_over(const std::vector<std::string>& damaged_checkpoints);
+// load_model, with what a user should know of it on stderr.
+LoadedModel load_model_argument(const std::string& path, const ImportOptions& options = {});
 
 }  // namespace halftone

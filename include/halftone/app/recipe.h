@@ -10,6 +10,7 @@
 #include "halftone/base/settings.h"
 #include "halftone/compress/settings.h"
 #include "halftone/eval/settings.h"
+#include "halftone/model/import.h"
 #include "halftone/nn/student_settings.h"
 #include "halftone/text/data_settings.h"
 #include "halftone/train/settings.h"
@@ -42,6 +43,7 @@ struct RunSettings {
 struct TeacherSettings {
   // A model; for pretrain, an HF directory whose config.json and tokenizer the new model takes.
   std::string model;
+  WeightDtype dtype = WeightDtype::automatic;
   // Above 0: the k likeliest tokens of the teacher are kept on disk, and the teacher runs once over
   // the text (train/logit_cache.h).
   int64_t cache_top_k = 0;
@@ -57,6 +59,7 @@ struct Recipe {
   CalibrationSettings calibration;
   CompressSettings ptq;
   EvalSettings eval;
+  std::vector<std::string> sections;  // those that the file or an override gave
 };
 
 void fields(FieldVisitor& v, RunSettings& s);
@@ -64,12 +67,19 @@ void fields(FieldVisitor& v, TeacherSettings& s);
 
 // The recipe in the file at `path`, then the overrides "section.key=value", in their order. A value
 // is TOML; what is no TOML value is a string as it stands.
-// Paths come back absolute. One written in the file is relative to the file; one of an override, or
-// a default, to the working directory.
-// Throws one Error(recipe) that holds every fault, a line each, as
+// An override of train.max_steps takes the place of the file's train.num_train_epochs, and the
+// other way round. Paths come back absolute. One written in the file is relative to the file; one
+// of an override, or a default, to the working directory. Throws one Error(recipe) that holds every
+// fault, a line each, as
 //   FILE:LINE: section.key: what was found, what is expected
 // ("--set: ..." for an override), with the nearest known key for an unknown one.
 Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides = {});
+
+// The recipe that a run left in its directory. What it reads may have been moved together with the
+// directory: a path that is not there is looked for where it lies from the directory's present
+// place. run.output_dir is that place.
+Recipe read_run_recipe(const std::string& run_directory,
+                       const std::vector<std::string>& overrides = {});
 
 // The effective recipe, every default written out; read_recipe gives the same recipe back.
 std::string write_recipe(const Recipe& recipe);
@@ -82,7 +92,13 @@ std::vector<std::string> recipe_differences(const Recipe& from, const Recipe& to
 // Every key with its default, range and meaning.
 std::string recipe_help();
 
+// "section.key" -> value, of the text of a recipe, without validating it. Throws Error(format) with
+// `where` for text that is no TOML.
+std::vector<std::pair<std::string, std::string>> recipe_entries(const std::string& text,
+                                                                const std::string& where);
+
 std::string method_name(Method method);
+std::string dtype_text(const TeacherSettings& s);    // "auto", "f32", ...
 std::optional<PtqMethod> ptq_method(Method method);  // nothing: no post-training method
 bool is_trained(Method method);                      // pretrain, onebit
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "halftone/io/checkpoint_file.h"
 
@@ -19,13 +18,11 @@ class RunDirectory {
   std::string model_file() const { return path_ + "/model.h5"; }
   std::string log_file() const { return path_ + "/log.jsonl"; }
   std::string result_file() const { return path_ + "/result.json"; }
-  std::string tokenizer_file() const { return path_ + "/tokenizer.json"; }
-  std::string checkpoint_file(int64_t step) const;
+  std::string checkpoint_file(int64_t step) const { return halftone::checkpoint_file(path_, step); }
 
-  void create() const;                           // throws Error(io)
-  std::vector<std::string> checkpoints() const;  // oldest first
-  // The newest checkpoint that is whole; damaged ones are named in `damaged` and left alone.
-  std::optional<CheckpointContent> newest_checkpoint(std::vector<std::string>& damaged) const;
+  void create() const;  // throws Error(io)
+  // Of the newest whole checkpoint, if any; damaged ones are named on stderr and left alone.
+  std::optional<CheckpointContent> newest_content() const;
   // Removes all but the newest `keep` of the checkpoints up to `step`. Those behind it are damaged
   // and were passed over: they are no reason to remove a whole one, and stay until they are written
   // anew. Throws Error(io).

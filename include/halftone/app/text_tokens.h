@@ -27,19 +27,26 @@ struct TrainingText {
   std::string sha256;  // of the tokens
 };
 
-// data.train and data.generate together. Generated text is cached beside the run directories, in a
-// file named by the teacher and the settings; an interrupted generation goes on where it was.
+// `read`, the tokens of data.train, and those of data.generate. Generated text is cached beside the
+// run directories, in a file named by the teacher and the settings; an interrupted generation goes
+// on where it was.
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
-                           const Tokenizer& tokenizer, const LoadedModel* teacher);
+                           const Tokenizer& tokenizer, std::vector<int32_t> read,
+                           const LoadedModel* teacher);
 
-// The calibration windows of a recipe, drawn without replacement, one after another. Throws
-// Error(recipe) when the text is too short.
+// The calibration windows of a recipe, drawn without replacement, one after another, from `read`,
+// the tokens of calibration.text, or where there is none from generated text. Throws Error(recipe)
+// when it is too short.
 struct CalibrationText {
   std::vector<int32_t> tokens;
   int64_t sequences = 0;
   std::string sha256;  // of the tokens
 };
 CalibrationText calibration_text(const Recipe& recipe, const RunOptions& options,
-                                 const Tokenizer& tokenizer, const LoadedModel& teacher);
+                                 const Tokenizer& tokenizer, std::vector<int32_t> read,
+                                 const LoadedModel& teacher);
+
+// Throws Error(recipe) where a text of so many tokens has too few windows.
+void require_calibration_windows(const CalibrationSettings& settings, int64_t tokens);
 
 }  // namespace halftone

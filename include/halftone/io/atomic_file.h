@@ -18,6 +18,14 @@ void write_file_durably(const std::string& path,
 
 void write_text_durably(const std::string& path, std::string_view contents);
 
+// Calls write(temporary_directory) with a new directory beside `directory`, which takes that name
+// once all files in it are on disk. `directory` must not exist, or be empty. Killed at any instant,
+// the whole directory is there or none of it; what earlier writers left beside it goes. Throws
+// Error(recipe) where something is in its place, Error(io); what the callback throws passes
+// through.
+void write_directory_durably(const std::string& directory,
+                             const std::function<void(const std::string& temporary)>& write);
+
 // Makes or empties `file` and writes the bytes: for callbacks of the above. Throws Error(io) naming
 // `path`, what the file is to become.
 void write_bytes(const std::string& file, std::string_view bytes, const std::string& path);

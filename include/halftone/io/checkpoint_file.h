@@ -3,7 +3,9 @@
 // (atomic_file.h): killed at any instant, the older file or the whole new one is there.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,11 +27,21 @@ void write_checkpoint_file(const std::string& path, const CheckpointContent& con
 // what was written. Memory: the tensors and one buffer.
 CheckpointContent read_checkpoint_file(const std::string& path);
 
-// The checkpoints step-*.h5 of a run directory, oldest first.
-std::vector<std::string> checkpoint_files(const std::string& directory);
+// The checkpoints of a run are files of one directory, named by step: step-00000400.h5.
+std::string checkpoint_file(const std::string& directory, int64_t step);
+std::vector<std::string> checkpoint_files(const std::string& directory);  // oldest first
 
-// SHA-256 over name, dtype, shape and bytes of each tensor in the order of names: equal for equal
-// tensors, whatever the file around them.
+struct FoundCheckpoint {
+  std::string path;
+  CheckpointContent content;
+};
+
+// The newest checkpoint of the directory that is whole; damaged ones are named in `damaged`, with
+// what is wrong with them, and left alone.
+std::optional<FoundCheckpoint> newest_checkpoint(const std::string& directory,
+                                                 std::vector<std::string>& damaged);
+
+// The digest of stored_tensors.h.
 std::string tensors_digest(const std::map<std::string, Tensor>& tensors);
 
 }  // namespace halftone

@@ -32,7 +32,8 @@ Weights random_weights(const ModelConfig& config, uint64_t seed);
 Weights weights_of(Decoder& decoder);
 
 // As stored for use: OneBit linears as packed signs, those of post-training methods as their parts,
-// scales and 2-D weights in F16, norms in F32.
+// scales and 2-D weights in F16 (a matrix with numbers beyond F16 in F32), norms in F32. Throws
+// Error(numerical), naming the tensor, for a scale beyond F16.
 Weights packed_weights(Decoder& decoder);
 
 }  // namespace halftone

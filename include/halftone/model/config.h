@@ -7,27 +7,16 @@
 #include <string_view>
 #include <vector>
 
+#include "halftone/model/rope.h"
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
 
 class GgufFile;
 
-// Llama 3's rescaling of the rotary frequencies (transformers, rope_type "llama3").
-struct RopeScaling {
-  enum class Kind { none, llama3 };
-  Kind kind = Kind::none;
-  double factor = 1;
-  double low_freq_factor = 1;
-  double high_freq_factor = 4;
-  int64_t original_max_position_embeddings = 8192;
-
-  bool operator==(const RopeScaling&) const = default;
-};
-
 // Fields have Hugging Face's names and meaning; every value has been checked when it was read.
 struct ModelConfig {
-  std::string architecture = "llama";  // or "qwen2"
+  std::string architecture = "llama";  // or "mistral", "qwen2"
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
@@ -39,33 +28,53 @@ struct ModelConfig {
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
+  // The latest tokens, itself included, that a token attends to: a context that is no longer knows
+  // nothing of it, and longer ones are refused (check_context).
+  std::optional<int64_t> sliding_window;
+  std::vector<bool> sliding_layers;  // the layers that have it; empty: all of them
   bool tie_word_embeddings = false;
   bool attention_bias = false;         // of q, k and v
   bool attention_output_bias = false;  // of o
   bool mlp_bias = false;
+  // Special tokens are not negative, but those that begin and end a text may lie outside the
+  // vocabulary, as they do in files of cut-down models: no text holds such a token.
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;
+  std::optional<int64_t> pad_token_id;
 
   bool operator==(const ModelConfig&) const = default;
 };
 
-// From a config.json. Throws Error(format) naming file, field, value found and value expected; an
-// architecture other than Llama and Qwen2, a rotary embedding other than plain and llama3, an
-// activation other than SiLU, sliding windows and quantised weights are refused by name.
+// From a config.json of a Llama, Mistral or Qwen2. Throws Error(format) naming file, field, value
+// found and value expected.
+//
+// No key that changes what the model computes is passed over. A key is read; or it is known to be
+// harmless (bookkeeping, generation, training); or it belongs to a part that these architectures
+// lack (soft caps, multipliers, experts, ...) and has the value that leaves such a part out; any
+// other key is refused by name. null stands for an absent key, as in transformers, and an absent
+// key for the default that transformers has for the architecture.
+//
+// The rotary settings may stand in rope_scaling (transformers 4) or rope_parameters (5), or in both
+// when they agree; rope_theta in there has precedence over that of the top level, and
+// original_max_position_embeddings of the top level over that in there, as in transformers 5.
+//
+// A sliding window is use_sliding_window (where given, or Qwen2) and sliding_window; for Qwen2 of
+// the layers that layer_types or max_window_layers say.
 ModelConfig read_config(const std::string& path);
 ModelConfig parse_config(std::string_view json, const std::string& where);
 
-// From a GGUF file of architecture llama or qwen2. The file has no field for ties, biases and
-// llama3 scaling: these follow from the tensors it holds.
+// From a GGUF file of architecture llama or qwen2, by the same rules for the keys of that name
+// space ("llama.rope.scaling.type"), with llama.cpp's meaning and defaults. The file has no field
+// for ties, biases and llama3 scaling: these follow from the tensors it holds; a llama with biases
+// on q, k and v alone is a Qwen2. Layers of different sizes are refused.
 ModelConfig read_gguf_config(const GgufFile& file);
 
 // config.json with both spellings of the rotary settings and of the dtype (transformers 4 and 5).
+// parse_config gives the same configuration back.
 std::string config_json(const ModelConfig& config, DType dtype);
 
-// head_dim / 2 frequencies, in radians a position: theta^(-2i/head_dim), then for llama3 scaling,
-// with w = 2 pi / f and L = original_max_position_embeddings: f where w < L / high_freq_factor,
-// f / factor where w > L / low_freq_factor, between these ((1 - s) / factor + s) f with
-// s = (L / w - low_freq_factor) / (high_freq_factor - low_freq_factor).
-std::vector<double> rope_inverse_frequencies(const ModelConfig& config);
+// Throws Error(recipe) naming both figures when `tokens` are more than the model's sliding window;
+// `what` names them: "eval.context".
+void check_context(const ModelConfig& config, int64_t tokens, const std::string& what);
 
 }  // namespace halftone

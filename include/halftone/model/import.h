@@ -10,12 +10,29 @@
 
 namespace halftone {
 
+// The numbers that a file's matrices stand for.
+enum class WeightDtype {
+  automatic,  // as the file has them
+  f32,        // the same, in F32 memory
+  f16,        // rounded to F16
+  bf16,       // rounded to BF16
+};
+
+struct ImportOptions {
+  WeightDtype dtype = WeightDtype::automatic;
+  // Every matrix in F32 memory, which a product with one row is faster with. Else F16 memory for
+  // those that F16 holds to the last bit, F32 for the others: the numbers are the same.
+  bool widen = false;
+};
+
 struct ImportedModel {
   std::string path;
   ModelConfig config;
-  // By Hugging Face's names, exactly expected_weights(config). Matrices in the dtype asked for,
-  // norms and biases in f32. A tensor that the file holds in that dtype is a view of its map.
+  // By Hugging Face's names, exactly expected_weights(config). Matrices in F16 or F32, norms and
+  // biases in F32. A tensor that the file holds in that dtype is a view of its map.
   std::map<std::string, Tensor> weights;
+  int64_t changed = 0;  // numbers of the file that rounding to the dtype asked for changed
+  int64_t not_f16 = 0;  // matrices that are in F32 because F16 would change their numbers
   // SHA-256 of the file that holds the weights; of several shards, that of the lines
   // "<digest>  <file name>\n" in order of name.
   std::string sha256;
@@ -23,18 +40,32 @@ struct ImportedModel {
 };
 
 // `path` is a directory with config.json and model.safetensors (or model.safetensors.index.json and
-// its shards), or a GGUF file. `linear_dtype` is f32 or f16.
+// its shards), or a GGUF file.
 //
 // Matrices of a GGUF file in a quantised type are dequantised and rounded to fp16, whichever dtype
-// is asked for: that fp16 model is the one the file stands for. What a file stores in F32, F16 or
-// BF16 is converted to linear_dtype alone. The row order of q and k is always Hugging Face's.
+// is asked for: that fp16 model is the one the file stands for. The row order of q and k is always
+// Hugging Face's.
 //
 // Throws Error(format) naming file and tensor when one is missing, unknown, of another shape than
 // the configuration gives, not finite (with the count), or when tie_word_embeddings contradicts an
 // lm_head.weight that differs from the embedding.
-ImportedModel import_model(const std::string& path, DType linear_dtype);
+ImportedModel import_model(const std::string& path, const ImportOptions& options = {});
 
-// The configuration of the same model alone; tensors are neither read nor checked.
-ModelConfig read_model_config(const std::string& path);
+// model.safetensors of a directory, or model.safetensors.index.json. Throws Error(format) where
+// there is neither.
+std::string hf_weights_file(const std::string& directory);
+
+// A matrix as import_model keeps it; adds to `changed` and `not_f16`.
+Tensor keep_matrix(const Tensor& stored, const ImportOptions& options, int64_t& changed,
+                   int64_t& not_f16);
+
+// The configuration of the same model, and whether every matrix is stored as F16 or in a quantised
+// type. The names, shapes and types of the tensors are checked as import_model does, their numbers
+// are not read.
+struct ImportOutline {
+  ModelConfig config;
+  bool stored_as_f16 = true;
+};
+ImportOutline read_import_outline(const std::string& path);
 
 }  // namespace halftone

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +21,14 @@ struct DecoderShape {
   int64_t num_key_value_heads = 0;
   int64_t head_dim = 0;
   double rms_norm_eps = 1e-5;
-  std::vector<double> inverse_frequencies;  // head_dim / 2, scaled as the model says
+  std::function<RotaryFrequencies(int64_t context)> frequencies;  // head_dim / 2 of them
+  std::optional<int64_t> sliding_window;                          // tokens
 };
+
+// Attention here is over the whole context, which is the model's as long as it fits into its
+// window. Throws Error(recipe) with both figures when `tokens` are more, `what` naming them:
+// "eval.context".
+void check_window(const std::optional<int64_t>& window, int64_t tokens, const std::string& what);
 
 // Keys and values of one block, B*G*capacity x D each, filled up to the cache's position.
 struct KeyValues {
@@ -46,6 +54,10 @@ struct Block {
   }
 };
 
+// The context is the number of tokens that the rotary frequencies are made for, where these depend
+// on it: the length of the sequences without a cache, the capacity of the cache with one. A model
+// thus computes the same for the tokens of a sequence however they are fed. A context longer than
+// shape.sliding_window throws Error(recipe).
 class Decoder {
  public:
   DecoderShape shape;
@@ -70,7 +82,7 @@ class Decoder {
   void visit(const ParamVisitor& visitor);
 
  private:
-  const RotaryTable& rotary_table(int64_t positions, DType dtype);
+  const RotaryTable& rotary_table(int64_t context, DType dtype);
   Var attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache);
 
   RotaryTable table_;

@@ -6,13 +6,15 @@
 
 namespace halftone {
 
+inline constexpr int64_t kMostHeadDim = 288;
+
 struct AttentionShape {
   int64_t batch;             // B
   int64_t query_length;      // Tq
   int64_t key_length;        // Tk; query i sees keys 0 .. Tk - Tq + i
   int64_t heads;             // H
   int64_t key_value_heads;   // G, divides H: query head h reads key head h / (H / G)
-  int64_t head_dim;          // D, up to 288
+  int64_t head_dim;          // D, up to kMostHeadDim
   int64_t key_capacity = 0;  // of a cache: rows a head has in k and v; 0: no cache
 };
 

@@ -12,13 +12,19 @@ struct RotaryTable {
   Tensor cos, sin;  // (positions x D/2)
 };
 
-// inverse_frequencies (D/2): theta^(-2i/D), scaled where the model says so. Computed in double.
-RotaryTable make_rotary_table(int64_t positions, const std::vector<double>& inverse_frequencies,
-                              DType dtype);
+// How a model turns its heads at one context.
+struct RotaryFrequencies {
+  std::vector<double> inverse;  // (D/2), radians a position: theta^(-2i/D), or what is made of it
+  double factor = 1;            // on cos and sin
+};
+
+// factor cos(p f) and factor sin(p f) for positions p and inverse frequencies f, computed in
+// double.
+RotaryTable make_rotary_table(int64_t positions, const RotaryFrequencies& frequencies, DType dtype);
 
 // y for x (B*T x heads*D): in each head, with a = x[0 : D/2], b = x[D/2 : D] at position p:
 //   y = [a cos - b sin, b cos + a sin].  Row n is at position first_position + n mod T.
-// dx += the rotation by the opposite angle. Saves nothing.
+// with cos and sin as the table has them. dx += the same with -sin. Saves nothing.
 Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequence_length,
            int64_t first_position = 0);
 

@@ -1,14 +1,33 @@
-// Matrix products: the only callers of the BLAS. Row-major; leading dimension = row stride. Large
-// products of floats go to sgemm, where the CPU has what it needs.
+// Matrix products. Row-major; leading dimension = row stride. Which kernel computes one is told in
+// src/tensor/gemm/README.md.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
-#include "halftone/tensor/sgemm.h"
+#include "halftone/base/half.h"
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
+
+enum class Transpose { no, yes };
+
+// A stored matrix, row-major with a row stride, and how its elements are read.
+struct Factor {
+  enum class Kind {
+    f32,
+    f16,
+  };
+  Kind kind = Kind::f32;
+  const void* data = nullptr;
+  int64_t stride = 0;
+
+  static Factor plain(const float* x, int64_t stride) { return {Kind::f32, x, stride}; }
+  static Factor half(const half_t* x, int64_t stride) { return {Kind::f16, x, stride}; }
+};
+
+// The first n elements of a stored row as floats.
+void read_row(const Factor& factor, int64_t row, int64_t n, float* out);
 
 // C (m x n) = alpha op(A) op(B) + beta C, op(A) m x k, op(B) k x n; float or double.
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
@@ -26,7 +45,8 @@ void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double b
 
 // The BLAS and the kernels it chose, for instance "OpenBLAS 0.3.21 SkylakeX".
 std::string blas_name();
-
-// The BLAS itself runs on one thread: products are split by rows of C among the threads of base.
+// The family of kernels (OPENBLAS_CORETYPE) that this CPU can run, where OpenBLAS, being older than
+// the CPU, fell back to its slowest; else empty. It is read when a process starts.
+std::string better_blas_core();
 
 }  // namespace halftone

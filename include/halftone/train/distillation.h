@@ -26,7 +26,7 @@ struct BatchLoss {
 struct BatchOptions {
   // The teacher's likeliest ids of every token, in place of the teacher and without a loss on
   // hidden states; the teacher is null then.
-  const TopLogProbs* known = nullptr;
+  const TopLogProbs* teacher_topk = nullptr;
   // Keep of a student's block its input alone, see autograd/recompute.h.
   bool gradient_checkpointing = false;
 };

@@ -40,8 +40,9 @@ struct TrainSettings {
   double max_grad_norm = 1.0;  // 0: no clipping
   bool gradient_checkpointing = false;
   int64_t logging_steps = 10;
-  int64_t eval_steps = 0;  // 0: only at the end
-  int64_t save_steps = 0;  // 0: only at the end
+  int64_t eval_steps = 0;    // 0: only at the end
+  int64_t save_steps = 0;    // 0: only at the end
+  double save_minutes = 10;  // 0: by steps alone
   int64_t save_total_limit = 2;
 };
 

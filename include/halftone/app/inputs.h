@@ -1,0 +1,35 @@
+// What a run reads before its first step. `check` and `run` read it by the same code, which finds
+// all that would fail later.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "halftone/app/recipe.h"
+#include "halftone/app/text_tokens.h"
+#include "halftone/model/load.h"
+
+namespace halftone {
+
+struct RunInputs {
+  ModelOutline teacher;  // of pretrain: the new model's
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<TextTokens> held_out;  // of eval.text
+  std::vector<int32_t> training;       // tokens of data.train
+  std::vector<int32_t> calibration;    // tokens of calibration.text
+  std::vector<std::string> warnings;   // what is odd, but can be carried out
+};
+
+// Throws one Error that holds every fault, a line each, of the kind of the first: a model or a text
+// that cannot be read, a tokenizer with more ids than the model has rows, texts shorter than what
+// is to be drawn from them, a batch larger than the data, a disk too full for what the run writes
+// to `directory`.
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory);
+
+// Sequences of the training text; of text that is yet to be drawn, the most that it can have.
+int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs);
+
+}  // namespace halftone

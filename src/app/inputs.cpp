@@ -1,0 +1,201 @@
+#include "halftone/app/inputs.h"
+
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "halftone/app/teacher_logits.h"
+#include "halftone/base/error.h"
+#include "halftone/eval/perplexity.h"
+#include "halftone/model/companions.h"
+#include "halftone/model/weight_names.h"
+#include "halftone/text/token_stream.h"
+#include "halftone/train/trainer.h"
+
+namespace halftone {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Faults of independent parts, told together.
+class Faults {
+ public:
+  template <class Part>
+  void collect(const Part& part) {
+    try {
+      part();
+    } catch (const Error& error) {
+      add(error.kind(), error.what());
+    }
+  }
+  void add(ErrorKind kind, const std::string& text) {
+    if (!kind_) kind_ = kind;
+    lines_.push_back(text);
+  }
+  void throw_if_any() const {
+    if (kind_) throw Error(*kind_, fmt::format("{}", fmt::join(lines_, "\n")));
+  }
+
+ private:
+  std::optional<ErrorKind> kind_;
+  std::vector<std::string> lines_;
+};
+
+ModelOutline teacher_outline(const Recipe& recipe) {
+  const std::string& model = recipe.teacher.model;
+  if (recipe.run.method == Method::pretrain) return {read_config(model + "/config.json"), model};
+  ModelOutline out = read_outline(model);
+  if (recipe.run.method != Method::none && !out.dense)
+    throw_error(ErrorKind::recipe,
+                "teacher.model: {} is quantised already, a full-precision model expected", model);
+  return out;
+}
+
+void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
+  const int64_t sequences = planned_sequences(recipe, inputs);
+  if (sequences == 0)
+    throw_error(ErrorKind::recipe,
+                "data.train: found {} tokens, at least one sequence of data.max_seq_length = {} "
+                "expected",
+                inputs.training.size(), recipe.data.max_seq_length);
+  if (recipe.train.per_device_train_batch_size > sequences)
+    throw_error(ErrorKind::recipe,
+                "train.per_device_train_batch_size: found {}, at most the {} sequences of "
+                "data.max_seq_length = {} tokens that the data has expected",
+                recipe.train.per_device_train_batch_size, sequences, recipe.data.max_seq_length);
+  const int64_t steps = planned_steps(recipe.train, sequences);
+  if (recipe.train.warmup_steps > steps)
+    throw_error(ErrorKind::recipe,
+                "train.warmup_steps: found {}, at most the {} steps of {} epochs "
+                "expected",
+                recipe.train.warmup_steps, steps, recipe.train.num_train_epochs);
+  if (recipe.teacher.cache_top_k > 0)
+    planned_teacher_logits(recipe, inputs.teacher.config, sequences);
+}
+
+void check_calibration_text(const Recipe& recipe, const RunInputs& inputs) {
+  const CalibrationSettings& c = recipe.calibration;
+  const GenerateSettings& g = recipe.data.generate;
+  const int64_t tokens = c.text.empty() ? g.sequences * (recipe.data.max_seq_length + 1)
+                                        : static_cast<int64_t>(inputs.calibration.size());
+  require_calibration_windows(c, tokens);
+}
+
+bool draws_text(const Recipe& recipe) {
+  return recipe.data.generate_present &&
+         (recipe.run.method == Method::onebit ||
+          (ptq_method(recipe.run.method) && recipe.calibration.text.empty()));
+}
+
+void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
+  const Tokenizer& tokenizer = *inputs.tokenizer;
+  if (!recipe.eval.text.empty())
+    faults.collect([&] {
+      inputs.held_out = read_text_tokens(recipe.eval, tokenizer);
+      evaluation_windows(static_cast<int64_t>(inputs.held_out->tokens.size()), recipe.eval);
+    });
+  if (is_trained(recipe.run.method))
+    faults.collect([&] {
+      inputs.training = read_token_stream(recipe.data.train, tokenizer);
+      check_training_text(recipe, inputs);
+    });
+  if (ptq_method(recipe.run.method))
+    faults.collect([&] {
+      inputs.calibration = read_token_stream(recipe.calibration.text, tokenizer);
+      check_calibration_text(recipe, inputs);
+    });
+  if (draws_text(recipe) && !tokenizer.eos())
+    faults.add(ErrorKind::recipe,
+               "data.generate: the tokenizer has no end token to close a sequence with");
+}
+
+// Bytes that the run writes to its directory while it lasts: one checkpoint more than are kept, for
+// the oldest goes when the newest is whole, and the final model.
+double planned_bytes(const Recipe& recipe, const RunInputs& inputs, const std::string& directory) {
+  const auto parameters = static_cast<double>(parameter_count(inputs.teacher.config));
+  const auto there = static_cast<double>(checkpoint_files(directory).size());
+  if (is_trained(recipe.run.method)) {
+    const double kept = static_cast<double>(recipe.train.save_total_limit) + 1;
+    return 12 * parameters * std::max(kept - there, 1.0) + 2 * parameters;
+  }
+  return ptq_method(recipe.run.method) ? 3 * 2 * parameters : 0;
+}
+
+void check_disk(const Recipe& recipe, const RunInputs& inputs, const std::string& directory) {
+  fs::path at = fs::absolute(directory);
+  while (!fs::exists(at) && at.has_relative_path()) at = at.parent_path();
+  struct statvfs disk {};
+  if (::statvfs(at.c_str(), &disk) != 0) return;
+  const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
+  const double needed = planned_bytes(recipe, inputs, directory);
+  if (needed > free)
+    throw_error(ErrorKind::io,
+                "{}: the run writes {:.0f} MB there (checkpoints and model), but the disk has "
+                "{:.0f} MB left; train.save_total_limit = {}",
+                directory, needed / 1e6, free / 1e6, recipe.train.save_total_limit);
+}
+
+// The lengths in tokens at which the run uses its models, and the keys that say so.
+std::vector<std::pair<const char*, int64_t>> contexts(const Recipe& recipe) {
+  std::vector<std::pair<const char*, int64_t>> out;
+  if (!recipe.eval.text.empty()) out.emplace_back("eval.context", recipe.eval.context);
+  if (is_trained(recipe.run.method) || draws_text(recipe))
+    out.emplace_back("data.max_seq_length", recipe.data.max_seq_length);
+  if (ptq_method(recipe.run.method))
+    out.emplace_back("calibration.max_seq_length", recipe.calibration.max_seq_length);
+  return out;
+}
+
+std::vector<std::string> used_sections(const Recipe& recipe) {
+  std::vector<std::string> out{"run", "teacher", "eval"};
+  const auto add = [&](std::initializer_list<const char*> names) {
+    out.insert(out.end(), names.begin(), names.end());
+  };
+  if (is_trained(recipe.run.method)) add({"data", "train"});
+  if (recipe.run.method == Method::onebit) add({"student", "loss"});
+  if (ptq_method(recipe.run.method)) add({"calibration", "ptq"});
+  if (draws_text(recipe)) add({"data"});
+  return out;
+}
+
+void add_warnings(const Recipe& recipe, RunInputs& inputs) {
+  const std::vector<std::string> used = used_sections(recipe);
+  for (const std::string& section : recipe.sections)
+    if (std::find(used.begin(), used.end(), section) == used.end())
+      inputs.warnings.push_back(fmt::format("[{}] is given, but the method {} does not use it",
+                                            section, method_name(recipe.run.method)));
+  const int64_t most = inputs.teacher.config.max_position_embeddings;
+  for (const auto& [key, tokens] : contexts(recipe))
+    if (tokens > most)
+      inputs.warnings.push_back(
+          fmt::format("{}: {} tokens are more than the model's max_position_embeddings = {}", key,
+                      tokens, most));
+}
+
+}  // namespace
+
+int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs) {
+  const int64_t length = recipe.data.max_seq_length;
+  return (static_cast<int64_t>(inputs.training.size()) +
+          recipe.data.generate.sequences * (length + 1)) /
+         length;
+}
+
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory) {
+  RunInputs inputs;
+  Faults faults;
+  inputs.teacher = teacher_outline(recipe);
+  faults.collect([&] {
+    inputs.tokenizer = load_model_tokenizer(inputs.teacher.home, inputs.teacher.config);
+    read_texts(recipe, inputs, faults);
+  });
+  for (const auto& [key, tokens] : contexts(recipe))
+    faults.collect([&] { check_context(inputs.teacher.config, tokens, key); });
+  faults.collect([&] { check_disk(recipe, inputs, directory); });
+  faults.throw_if_any();
+  add_warnings(recipe, inputs);
+  return inputs;
+}
+
+}  // namespace halftone

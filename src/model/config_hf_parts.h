@@ -1,0 +1,20 @@
+// The parts of reading a config.json.
+#pragma once
+
+#include "config_fields.h"
+#include "halftone/model/config.h"
+
+namespace halftone {
+
+// rope_theta, rope_scaling, rope_parameters and what belongs to them; head_dim and
+// max_position_embeddings have been read.
+void read_rope(const ConfigFields& in, ModelConfig& config);
+
+// Refuses keys that are neither read nor harmless, unless they have the value that leaves the part
+// of a model out that they belong to.
+void check_keys(const ConfigFields& in, const ModelConfig& config);
+
+// Whether `found` says the same as `neutral`: numbers to six digits, false for 0.
+bool is_neutral(const nlohmann::json& found, const nlohmann::json& neutral);
+
+}  // namespace halftone

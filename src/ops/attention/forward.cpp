@@ -1,0 +1,155 @@
+#include <cmath>
+#include <type_traits>
+
+#include "decode.h"
+#include "halftone/tensor/tensor.h"
+#include "ops/math.h"
+#include "ops/row_math.h"
+#include "passes.h"
+#include "tiles.h"
+
+namespace halftone {
+namespace {
+
+// What softmax knows of a row after some of its keys (Milakov and Gimelshein, 2018): the largest
+// scaled score m, sum = sum_j 2^(s_j - m), and, elsewhere, out = sum_j 2^(s_j - m) v_j.
+template <class T>
+struct RunningRow {
+  T largest = -std::numeric_limits<T>::infinity(), sum = 0;
+};
+
+// Takes in a row's next scores: they become 2^(s - m), and what was summed before is scaled to the
+// new m.
+template <class T>
+HT_INLINE inline void softmax_step(int64_t keys, T scale, T* row, RunningRow<T>& running, int64_t d,
+                                   T* out) {
+  const T largest = std::max(running.largest, row_max(keys, row) * scale);
+  const T before = fast_exp2_negative(running.largest - largest);
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < keys; ++j) {
+    const T e = fast_exp2_negative(row[j] * scale - largest);
+    row[j] = e;
+    sum += e;
+  }
+  for (int64_t j = 0; j < d; ++j) out[j] *= before;
+  running = {largest, running.sum * before + sum};
+}
+
+// A row of the result from its sums, and log2 of its sum of powers.
+template <class T>
+HT_INLINE inline void write_row(int64_t d, const RunningRow<T>& running, const T* sums, T* out,
+                                T* lse) {
+  const T inverse = T(1) / running.sum;
+  for (int64_t c = 0; c < d; ++c) out[c] = inverse * sums[c];
+  if (lse) *lse = running.largest + std::log2(running.sum);
+}
+
+template <class T>
+void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& transposed_keys,
+                  const KeyBlocks<T>& values, T* out, T* lse) {
+  const int64_t d = tile.s.head_dim;
+  const int64_t width = row_tile_width(tile.s);
+  const T scale = binary_scale<T>(d);
+  const DType dtype = dtype_of<T>::value;
+  Tensor row_tiles = Tensor::uninitialized({2 * kRowTileRows, kRowTileStride}, dtype),
+             mixed = Tensor::zeros({QueryTile::kQueries, width}, dtype);
+  T *queries = row_tiles.template data<T>(), *scores = queries + kRowTileRows * kRowTileStride,
+    *sums = mixed.template data<T>();
+  RunningRow<T> running[QueryTile::kQueries];
+  for (int64_t key = 0; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
+    const RowTileFactor<T>&block_keys = transposed_keys.at(tile.batch, tile.head, key),
+          &block_values = values.at(tile.batch, tile.head, key);
+    const int64_t keys = std::min(KeyBlocks<T>::kKeys, tile.s.key_length - key);
+    for (int64_t first = 0; first < tile.queries; first += kRowTileRows) {
+      const RowTile row_tile(tile, first, key, keys);
+      if (row_tile.keys == 0) continue;
+      if (key == 0) fetch_next_row_tile(tile, first, q);
+      const RowTileView<T> rows(tile, row_tile, first, q, queries);
+      block_keys.multiply(row_tile.keys, d, rows.data(), rows.stride(), false, scores,
+                          kRowTileStride);
+      simd([&]() HT_INLINE {
+        for (int64_t r = 0; r < row_tile.queries; ++r) {
+          T* row = scores + r * kRowTileStride;
+          hide(row_tile.keys, tile.visible(first + r) - key, row);
+          softmax_step(row_tile.keys, scale, row, running[first + r], d,
+                       sums + (first + r) * width);
+        }
+      });
+      block_values.multiply(d, row_tile.keys, scores, kRowTileStride, true, sums + first * width,
+                            width);
+    }
+  }
+  simd([&]() HT_INLINE {
+    for (int64_t r = 0; r < tile.queries; ++r)
+      write_row(d, running[r], sums + r * width, tile.row(out, r),
+                lse ? tile.numbers(lse) + r : nullptr);
+  });
+}
+
+bool is_decode(const AttentionShape& s) {
+  return s.heads / s.key_value_heads * s.query_length < kDecodeRows &&
+         s.head_dim % kDecodeLanes == 0;
+}
+
+// All of it for few queries, as in generation: the heads of a group side by side, and nothing is
+// packed.
+void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const float* q,
+                    const float* k, const float* v, float* out, float* lse) {
+  constexpr int64_t kKeys = KeyBlocks<float>::kKeys;
+  const int64_t d = s.head_dim, heads = s.heads / s.key_value_heads, rows = heads * s.query_length;
+  const float scale = binary_scale<float>(d);
+  const KeyRows<float> ks(s, k, batch, group), vs(s, v, batch, group);
+  Tensor transposed = Tensor::uninitialized({rows, d}, DType::f32),
+         mixed = Tensor::zeros({rows, d}, DType::f32),
+         block_scores = Tensor::uninitialized({rows, std::min(kKeys, s.key_length)}, DType::f32);
+  float *qs = transposed.data<float>(), *sums = mixed.data<float>(),
+        *scores = block_scores.data<float>();
+  RunningRow<float> running[kDecodeRows];
+  const auto tile = [&](int64_t r) {
+    return QueryTile(s, batch, group * heads + r / s.query_length, 0);
+  };
+  simd([&]() HT_INLINE {
+    for (int64_t r = 0; r < rows; ++r)
+      std::copy_n(tile(r).row(q, r % s.query_length), d, qs + r * d);
+    for (int64_t key = 0; key < s.key_length; key += kKeys) {
+      const int64_t keys = std::min(kKeys, s.key_length - key);
+      decode_scores(rows, keys, d, qs, ks.at(key), ks.stride, scores);
+      for (int64_t r = 0; r < rows; ++r) {
+        hide(keys, tile(r).visible(r % s.query_length) - key, scores + r * keys);
+        softmax_step(keys, scale, scores + r * keys, running[r], d, sums + r * d);
+      }
+      decode_outputs(rows, keys, d, scores, vs.at(key), vs.stride, sums);
+    }
+    for (int64_t r = 0; r < rows; ++r)
+      write_row(d, running[r], sums + r * d, tile(r).row(out, r % s.query_length),
+                lse ? tile(r).numbers(lse) + r % s.query_length : nullptr);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
+                       T* lse) {
+  if constexpr (std::is_same_v<T, float>)
+    if (is_decode(s))
+      return parallel_for(s.batch * s.key_value_heads, 1, [&](int64_t i, int64_t) {
+        decode_forward(s, i / s.key_value_heads, i % s.key_value_heads, q, k, v, out, lse);
+      });
+  const KeyBlocks<T> transposed_keys(s, Transpose::yes, k), values(s, Transpose::no, v);
+  const int64_t heads = s.batch * s.heads, tiles = QueryTile::count(s);
+  parallel_for(heads * tiles, 1, [&](int64_t task, int64_t) {
+    // The last tiles see the most keys: hand them out first.
+    const int64_t head = task % heads, tile = tiles - 1 - task / heads;
+    tile_forward(QueryTile(s, head / s.heads, head % s.heads, tile), q, transposed_keys, values,
+                 out, lse);
+  });
+}
+
+template void attention_forward(const AttentionShape&, const float*, const float*, const float*,
+                                float*, float*);
+template void attention_forward(const AttentionShape&, const double*, const double*, const double*,
+                                double*, double*);
+
+}  // namespace halftone

@@ -1,0 +1,23 @@
+// Which kernel computes a product of floats, by its shape and this CPU.
+#pragma once
+
+#include "halftone/tensor/gemm.h"
+
+namespace halftone {
+
+enum class GemmKernel {
+  blas,     // OpenBLAS: factors too thin to pay for packing, odd scalars, CPUs without AVX2
+  tiles,    // sgemm.h: packed panels and register tiles
+  small_m,  // small_m.h: few rows by a large matrix, as in decoding
+};
+
+struct GemmShape {
+  Transpose ta, tb;
+  int64_t m, n, k;
+  float alpha, beta;
+  bool plain;  // both factors are floats, which OpenBLAS can read
+};
+
+GemmKernel choose_kernel(const GemmShape& shape);
+
+}  // namespace halftone

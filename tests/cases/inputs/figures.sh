@@ -1,0 +1,7 @@
+perplexity=747.8634930085634
+added_tokens=660
+single_word=1520
+metaspace=8486
+linear=742.6348764171245
+dynamic=747.8634930085634
+yarn=742.4363875390602
