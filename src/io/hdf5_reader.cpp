@@ -64,17 +64,17 @@ std::string Hdf5Reader::read_text(const std::string& name) const {
 }
 
 Hdf5Attribute Hdf5Reader::attribute(const std::string& object, const std::string& key) const {
-  const auto& [datatype, bytes] = state_->structure.attribute(object, key);
+  const hdf5::Structure::Attribute found = state_->structure.attribute(object, key);
   const auto value = [&]<class T>(T out) {
-    std::memcpy(&out, bytes.data(), sizeof out);
+    std::memcpy(&out, found.value.data(), sizeof out);
     return out;
   };
-  const std::optional<DType> dtype = hdf5::dtype_of(datatype);
-  if (dtype == DType::i64 && bytes.size() >= 8) return value(int64_t{});
-  if (dtype == DType::f64 && bytes.size() >= 8) return value(double{});
-  if (!hdf5::is_text(datatype))
+  const std::optional<DType> dtype = hdf5::dtype_of(found.datatype);
+  if (dtype == DType::i64 && found.value.size() >= 8) return value(int64_t{});
+  if (dtype == DType::f64 && found.value.size() >= 8) return value(double{});
+  if (!hdf5::is_text(found.datatype))
     state_->structure.refuse(object + "@" + key, "is of a type that Halftone does not write");
-  return bytes.substr(0, bytes.find('\0'));
+  return found.value.substr(0, found.value.find('\0'));
 }
 
 }  // namespace halftone
