@@ -44,7 +44,7 @@ const AddedToken* AddedTokens::longest_at(std::string_view text, size_t at) cons
 void AddedTokens::split(std::string_view text, bool parse_special,
                         const std::function<void(std::string_view)>& on_text,
                         const std::function<void(int32_t)>& on_token) const {
-  size_t done = 0;
+  size_t done = 0, spaces_end = 0;  // of the last run of spaces that was looked through
   for (size_t at = tokens_.empty() ? text.size() : 0; at < text.size();) {
     const bool none_starts = by_first_byte_[static_cast<unsigned char>(text[at])].end == 0;
     const AddedToken* token = none_starts ? nullptr : longest_at(text, at);
@@ -60,8 +60,11 @@ void AddedTokens::split(std::string_view text, bool parse_special,
       while (begin > done && space_before(text, begin) > 0) begin -= space_before(text, begin);
       begin = std::max(begin, done);  // an rstrip before it may have taken all of it
     }
-    if (token->rstrip)
+    if (token->rstrip) {
+      end = std::max(end, spaces_end);
       while (space_at(text, end) > 0) end += space_at(text, end);
+      spaces_end = end;
+    }
     if (begin > done) on_text(text.substr(done, begin - done));
     if (end > begin) on_token(token->id);
     done = end;

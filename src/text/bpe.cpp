@@ -181,7 +181,7 @@ std::string kind_text(const BpeDefinition& d) {
       out += fmt::format("{} {} {} {} ", step.mark, static_cast<int>(step.scheme),
                          static_cast<int>(step.behavior), step.invert);
   }
-  if (!d.byte_level || !d.unknown.empty())
+  if (!d.byte_level || d.byte_fallback || !d.unknown.empty())
     out += fmt::format("{} {} {} {} ", d.byte_level, d.byte_fallback, d.fuse_unknown, d.unknown);
   for (const int32_t id : d.behind) out += fmt::format("behind {} ", id);
   return out;

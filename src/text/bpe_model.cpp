@@ -154,8 +154,8 @@ BpeModel::Ids BpeModel::starting_ids(std::string_view word) const {
   return ids;
 }
 
-// Pairs wait in a heap by (rank, position). A pair whose symbols have changed is passed over, but
-// where the new ones make the same token.
+// Pairs wait in a heap by (rank, position). A pair whose symbols have changed is passed over: what
+// they make now is another token.
 void BpeModel::merge(Ids& ids) const {
   struct Symbol {
     int previous, next;

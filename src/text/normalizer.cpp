@@ -13,6 +13,17 @@ namespace {
 
 using Kind = NormalizeStep::Kind;
 
+// What replacements make of a text: more is a mistake, or meant to fill the memory.
+constexpr size_t kMostGrowth = 1024, kMostMore = 4096;
+
+void check_growth(size_t made, size_t from) {
+  if (made > kMostGrowth * from + kMostMore)
+    throw_error(ErrorKind::format,
+                "normalizer: makes more than {} bytes of a piece of text of {} bytes, at most {} "
+                "times as many expected",
+                made, from, kMostGrowth);
+}
+
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return static_cast<signed char>(c) >= 0; });
@@ -76,8 +87,13 @@ std::string mapped(Kind kind, std::string_view text) {
 Normalizer::Normalizer(const std::vector<NormalizeStep>& steps, const std::string& source) {
   for (const NormalizeStep& step : steps) {
     steps_.push_back({step, std::nullopt});
-    if (step.kind == Kind::replace && !step.literal)
-      steps_.back().pattern.emplace(step.pattern, source);
+    if (step.kind != Kind::replace || step.literal) continue;
+    // Hugging Face's tokenizers put some of what replaces an empty match twice.
+    if (steps_.back().pattern.emplace(step.pattern, source).matches_nothing())
+      throw_error(ErrorKind::format,
+                  "{}: normalizer: pattern '{}': can match the empty text, at least one character "
+                  "expected",
+                  source, printable(step.pattern));
   }
 }
 
@@ -91,6 +107,7 @@ std::string Normalizer::replace(const Step& step, std::string_view text, size_t&
     if (is_match ? end <= lead : begin < lead)
       lead_out += is_match ? piece.size() : std::min(end, lead) - begin;
     out += piece;
+    check_growth(out.size(), text.size());
   };
   if (step.what.literal) {
     const std::string& literal = step.what.pattern;
@@ -123,6 +140,7 @@ std::string Normalizer::apply(std::string_view text, bool* starts) const {
   for (const Step& step : steps_) {
     if (out.empty()) break;
     if (step.what.kind == Kind::prepend) {
+      check_growth(step.what.content.size(), out.size());
       out = step.what.content + out;
       if (lead > 0) lead += step.what.content.size();
     } else if (step.what.kind == Kind::replace) {
@@ -131,6 +149,7 @@ std::string Normalizer::apply(std::string_view text, bool* starts) const {
       out = mapped(step.what.kind, out);
       if (lead > 0) lead = out.empty() ? 0 : character_length(out, 0);
     }
+    check_growth(out.size(), text.size());
   }
   if (starts) *starts = lead > 0;
   return out;

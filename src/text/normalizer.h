@@ -13,14 +13,16 @@ namespace halftone {
 
 class Normalizer {
  public:
-  // Throws Error(format), naming `source`, for a pattern that does not compile.
+  // Throws Error(format), naming `source`, for a pattern that does not compile or can match
+  // nothing.
   Normalizer(const std::vector<NormalizeStep>& steps, const std::string& source);
 
   bool empty() const { return steps_.empty(); }
 
   // `text` after all steps; bytes that are not UTF-8 stay where they are. `starts` becomes whether
   // the result's first character stands for the text's first: a replacement stands for the last
-  // character that it replaces, as Hugging Face's offsets have it.
+  // character that it replaces, as Hugging Face's offsets have it. Throws Error(format) where steps
+  // make a thousand times as much text.
   std::string apply(std::string_view text, bool* starts = nullptr) const;
 
  private:

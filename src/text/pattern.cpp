@@ -125,17 +125,19 @@ void Translation::escape() {
   if (c == 's')
     put(kSpace);
   else if (c == 'S')
-    inside ? put(R"(\S\x{180e})") : put(kSpace, true);
+    put(inside ? R"(\S\x{180e})" : kSpace, true);
   else if (c == 'w')
     put(word);
   else if (c == 'W')
-    inside ? put(kNoWord) : put(word, true);
+    put(inside ? kNoWord : word, true);
   else if (c == 'b' && !inside)
     out_ += fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", word);
   else if (c == 'B' && !inside)
     out_ += fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", word);
+  else if (c == 'H' && inside)
+    refuse("\\H in a set");
   else if (c == 'h' || c == 'H')
-    inside&& c == 'H' ? refuse("\\H in a set") : put("0-9a-fA-F", c == 'H');
+    put("0-9a-fA-F", c == 'H');
   else if (c == 'p' || c == 'P')
     property(c);
   else if (c == 'u' && at_ + 4 <= pattern_.size()) {
@@ -207,6 +209,12 @@ Pattern::Pattern(const std::string& pattern, const std::string& source)
     throw_error(ErrorKind::format, "{}: pattern '{}': {}, a regular expression expected", source,
                 printable(pattern), message_of(error));
   pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);  // where it cannot, the interpreter runs
+}
+
+bool Pattern::matches_nothing() const {
+  uint32_t empty = 0;
+  pcre2_pattern_info(code_->code, PCRE2_INFO_MATCHEMPTY, &empty);
+  return empty != 0;
 }
 
 Pattern::~Pattern() = default;

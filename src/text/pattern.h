@@ -17,6 +17,8 @@ class Pattern {
   ~Pattern();
   Pattern(Pattern&&) noexcept;
 
+  bool matches_nothing() const;  // can match the empty text
+
   // A match, or what lies between two.
   struct Piece {
     size_t begin = 0, end = 0;

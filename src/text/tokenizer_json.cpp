@@ -69,7 +69,7 @@ bool names_type(const JsonField& field, const std::string& type) {
   return field.has("type") && field.at("type").value == type;
 }
 
-std::vector<NamedToken> added_tokens(const JsonField& root, int64_t most_id) {
+std::vector<NamedToken> read_added_tokens(const JsonField& root, int64_t most_id) {
   std::vector<NamedToken> out;
   if (!root.has("added_tokens")) return out;
   for (const JsonField& field : root.at("added_tokens").items()) {
@@ -107,7 +107,7 @@ BpeDefinition read_tokenizer_json(const std::string& path) {
   const int64_t most_id = most_id_of(root);
   read_model(root.at("model"), most_id, out);
   TokenTable tokens(out.tokens, {}, path);
-  for (const NamedToken& token : added_tokens(root, most_id)) tokens.add(token);
+  for (const NamedToken& token : read_added_tokens(root, most_id)) tokens.add(token);
   for (const NamedToken& token : settings.added) tokens.add(token);
   out.added = tokens.added();
   out.eos = choose_eos(settings, tokens, path);

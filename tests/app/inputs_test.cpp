@@ -32,7 +32,9 @@ class InputsTest : public ProgramTest {
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Output got = program(arguments);
     EXPECT_EQ(got.code, 0) << got.err;
-    if (phrase.empty()) EXPECT_EQ(got.err, "");
+    if (phrase.empty()) {
+      EXPECT_EQ(got.err, "");
+    }
     EXPECT_NE(got.err.find(phrase), std::string::npos) << got.err;
   }
   std::string text(const std::string& name, const std::string& content) {

@@ -15,10 +15,11 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 TEST(Result, ABrokenModelKeepsAllItsFigures) {
-  RunResult run{.evaluated = true,
-                .eval = {.perplexity = kInfinity,
-                         .agreement = Agreement{.teacher_perplexity = kNan, .kl = 1e300}},
-                .layers = {{"q_proj", kNan}}};
+  RunResult run;
+  run.evaluated = true;
+  run.eval.perplexity = kInfinity;
+  run.eval.agreement = Agreement{.teacher_perplexity = kNan, .kl = 1e300};
+  run.layers = {{"q_proj", kNan}};
   const nlohmann::json json = nlohmann::json::parse(result_json(run));
   EXPECT_EQ(json_number(json["eval"]["perplexity"]), kInfinity);
   EXPECT_TRUE(std::isnan(json_number(json["eval"]["teacher_perplexity"]).value()));

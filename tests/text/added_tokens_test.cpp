@@ -20,10 +20,11 @@ std::unique_ptr<Tokenizer> bytes_and(std::vector<AddedToken> added,
 }
 
 TEST(AddedTokens, TheLongestOfAPlaceIsFoundOrNone) {
-  const auto tokenizer = bytes_and({{.text = "ab"}, {.text = "abcd", .single_word = true}});
+  const auto tokenizer =
+      bytes_and({{.text = "ab"}, {.text = "abcd", .single_word = true}, {.text = "cd"}});
   EXPECT_EQ(tokenizer->encode("abc"), (Ids{256, 'c'}));
   EXPECT_EQ(tokenizer->encode("abcd"), Ids{257});
-  EXPECT_EQ(tokenizer->encode("abcde"), (Ids{'a', 'b', 'c', 'd', 'e'}));  // no word of its own
+  EXPECT_EQ(tokenizer->encode("abcde"), (Ids{'a', 'b', 'c', 'd', 'e'}));  // is no word
 }
 
 TEST(AddedTokens, AWordStandsAloneBesideWhatIsNoWordCharacter) {
@@ -62,6 +63,11 @@ TEST(AddedTokens, SixThousandTokensWithOneStartTakeNoTime) {
   std::string text;
   while (text.size() < 1000000) text += "<unused5999<";
   EXPECT_LT(seconds_of([&] { tokenizer->encode(text); }), 10);
+}
+
+TEST(AddedTokens, AMillionSpacesThatTakeTheSpacesBehindThemTakeNoTime) {
+  const auto tokenizer = bytes_and({{.text = " ", .lstrip = true, .rstrip = true}});
+  EXPECT_LT(seconds_of([&] { tokenizer->encode(std::string(1000000, ' ')); }), 10);
 }
 
 class Folder {

@@ -101,6 +101,31 @@ TEST(Bpe, APatternThatExplodesIsRefused) {
   expect_refused("match limit", [&] { tokenizer->encode(std::string(40, 'a') + "b"); });
 }
 
+TEST(Bpe, ANormalizerThatExplodesIsRefused) {
+  BpeDefinition d = bytes_and({});
+  const NormalizeStep twice{
+      .kind = NormalizeStep::Kind::replace, .pattern = "a", .literal = true, .content = "aa"};
+  d.normalizer.assign(8, twice);
+  EXPECT_EQ(make_bpe(d)->encode("a").size(), 256u);
+  for (const size_t steps : {13, 40}) {
+    d.normalizer.assign(steps, twice);
+    expect_refused("normalizer: makes more than", [&] { make_bpe(d)->encode("a"); });
+  }
+}
+
+TEST(Bpe, PatternsMeanWhatTheyMeanToOniguruma) {
+  const Json& patterns = expected()["patterns"];
+  ASSERT_GE(patterns.size(), 40u);
+  for (const auto& [pattern, rest] : patterns.items()) {
+    BpeDefinition d = bytes_and({});
+    d.steps = {{.pattern = pattern, .behavior = SplitBehavior::removed}};
+    const auto tokenizer = make_bpe(d);
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(patterns[""].get<std::string>())),
+              rest.get<std::string>())
+        << pattern;
+  }
+}
+
 TEST(Bpe, APatternCanBeAPlainString) {
   Json file = read_json(kGpt2);
   file["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers": [
@@ -210,6 +235,12 @@ const std::vector<Malformed> kMalformed{
        j["normalizer"] = {{"type", "Strip"}};
      },
      "normalizer.type: found \"Strip\""},
+    {"replacement of nothing",
+     [](Json& j) {
+       j["normalizer"] =
+           Json::parse(R"({"type": "Replace", "pattern": {"Regex": "x*"}, "content": "y"})");
+     },
+     "normalizer: pattern 'x*': can match the empty text"},
     {"added tokens are an object",
      [](Json& j) {
        j["added_tokens"] = {{"a", 1}};
@@ -315,10 +346,13 @@ TEST(Bpe, ATruncatedFileIsRefusedWhereverItEnds) {
 }
 
 TEST(Bpe, AChangedFileIsReadOrRefused) {
-  const int refused = read_mutations(read_bytes(kGpt2), 300, 1, [](const std::string& path) {
-    load_tokenizer(path)->encode("Once upon a time, 12 caf\xc3\xa9");
-  });
-  EXPECT_GT(refused, 10);
+  for (const char* file : {"gpt2.json", "nfkc.json", "spm-metaspace.json", "spm-phrases.json"}) {
+    const int refused =
+        read_mutations(read_bytes(kTokenizers + file), 300, 1, [](const std::string& path) {
+          load_tokenizer(path)->encode("<s> Once upon a time, 12 caf\xc3\xa9 \xff word");
+        });
+    EXPECT_GT(refused, 10) << file;
+  }
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST(TokenizerJson, AddedTokensKeepTheirIdsWhereTheyLeaveHoles) {
   BpeDefinition d{.source = "here", .tokens = byte_letters()};
   d.added = {{.id = 300, .text = "<b>"}, {.id = 256, .text = "<a>", .special = true}};
   const Json json = Json::parse(tokenizer_json(d));
-  EXPECT_EQ(json["model"]["vocab"]["<b>"], 300);  // tokenizers would give it 257
+  EXPECT_EQ(json["model"]["vocab"].at("<b>"), 300);  // tokenizers would give it 257
   EXPECT_EQ(load_bytes("tokenizer.json", json.dump())->encode("<a><b>"), (Ids{256, 300}));
   d.added = {{.id = 256, .text = "<a>"}, {.id = 257, .text = "<b>"}};
   EXPECT_FALSE(Json::parse(tokenizer_json(d))["model"]["vocab"].contains("<b>"));

@@ -44,7 +44,8 @@ class Tokenizer {
 // tokenizer.json is of the kind Unigram, which is not read. What lies beside the two belongs to
 // them, as in Hugging Face's AutoTokenizer: added tokens and special tokens that only
 // tokenizer_config.json names, or special_tokens_map.json and added_tokens.json where that has no
-// added_tokens_decoder; for a tokenizer.model also whether a token is put in front of texts. The
+// added_tokens_decoder; for a tokenizer.model also whether a token is put in front of texts. What a
+// tokenizer.json says is done as it says, whatever tokenizer_class is named beside it. The
 // end token is that of the first of tokenizer_config.json, special_tokens_map.json,
 // generation_config.json and config.json that names one, else the file's own or "<|endoftext|>",
 // "<|end_of_text|>" or "</s>".
