@@ -194,7 +194,9 @@ RunInputs read_inputs(const Recipe& recipe, const std::string& directory) {
     read_texts(recipe, inputs, faults);
   });
   for (const auto& [key, tokens] : contexts(recipe))
-    faults.collect([&] { check_context(inputs.teacher.config, tokens, key); });
+    faults.collect([&, key = key, tokens = tokens] {
+      check_context(inputs.teacher.config, tokens, key);
+    });
   faults.collect([&] { check_disk(recipe, inputs, directory); });
   faults.throw_if_any();
   add_warnings(recipe, inputs);

@@ -27,8 +27,7 @@ using Json = nlohmann::json;
 constexpr uint64_t kMostBytes = uint64_t{1} << 30;
 
 bool exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
+  return fs::exists(status_at(path));
 }
 
 // What a fact's file says, or nothing: a fact that cannot be read is no reason to show no tensors.

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "halftone/base/error.h"
-#include "halftone/io/atomic_file.h"
+#include "halftone/io/file_kind.h"
 #include "recipe_sections.h"
 
 namespace halftone {
@@ -13,25 +13,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What is at a path. A disk that fails is no answer: it throws.
-fs::file_status status_of(const std::string& path) {
-  std::error_code error;
-  const fs::file_status found = fs::status(path, error);
-  if (error && read_failure(error.value()) == ErrorKind::io)
-    throw_io(path, "examine", error.value());
-  return found;
-}
-
 bool exists(const std::string& path) {
-  return fs::exists(status_of(path));
+  return fs::exists(status_at(path));
 }
 
 bool is_file(const std::string& path) {
-  return fs::is_regular_file(status_of(path));
+  return fs::is_regular_file(status_at(path));
 }
 
 bool is_directory(const std::string& path) {
-  return fs::is_directory(status_of(path));
+  return fs::is_directory(status_at(path));
 }
 
 const std::initializer_list<std::pair<std::string_view, Method>> kMethods = {

@@ -61,7 +61,7 @@ void write_checkpoint_file(const std::string& path, const CheckpointContent& con
 }
 
 CheckpointContent read_checkpoint_file(const std::string& path) {
-  check_seal(path);
+  const uint64_t content_bytes = check_seal(path);
   const Hdf5Reader file(path);
   const Hdf5Attribute format = file.attribute("/", "format");
   if (format != Hdf5Attribute(std::string(kFormat)))
@@ -71,13 +71,17 @@ CheckpointContent read_checkpoint_file(const std::string& path) {
     throw_error(ErrorKind::format, "{}: checkpoint of another version, {} expected", path,
                 kVersion);
   CheckpointContent content;
+  uint64_t bytes = 0;
   for (const std::string& name : file.names()) {
     if (name.starts_with("meta/"))
-      content.meta[name.substr(5)] = file.read_text(name);
+      bytes += (content.meta[name.substr(5)] = file.read_text(name)).size();
     else if (is_tensor_name(name))
-      content.tensors[name] = file.read(name);
+      bytes += (content.tensors[name] = file.read(name)).bytes();
     else
       throw_error(ErrorKind::format, "{}: dataset '{}' has no place in a checkpoint", path,
+                  printable(name));
+    if (bytes > content_bytes)
+      throw_error(ErrorKind::format, "{}: '{}' lies where other datasets do", path,
                   printable(name));
   }
   return content;

@@ -28,11 +28,16 @@ bool is_safetensors(std::string_view start, uint64_t file_bytes) {
 
 }  // namespace
 
-FileKind file_kind(const std::string& path) {
+std::filesystem::file_status status_at(const std::string& path) {
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return FileKind::directory;
+  const std::filesystem::file_status found = std::filesystem::status(path, error);
   if (error && read_failure(error.value()) == ErrorKind::io)
     throw_io(path, "examine", error.value());
+  return found;
+}
+
+FileKind file_kind(const std::string& path) {
+  if (is_directory(status_at(path))) return FileKind::directory;
   const RegularFile file(path);
   const std::string start = file.start(16);
   for (const auto& [magic, kind] : kMagic)

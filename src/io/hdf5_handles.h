@@ -1,4 +1,4 @@
-// What writer and reader share: handles that close themselves, types, causes of failures.
+// The library as the writer uses it: handles that close themselves, types, causes of failures.
 #pragma once
 
 #include <hdf5.h>

@@ -46,7 +46,7 @@ void read_at(const RegularFile& file, uint64_t offset, unsigned char* out, size_
 
 std::string digest_of(const RegularFile& file, uint64_t bytes) {
   Sha256 digest;
-  std::vector<unsigned char> buffer(1 << 20);
+  std::vector<unsigned char> buffer(std::min<uint64_t>(bytes, 1 << 20));
   for (uint64_t at = 0; at < bytes;) {
     const size_t n = static_cast<size_t>(std::min<uint64_t>(buffer.size(), bytes - at));
     read_at(file, at, buffer.data(), n);

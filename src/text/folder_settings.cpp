@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "halftone/io/file_kind.h"
 #include "halftone/io/strict_json.h"
 #include "loaders.h"
 
@@ -58,8 +59,7 @@ class FolderReader {
 template <class Use>
 void FolderReader::with(const char* name, const Use& use) {
   const std::string path = (std::filesystem::path(folder_) / name).string();
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return;
+  if (!exists(status_at(path))) return;
   const Json json = read_json_file(path, kMostBytes);
   const JsonField root{json, path, ""};
   if (!json.is_object()) root.wrong("an object");

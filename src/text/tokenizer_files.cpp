@@ -29,12 +29,12 @@ const std::string kPrefix = "tokenizer.ggml.", kChat = "tokenizer.chat_template"
 
 Files folder_files(const std::string& folder) {
   Files out;
-  std::error_code ignored;
   for (const char* name : kNames)
-    if (const fs::path file = fs::path(folder) / name; fs::exists(file, ignored))
+    if (const fs::path file = fs::path(folder) / name; fs::exists(status_at(file)))
       out[name] = read_text_file(file.string(), kMostBytes);
   const fs::path templates = fs::path(folder) / kTemplates;
-  for (const auto& entry : fs::directory_iterator(templates, ignored))
+  if (!fs::is_directory(status_at(templates))) return out;
+  for (const auto& entry : fs::directory_iterator(templates))
     if (entry.path().extension() == ".jinja")
       out[std::string(kTemplates) + "/" + entry.path().filename().string()] =
           read_text_file(entry.path().string(), kMostBytes);
@@ -121,8 +121,7 @@ std::optional<GgufFile> read_gguf(const std::string& path) {
 
 // The eos_token_id of a folder's file; empty where it names none.
 std::vector<int32_t> named_ends(const std::string& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
+  if (!fs::exists(status_at(path))) return {};
   const Json json = read_json_file(path, kMostConfigBytes);
   const JsonField root{json, path, ""};
   if (!root.has("eos_token_id")) return {};

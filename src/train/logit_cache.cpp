@@ -59,6 +59,24 @@ Header header_of(const LogitCacheSpec& s, int64_t part) {
   return out;
 }
 
+// The losses write where the ids say.
+template <class Id>
+void check_ids(const LogitCacheSpec& spec, int64_t part, const MappedFile& file) {
+  const uint8_t* at = file.data() + sizeof(Header);
+  for (uint64_t token = 0; token * spec.top_k * sizeof(Id) < ids_bytes(spec, part); ++token) {
+    int64_t before = -1;
+    for (int64_t i = 0; i < spec.top_k; ++i, at += sizeof(Id)) {
+      Id id;
+      std::memcpy(&id, at, sizeof id);
+      if (id <= before || id >= spec.vocabulary)
+        throw_error(ErrorKind::format,
+                    "{}: ids of token {}: found {} behind {}, rising ones below {} expected",
+                    file.path(), token, id, before, spec.vocabulary);
+      before = id;
+    }
+  }
+}
+
 std::shared_ptr<const MappedFile> open_part(const LogitCacheSpec& spec, int64_t part) {
   const std::string path = spec.part_file(part);
   check_seal(path);
@@ -79,6 +97,8 @@ std::shared_ptr<const MappedFile> open_part(const LogitCacheSpec& spec, int64_t 
   check("version", found.version, expected.version);
   check("key of teacher, text and settings", text(found.key), text(expected.key));
   check("first sequence", found.first, expected.first);
+  id_bytes(spec) == 2 ? check_ids<uint16_t>(spec, part, *file)
+                      : check_ids<uint32_t>(spec, part, *file);
   return file;
 }
 

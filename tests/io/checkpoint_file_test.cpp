@@ -11,6 +11,7 @@
 #include "halftone/base/rng.h"
 #include "halftone/base/sha256.h"
 #include "halftone/io/atomic_file.h"
+#include "halftone/io/sealed_file.h"
 #include "io/temporary_folder.h"
 
 namespace halftone {
@@ -142,6 +143,32 @@ TEST_F(CheckpointFile, AnotherVersionOfTheSealIsNamed) {
   std::string text;
   EXPECT_TRUE(is_refused(at("b.h5"), &text));
   EXPECT_NE(text.find("seal of version 2, 1 expected"), std::string::npos) << text;
+}
+
+// Few bytes that many tensors claim would take memory without end.
+TEST_F(CheckpointFile, TensorsThatLieOneOverAnotherAreRefused) {
+  CheckpointContent content;
+  for (const char* name : {"model/a", "model/b"})
+    content.tensors[name] = Tensor::zeros({1000}, DType::f32);
+  write_checkpoint_file(at("a.h5"), content);
+  std::string bytes = get("a.h5");
+  bytes.resize(bytes.size() - kSealBytes);
+  const auto number = [](uint64_t value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  const auto replace_all = [&](const std::string& from, const std::string& to) {
+    for (size_t i = 0; (i = bytes.find(from, i)) != bytes.npos; i += to.size())
+      bytes.replace(i, to.size(), to);
+  };
+  replace_all(number(1000), number(2500));   // dimensions
+  replace_all(number(4000), number(10000));  // bytes
+  for (size_t i = 0; (i = bytes.find(number(10000), i)) != bytes.npos; i += 8)
+    bytes.replace(i - 8, 8, number(0));  // where they begin
+  put("a.h5", bytes);
+  seal_file(at("a.h5"));
+  std::string text;
+  EXPECT_TRUE(is_refused(at("a.h5"), &text));
+  EXPECT_NE(text.find("'model/b' lies where other datasets do"), std::string::npos) << text;
 }
 
 TEST_F(CheckpointFile, WhatIsNoRegularFileIsRefusedWithoutWaiting) {

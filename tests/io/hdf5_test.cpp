@@ -151,16 +151,75 @@ TEST_F(Hdf5, LinksOutOfTheFileAreRefusedBeforeAnythingIsRead) {
     H5Lcreate_external("/etc/passwd", "/", group, "out", H5P_DEFAULT, H5P_DEFAULT);
     H5Gclose(group);
   });
-  EXPECT_EQ(fault("g"), at("a.h5") + ": 'g/out' is a link, which is not followed");
+  EXPECT_EQ(fault("g"), at("a.h5") + ": 'g' is neither a group nor a dataset that Halftone writes");
 }
 
-TEST_F(Hdf5, AGroupInsideItselfEnds) {
+TEST_F(Hdf5, AnObjectOfTwoNamesIsRefused) {
   make([&](hid_t file) {
     const hid_t group = H5Gcreate2(file, "g", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     H5Lcreate_hard(file, "g", group, "again", H5P_DEFAULT, H5P_DEFAULT);
     H5Gclose(group);
   });
-  EXPECT_TRUE(Hdf5Reader(at("a.h5")).names().empty());
+  EXPECT_EQ(fault("g"), at("a.h5") + ": 'g/again' is reached twice");
+}
+
+TEST_F(Hdf5, ThousandsOfNamesComeBack) {
+  std::vector<std::string> names;
+  {
+    Hdf5Writer file(at("a.h5"));
+    for (int i = 0; i < 3000; ++i) {
+      names.push_back(fmt::format("g/a rather long name of number {:04d}", i));
+      file.write(names.back(), Tensor::of<int32_t>({1}, {i}));
+    }
+    file.close();
+  }
+  const Hdf5Reader file(at("a.h5"));
+  ASSERT_EQ(file.names(), names);
+  for (int i = 0; i < 3000; ++i) EXPECT_EQ(file.read(names[i]).data<int32_t>()[0], i);
+}
+
+TEST_F(Hdf5, AsManyAttributesAsFillAHeaderComeBack) {
+  {
+    Hdf5Writer file(at("a.h5"));
+    for (int i = 0; i < 20; ++i)
+      file.write_attribute("/", fmt::format("text {}", i), std::string(1000 * i, 'x'));
+    file.close();
+  }
+  const Hdf5Reader file(at("a.h5"));
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(file.attribute("/", fmt::format("text {}", i)),
+              Hdf5Attribute(std::string(1000 * i, 'x')));
+}
+
+// Every byte of structure changed: read or refused, and never what lies beyond the file.
+TEST_F(Hdf5, ChangedStructureIsReadOrRefused) {
+  {
+    Hdf5Writer file(at("a.h5"));
+    file.write("g/x", Tensor::zeros({3}, DType::f32));
+    file.write_text("t", "text");
+    file.write_attribute("/", "count", int64_t{1});
+    file.close();
+  }
+  const std::string whole = get("a.h5");
+  int refused = 0;
+  for (size_t at_byte = 0; at_byte < whole.size(); ++at_byte) {
+    for (const int change : {1, 0xff}) {
+      std::string changed = whole;
+      changed[at_byte] = static_cast<char>(changed[at_byte] ^ change);
+      std::filesystem::remove(at("a.h5"));  // one written over goes to the disk at once
+      put("a.h5", changed);
+      try {
+        const Hdf5Reader file(at("a.h5"));
+        for (const std::string& name : file.names())
+          file.is_text(name) ? void(file.read_text(name)) : void(file.read(name));
+        file.attribute("/", "count");
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::format) << at_byte << ": " << error.what();
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 300);
 }
 
 TEST_F(Hdf5, WhatIsNoHdf5FileIsRefused) {

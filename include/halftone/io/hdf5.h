@@ -1,8 +1,8 @@
 // HDF5 files of the plainest kind: groups, contiguous datasets of fixed-size numbers, texts and
 // attributes. No handle of the library leaves this stem.
 //
-// The library is not safe on damaged files. Whoever reads a file that may be damaged checks it
-// first (sealed_file.h); the limits below are a second line.
+// The library writes; it is not safe on files that are damaged, or made to harm. What is read is
+// read without it, and is what it wrote for Hdf5Writer or is refused (src/io/hdf5_structure.h).
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ class Hdf5Writer {
   std::unique_ptr<State> state_;
 };
 
-// Refuses links other than hard ones, datasets that are not contiguous inside this file, types of
-// variable size, and sizes beyond the file's before allocating. Throws Error(format).
+// Refuses links, datasets that are not contiguous inside this file, types of variable size, and
+// sizes beyond the file's before allocating. Throws Error(format).
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(const std::string& path);

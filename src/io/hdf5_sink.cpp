@@ -1,14 +1,9 @@
-#include "hdf5_storage.h"
+#include "hdf5_sink.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-
-#include "descriptor.h"
-#include "halftone/io/atomic_file.h"
-#include "halftone/io/mapped_file.h"
 
 namespace halftone::hdf5 {
 namespace {
@@ -16,7 +11,7 @@ namespace {
 // The library's view of an open file: its own part first, ours behind it.
 struct File {
   H5FD_t common;
-  Storage* storage;
+  Sink* sink;
   haddr_t end;  // of what the library has laid out
 };
 
@@ -28,8 +23,8 @@ const File& of(const H5FD_t* file) {
 }
 
 H5FD_t* open_file(const char*, unsigned, hid_t access, haddr_t) {
-  const auto* storage = static_cast<Storage* const*>(H5Pget_driver_info(access));
-  return storage ? &(new File{{}, *storage, 0})->common : nullptr;
+  const auto* sink = static_cast<Sink* const*>(H5Pget_driver_info(access));
+  return sink ? &(new File{{}, *sink, 0})->common : nullptr;
 }
 
 herr_t close_file(H5FD_t* file) {
@@ -53,20 +48,20 @@ herr_t set_end(H5FD_t* file, H5FD_mem_t, haddr_t end) {
 }
 
 haddr_t get_size(const H5FD_t* file, H5FD_mem_t) {
-  return of(file).storage->size();
+  return of(file).sink->size();
 }
 
 herr_t read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t bytes, void* data) {
-  return of(file).storage->read(offset, data, bytes) ? 0 : -1;
+  return of(file).sink->read(offset, data, bytes) ? 0 : -1;
 }
 
 herr_t write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t bytes, const void* data) {
-  of(file).storage->write(offset, data, bytes);
+  of(file).sink->write(offset, data, bytes);
   return 0;
 }
 
 herr_t truncate(H5FD_t* file, hid_t, hbool_t) {
-  of(file).storage->set_size(of(file).end);
+  of(file).sink->set_size(of(file).end);
   return 0;
 }
 
@@ -78,7 +73,7 @@ const H5FD_class_t kDriver = {
     .sb_size = nullptr,
     .sb_encode = nullptr,
     .sb_decode = nullptr,
-    .fapl_size = sizeof(Storage*),
+    .fapl_size = sizeof(Sink*),
     .fapl_get = nullptr,
     .fapl_copy = nullptr,
     .fapl_free = nullptr,
@@ -107,41 +102,29 @@ const H5FD_class_t kDriver = {
 
 }  // namespace
 
-Storage::Storage(std::unique_ptr<Descriptor> out, std::unique_ptr<const RegularFile> in)
-    : out_(std::move(out)), in_(std::move(in)), size_(in_ ? in_->size() : 0) {}
+// O_NONBLOCK: a FIFO under this name must not hang the program.
+Sink::Sink(const std::string& path)
+    : file_(path, O_RDWR | O_CREAT | O_TRUNC | O_NONBLOCK, path, "create") {}
 
-Storage::~Storage() = default;
-
-Storage Storage::create(const std::string& path) {
-  // O_NONBLOCK: a FIFO under this name must not hang the program.
-  return {
-      std::make_unique<Descriptor>(path, O_RDWR | O_CREAT | O_TRUNC | O_NONBLOCK, path, "create"),
-      nullptr};
-}
-
-Storage Storage::open(const std::string& path) {
-  return {nullptr, std::make_unique<const RegularFile>(path)};
-}
-
-Handle Storage::access() {
+Handle Sink::access() {
   static const hid_t driver = H5FDregister(&kDriver);
   Handle access = access_properties();
-  Storage* self = this;
+  Sink* self = this;
   H5Pset_driver(access.get(), driver, &self);
   return access;
 }
 
-void Storage::check() const {
+void Sink::check() const {
   if (failure_) std::rethrow_exception(failure_);
 }
 
-void Storage::close() {
+void Sink::close() {
   check();
-  out_->close();
+  file_.close();
 }
 
 template <class Action>
-bool Storage::keep_failure(const Action& action) noexcept {
+bool Sink::keep_failure(const Action& action) noexcept {
   if (failure_) return false;
   try {
     action();
@@ -152,24 +135,21 @@ bool Storage::keep_failure(const Action& action) noexcept {
   }
 }
 
-void Storage::write(uint64_t offset, const void* data, size_t bytes) noexcept {
-  keep_failure([&] { out_->write_at(offset, data, bytes); });
+void Sink::write(uint64_t offset, const void* data, size_t bytes) noexcept {
+  keep_failure([&] { file_.write_at(offset, data, bytes); });
   size_ = std::max(size_, offset + bytes);  // as if it were there
 }
 
-bool Storage::read(uint64_t offset, void* data, size_t bytes) noexcept {
+bool Sink::read(uint64_t offset, void* data, size_t bytes) noexcept {
   size_t got = 0;
-  if (!keep_failure(
-          [&] { got = in_ ? in_->read(offset, data, bytes) : out_->read_at(offset, data, bytes); }))
-    return false;
-  // A file that is being written is zero where nothing was written yet.
-  if (in_ && got < bytes) return false;
+  if (!keep_failure([&] { got = file_.read_at(offset, data, bytes); })) return false;
+  // Zero where nothing was written yet.
   std::memset(static_cast<char*>(data) + got, 0, bytes - got);
   return true;
 }
 
-void Storage::set_size(uint64_t bytes) noexcept {
-  keep_failure([&] { out_->resize(bytes); });
+void Sink::set_size(uint64_t bytes) noexcept {
+  keep_failure([&] { file_.resize(bytes); });
   size_ = bytes;
 }
 
