@@ -1,0 +1,24 @@
+// The families that are read, and what follows from a family's spec.
+#include <stdexcept>
+
+#include "family.h"
+#include "halftone/model/spec.h"
+
+namespace halftone {
+
+std::span<const Family* const> families() {
+  static constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2};
+  return kFamilies;
+}
+
+const Family& family_of(const ModelConfig& config) {
+  for (const Family* family : families())
+    if (config.architecture == family->model_type) return *family;
+  throw std::invalid_argument("family_of: architecture '" + config.architecture + "'");
+}
+
+DecoderSpec decoder_spec(const ModelConfig& config) {
+  return family_of(config).spec(config);
+}
+
+}  // namespace halftone
