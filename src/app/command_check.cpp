@@ -1,10 +1,10 @@
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
 #include "halftone/app/inputs.h"
 #include "halftone/app/teacher_logits.h"
 #include "halftone/model/weight_names.h"
@@ -123,23 +123,22 @@ void print_exports(const Recipe& recipe) {
   if (recipe.run.method == Method::none) return;
   const std::string obstacle =
       hf_export_obstacle(recipe.run.method == Method::onebit && recipe.student.post_layer_norm);
-  fmt::print("# export             hf: {}\n",
-             obstacle.empty() ? "yes" : "no, each 1-bit linear " + obstacle);
+  print("# export             hf: {}\n",
+        obstacle.empty() ? "yes" : "no, each 1-bit linear " + obstacle);
 }
 
 void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::string& directory,
                     double memory) {
-  for (const std::string& warning : inputs.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  for (const std::string& warning : inputs.warnings) say("warning: {}\n", warning);
   if (!checkpoint_files(directory).empty())
-    fmt::print(stderr,
-               "warning: {} holds checkpoints of an earlier run; `run` refuses, `resume` "
-               "goes on\n",
-               directory);
+    say("warning: {} holds checkpoints of an earlier run; `run` refuses, `resume` "
+        "goes on\n",
+        directory);
   const double machine =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   if (memory > machine)
-    fmt::print(stderr, "warning: {} needs {:.0f} MB of memory, this machine has {:.0f}\n",
-               recipe.run.name, memory / kMegabyte, machine / kMegabyte);
+    say("warning: {} needs {:.0f} MB of memory, this machine has {:.0f}\n", recipe.run.name,
+        memory / kMegabyte, machine / kMegabyte);
 }
 
 }  // namespace
@@ -152,25 +151,25 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
   const int64_t parameters = parameter_count(config);
   const int64_t linears = block_linear_weights(config);
   const MemoryPlan plan = plan_memory(recipe, inputs.teacher, parameters);
-  fmt::print("{}\n", write_recipe(recipe));
-  fmt::print("# parameters         {} ({} in the block linears)\n", parameters, linears);
+  print("{}\n", write_recipe(recipe));
+  print("# parameters         {} ({} in the block linears)\n", parameters, linears);
   if (recipe.run.method == Method::onebit)
-    fmt::print("# bits a weight      {:.4f} in the linears, {:.3f} over the whole file\n",
-               1.0 + 16.0 * static_cast<double>(scales(config)) / static_cast<double>(linears),
-               (static_cast<double>(linears) +
-                16.0 * static_cast<double>(scales(config) + parameters - linears)) /
-                   static_cast<double>(parameters));
+    print("# bits a weight      {:.4f} in the linears, {:.3f} over the whole file\n",
+          1.0 + 16.0 * static_cast<double>(scales(config)) / static_cast<double>(linears),
+          (static_cast<double>(linears) +
+           16.0 * static_cast<double>(scales(config) + parameters - linears)) /
+              static_cast<double>(parameters));
   if (const auto method = ptq_method(recipe.run.method))
-    fmt::print("# bits a weight      {:.4f} in the linears{}\n",
-               planned_linear_bits(*method, recipe.ptq.ptq, config),
-               *method < PtqMethod::billm ? "" : ", if 8 % of the columns are salient");
+    print("# bits a weight      {:.4f} in the linears{}\n",
+          planned_linear_bits(*method, recipe.ptq.ptq, config),
+          *method < PtqMethod::billm ? "" : ", if 8 % of the columns are salient");
   const int64_t steps = is_trained(recipe.run.method)
                             ? planned_steps(recipe.train, planned_sequences(recipe, inputs))
                             : 0;
   const int64_t step_tokens = recipe.train.per_device_train_batch_size *
                               recipe.train.gradient_accumulation_steps * recipe.data.max_seq_length;
-  if (steps > 0) fmt::print("# tokens             {} steps of {}\n", steps, step_tokens);
-  fmt::print(
+  if (steps > 0) print("# tokens             {} steps of {}\n", steps, step_tokens);
+  print(
       "# memory             {:.0f} MB: teacher {:.0f}, student (and optimiser) {:.0f}, "
       "then activations {:.0f} and head {:.0f}, or gradients {:.0f}\n",
       plan.total() / kMegabyte, plan.teacher / kMegabyte, plan.student / kMegabyte,
@@ -180,15 +179,15 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
     const LogitCacheSpec cache =
         planned_teacher_logits(recipe, config, planned_sequences(recipe, inputs));
     cached_tokens = cache.sequences * cache.length;
-    fmt::print("# teacher's logits   {}{} bytes on disk: {} likeliest ids of {} tokens\n",
-               recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
-               cached_tokens);
+    print("# teacher's logits   {}{} bytes on disk: {} likeliest ids of {} tokens\n",
+          recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
+          cached_tokens);
   }
   print_exports(recipe);
   print_warnings(recipe, inputs, directory, plan.total());
   if (steps > 0) {
     const double flop = planned_flop(recipe, parameters, steps * step_tokens, cached_tokens);
-    fmt::print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
+    print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
   }
   return 0;
 }

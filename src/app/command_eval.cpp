@@ -1,17 +1,16 @@
-#include <fmt/format.h>
-
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/app/progress.h"
 #include "halftone/app/text_tokens.h"
+#include "halftone/base/number_text.h"
 #include "halftone/eval/result.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/load.h"
 
 namespace halftone {
 
 int eval_command(const std::string& path, const EvalSettings& settings, bool json, bool quiet) {
-  LoadedModel model = load_model(path, {.widen = true});
-  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  LoadedModel model = load_model_argument(path, {.widen = true});
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const TextTokens text = read_text_tokens(settings, *tokenizer);
   const auto tokens = static_cast<int64_t>(text.tokens.size());
@@ -19,15 +18,15 @@ int eval_command(const std::string& path, const EvalSettings& settings, bool jso
   const Evaluation result =
       evaluate(model.decoder, nullptr, text.tokens, settings, text.window_bos,
                [&](int64_t done, int64_t, double perplexity) {
-                 progress.update(done, fmt::format("perplexity {:.4f}", perplexity));
+                 progress.update(done, "perplexity " + fixed_text(perplexity, 4));
                });
   progress.finish();
   if (json)
-    fmt::print("{}\n", evaluation_json(result, settings, tokens, text.sha256));
+    print("{}\n", evaluation_json(result, settings, tokens, text.sha256));
   else
-    fmt::print("perplexity {:.4f}  ({} windows of {} tokens of {}, protocol {})\n",
-               result.perplexity, result.windows, settings.context, tokens,
-               settings.protocol == Protocol::hf ? "hf" : "llamacpp");
+    print("perplexity {}  ({} windows of {} tokens of {}, protocol {})\n",
+          fixed_text(result.perplexity, 4), result.windows, settings.context, tokens,
+          settings.protocol == Protocol::hf ? "hf" : "llamacpp");
   return 0;
 }
 

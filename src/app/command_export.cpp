@@ -1,6 +1,8 @@
 #include <filesystem>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 
 namespace halftone {
@@ -10,15 +12,13 @@ int export_command(const ExportOptions& options) {
   if (std::filesystem::equivalent(options.model, options.out, ignored))
     throw_error(ErrorKind::recipe, "--out: {} is the model itself, another directory is expected",
                 options.out);
-  LoadedModel model = load_model(options.model, {.widen = true});
-  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  LoadedModel model = load_model_argument(options.model, {.widen = true});
   const Companions companions = read_companions(model.home, model.config);
   const ExportSummary summary = export_hf(model, companions, options.dtype, options.out);
   if (summary.beyond_f16 > 0)
-    fmt::print(stderr, "{} tensors hold numbers beyond F16 and are written wider\n",
-               summary.beyond_f16);
-  fmt::print("{}: {} tensors, {} files beside them\n", options.out, summary.tensors,
-             companions.files.size());
+    say("{} tensors hold numbers beyond F16 and are written wider\n", summary.beyond_f16);
+  print("{}: {} tensors, {} files beside them\n", options.out, summary.tensors,
+        companions.files.size());
   return 0;
 }
 

@@ -1,39 +1,42 @@
-#include <cstdio>
+#include <algorithm>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
+#include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/load.h"
 #include "halftone/ops/linear.h"
-#include "halftone/text/tokenizer.h"
+#include "halftone/text/tokenizer_files.h"
 #include "halftone/train/generate_data.h"
 
 namespace halftone {
 
 int generate_command(const GenerateOptions& options) {
-  LoadedModel model = load_model(options.model, {.widen = true});
-  for (const std::string& note : model.notes) fmt::print(stderr, "{}\n", note);
+  LoadedModel model = load_model_argument(options.model, {.widen = true});
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   std::vector<int32_t> ids = tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
-  fmt::print("{}", options.prompt);
+  const std::vector<char> known = generator_vocabulary(*tokenizer).known;
+  const std::vector<int32_t> ends = end_tokens(model.home);
+  print_text(options.prompt);
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
     const Tensor hidden = model.decoder.hidden(tape, ids, 1, &cache).value();
     const Tensor head = model.decoder.head_weight(tape).value();
     Tensor logits = Tensor::uninitialized({1, head.dim(0)}, DType::f32);
     multiply_weight(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)), head, logits);
+    forbid_unknown(logits.data<float>(), head.dim(0), known);
     const int32_t next =
         sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
-    if (tokenizer->eos() && next == *tokenizer->eos()) break;
+    if (std::find(ends.begin(), ends.end(), next) != ends.end()) break;
     ids = {next};
-    fmt::print("{}", tokenizer->decode(ids));
-    std::fflush(stdout);
+    print_text(tokenizer->decode(ids));
+    flush_results();
   }
-  fmt::print("\n");
+  print_text("\n");
   return 0;
 }
 

@@ -1,71 +1,101 @@
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "halftone/app/commands.h"
-#include "halftone/app/run_directory.h"
+#include "halftone/app/console.h"
 #include "halftone/base/error.h"
-#include "halftone/eval/footprint.h"
-#include "halftone/model/load.h"
+#include "halftone/io/json_numbers.h"
+#include "inspection.h"
 
 namespace halftone {
 namespace {
 
-namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
-// The tensors of a file, a model directory, or a run's newest whole checkpoint.
-std::map<std::string, Tensor> tensors_of(const std::string& path) {
-  if (path.ends_with(".h5")) return read_checkpoint_file(path).tensors;
-  if (fs::is_directory(path) && !fs::exists(path + "/config.json")) {
-    std::vector<std::string> damaged;
-    auto content = newest_checkpoint(path, damaged);
-    for (const std::string& what : damaged)
-      fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
-    if (content) return std::move(content->content.tensors);
-    throw_error(ErrorKind::format,
-                "{}: neither a model directory (no config.json) nor a run with a checkpoint", path);
+void print_facts(const Inspection& found, const TokenizerFacts& tokenizer) {
+  const auto line = [](const char* name, const std::string& value) {
+    if (!value.empty()) print("{:<13} {}\n", name, printable(value));
+  };
+  line("format", found.format);
+  line("architecture", found.architecture);
+  line("tokenizer", tokenizer.kind);
+  std::vector<std::string> ends;
+  for (const auto& [id, text] : tokenizer.end_tokens)
+    ends.push_back(fmt::format("{}{}{}", id, text.empty() ? "" : " ", text));
+  line("end tokens", fmt::format("{}", fmt::join(ends, ", ")));
+  line("method", found.method);
+  line("checkpoint", found.kind + (found.step.empty() ? "" : ", step " + found.step));
+}
+
+void print_plain(const Inspection& found, const TokenizerFacts& tokenizer, const ModelFacts& model,
+                 const std::string& digest) {
+  int64_t numbers = 0;
+  size_t bytes = 0;
+  for (const StoredTensor& tensor : found.stored.tensors) {
+    numbers += numel(tensor.shape);
+    bytes += tensor.bytes.size();
+    print("{:60} {:8} {}\n", printable(tensor.name), printable(tensor.dtype),
+          shape_text(tensor.shape));
   }
-  LoadedModel model = load_model(path);
-  return weights_of(model.decoder);
+  print_facts(found, tokenizer);
+  print("{} tensors, {} numbers, {:.1f} MB", found.stored.tensors.size(), numbers,
+        static_cast<double>(bytes) / 1e6);
+  if (const auto& f = model.footprint)
+    print(
+        "; {} parameters, {} of them quantised\n"
+        "bits a weight: paper {:.4f}, linear {:.4f}, file {:.3f}\n",
+        f->parameters, f->quantised_parameters, f->paper_bits, f->linear_bits, f->file_bits);
+  else
+    print("\ncannot be imported: {}\n", model.obstacle);
+  print("digest {}\n", digest);
+}
+
+std::string inspection_json(const std::string& path, const Inspection& found,
+                            const std::string& digest) {
+  const TokenizerFacts tokenizer = inspect_tokenizer(found);
+  const ModelFacts model = inspect_model(path, found);
+  Json out{{"path", path}, {"format", found.format}};
+  const auto put = [&](const char* key, const std::string& value) {
+    if (!value.empty()) out[key] = value;
+  };
+  put("architecture", found.architecture);
+  put("tokenizer", tokenizer.kind);
+  out["end_tokens"] = Json::array();
+  for (const auto& [id, text] : tokenizer.end_tokens)
+    out["end_tokens"].push_back({{"id", id}, {"text", text}});
+  put("method", found.method);
+  put("checkpoint", found.kind);
+  put("step", found.step);
+  out["digest"] = digest;
+  if (const auto& f = model.footprint) {
+    out["parameters"] = f->parameters;
+    out["quantised_parameters"] = f->quantised_parameters;
+    out["bits"] = {{"paper", f->paper_bits}, {"linear", f->linear_bits}, {"file", f->file_bits}};
+  } else {
+    out["obstacle"] = model.obstacle;
+  }
+  out["bytes"] = found.stored.file_bytes;
+  out["tensors"] = Json::array();
+  for (const StoredTensor& tensor : found.stored.tensors)
+    out["tensors"].push_back({{"name", tensor.name},
+                              {"dtype", tensor.dtype},
+                              {"shape", tensor.shape},
+                              {"bytes", tensor.bytes.size()}});
+  return json_text(std::move(out), 2);
 }
 
 }  // namespace
 
-int inspect_command(const std::string& path, bool digest, bool json) {
-  const std::map<std::string, Tensor> tensors = tensors_of(path);
-  const std::string sha256 = tensors_digest(tensors);
-  if (digest && !json) {
-    fmt::print("{}\n", sha256);
-    return 0;
-  }
-  int64_t numbers = 0, bytes = 0;
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const auto& [name, tensor] : tensors) {
-    numbers += tensor.numel();
-    bytes += static_cast<int64_t>(tensor.bytes());
-    if (!digest)
-      list.push_back(
-          {{"name", name}, {"dtype", dtype_name(tensor.dtype())}, {"shape", tensor.shape()}});
-    if (!json)
-      fmt::print("{:60} {:5} {}\n", name, dtype_name(tensor.dtype()), shape_text(tensor.shape()));
-  }
-  LoadedModel model = load_model(path);
-  const Footprint f = footprint(model.decoder, model.file_bytes);
-  if (json) {
-    nlohmann::ordered_json out{
-        {"path", path},
-        {"digest", sha256},
-        {"parameters", f.parameters},
-        {"quantised_parameters", f.quantised_parameters},
-        {"bits", {{"paper", f.paper_bits}, {"linear", f.linear_bits}, {"file", f.file_bits}}},
-        {"bytes", model.file_bytes}};
-    if (!digest) out["tensors"] = list;
-    fmt::print("{}\n", out.dump(2));
-    return 0;
-  }
-  fmt::print("{} tensors, {} numbers, {:.1f} MB; {} parameters, {} of them quantised\n",
-             tensors.size(), numbers, bytes / 1e6, f.parameters, f.quantised_parameters);
-  fmt::print("bits a weight: paper {:.4f}, linear {:.4f}, file {:.3f}\ndigest {}\n", f.paper_bits,
-             f.linear_bits, f.file_bits, sha256);
+int inspect_command(const std::string& path, bool digest_alone, bool json) {
+  const Inspection found = inspect_path(path);
+  const std::string digest = tensors_digest(found.stored);
+  if (digest_alone && json)
+    print("{}\n", json_text({{"path", path}, {"digest", digest}}, 2));
+  else if (digest_alone)
+    print("{}\n", digest);
+  else if (json)
+    print("{}\n", inspection_json(path, found, digest));
+  else
+    print_plain(found, inspect_tokenizer(found), inspect_model(path, found), digest);
   return 0;
 }
 

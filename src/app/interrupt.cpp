@@ -21,7 +21,6 @@ void catch_interrupts() {
   std::signal(SIGTERM, on_signal);
   // A terminal that is closed; nohup has it ignored, which stays so.
   if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // a full quota is a write error, not the end of the process
 }
 
 bool interrupted() {

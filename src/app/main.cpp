@@ -1,18 +1,77 @@
 // The program: arguments in, exit codes out; the only place that catches.
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
 #include <new>
+#include <sstream>
 
 #include "halftone/app/commands.h"
+#include "halftone/app/console.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
+#include "recipe_sections.h"
 
 namespace {
 
 using namespace halftone;
 
+const CLI::Validator kFiniteFromZero(
+    [](std::string& text) {
+      double value = 0;
+      const bool good =
+          CLI::detail::lexical_cast(text, value) && value >= 0 && std::isfinite(value);
+      return good ? std::string()
+                  : fmt::format("found {}, a finite number from 0 on expected", printable(text));
+    },
+    "", "");
+const CLI::Range kFromZero(int64_t{0}, std::numeric_limits<int64_t>::max());
+
+// "'evl' is no command, did you mean `eval`?", or the same of an option; "" where all are known.
+std::string unknown_word(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* command = &app;
+  std::string place = app.get_name();
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    std::vector<std::string> known;
+    if (word.size() > 1 && word[0] == '-' && word != "--") {
+      word = word.substr(0, word.find('='));
+      for (const CLI::Option* option : command->get_options())
+        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+      if (!command->get_option_no_throw(word))
+        return fmt::format("{}: {} is no option{}", place, printable(word),
+                           suggestion(word, known));
+    } else if (command == &app) {
+      for (const CLI::App* sub : app.get_subcommands({})) {
+        known.push_back(sub->get_name());
+        if (sub->get_name() == word) command = sub;
+      }
+      if (command == &app)
+        return fmt::format("{}: '{}' is no command{}", place, printable(word),
+                           suggestion(word, known));
+      place += " " + word;
+    }
+  }
+  return "";
+}
+
+// The help or the version on stdout, or what is wrong with the command line on stderr.
+int answer(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const bool lost = dynamic_cast<const CLI::ExtrasError*>(&error) ||
+                    dynamic_cast<const CLI::RequiredError*>(&error);
+  if (const std::string text = lost ? unknown_word(app, argc, argv) : ""; !text.empty()) {
+    say("{}\nRun with --help for more information.\n", text);
+    return exit_code(ErrorKind::recipe);
+  }
+  std::ostringstream out, err;
+  const bool good = app.exit(error, out, err) == 0;
+  print_text(out.str());
+  say_text(err.str());
+  return good ? 0 : exit_code(ErrorKind::recipe);
+}
+
 int run_program(int argc, char** argv) {
-  CLI::App app{"halftone: 1-bit language models, distilled and measured"};
+  CLI::App app{"halftone: 1-bit language models, distilled and measured", "halftone"};
   app.require_subcommand(1);
   app.set_version_flag("--version", HALFTONE_VERSION);
   app.footer(
@@ -25,7 +84,10 @@ int run_program(int argc, char** argv) {
   std::vector<std::string> overrides;
   RunOptions run_options;
   const auto add_overrides = [&](CLI::App* sub) {
-    sub->add_option("--set", overrides, "section.key=value: in place of the recipe's value")
+    sub->add_option(
+           "--set", overrides,
+           "section.key=value: in place of the recipe's value. Paths given here are relative "
+           "to the working directory, those in a recipe to the recipe's directory")
         ->type_name("KEY=VALUE");
   };
   const auto add_run_flags = [&](CLI::App* sub) {
@@ -76,7 +138,7 @@ int run_program(int argc, char** argv) {
       ->transform(CLI::CheckedTransformer(protocols));
   eval->add_option("--max-windows", eval_settings.max_windows,
                    "stop after so many windows; 0: all [0]")
-      ->check(CLI::NonNegativeNumber);
+      ->check(kFromZero);
   eval->add_option("--join", eval_settings.join,
                    "none, or wikitext: rows joined as the HF data set has them [none]")
       ->transform(CLI::CheckedTransformer(joins));
@@ -95,13 +157,27 @@ int run_program(int argc, char** argv) {
   generate->add_option("--tokens", generate_options.tokens, "at most so many new tokens [64]")
       ->check(CLI::Range(1, 1 << 20));
   generate->add_option("--temperature", generate_options.temperature, "0 takes the likeliest [0.8]")
-      ->check(CLI::NonNegativeNumber);
-  generate->add_option("--top-k", generate_options.top_k, "0: all tokens [40]")
-      ->check(CLI::NonNegativeNumber);
-  generate->add_option("--seed", generate_options.seed, "[0]")->check(CLI::NonNegativeNumber);
+      ->check(kFiniteFromZero);
+  generate->add_option("--top-k", generate_options.top_k, "0: all tokens [40]")->check(kFromZero);
+  generate->add_option("--seed", generate_options.seed, "[0]")->check(kFromZero);
   generate->footer(
       "Example: halftone generate runs/quickstart-onebit --prompt \"Once upon a time\"");
   generate->callback([&] { command = [&] { return generate_command(generate_options); }; });
+
+  TokenizeOptions tokenize_options;
+  CLI::App* tokenize =
+      app.add_subcommand("tokenize", "Ids of a text as the model's tokenizer makes them");
+  tokenize->add_option("MODEL", tokenize_options.model)->required();
+  tokenize->add_option("--text", tokenize_options.text, "UTF-8 text file, taken as one text")
+      ->required();
+  tokenize->add_flag("--decode", tokenize_options.decode,
+                     "print the text of the ids in the file, else the text that its ids give back");
+  tokenize->add_flag("--json", tokenize_options.json,
+                     "print one object on stdout: ids, tokens, count, bos, eos, hash");
+  tokenize->footer(
+      "Example: halftone tokenize recipes/quickstart/teacher --text "
+      "recipes/quickstart/heldout.txt");
+  tokenize->callback([&] { command = [&] { return tokenize_command(tokenize_options); }; });
 
   CompareOptions compare_options;
   CLI::App* compare = app.add_subcommand("compare", "Finished runs side by side");
@@ -111,7 +187,9 @@ int run_program(int argc, char** argv) {
   compare->add_option("--sort", compare_options.sort,
                       "column to sort by: bits_linear, megabytes, perplexity, kl ... [perplexity]");
   compare->add_flag("--json", compare_options.json, "print one object on stdout");
-  compare->footer("Example: halftone compare runs/* --html report.html");
+  compare->footer(
+      "What has no result.json is named on stderr and left out. No file of a run is overwritten.\n"
+      "Example: halftone compare runs/* --html report.html");
   compare->callback([&] { command = [&] { return compare_command(compare_options); }; });
 
   bool digest = false;
@@ -149,7 +227,7 @@ int run_program(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return answer(app, error, argc, argv);
   }
   return command();
 }
@@ -157,19 +235,25 @@ int run_program(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_console();
   try {
-    return run_program(argc, argv);
+    const int code = run_program(argc, argv);
+    close_results();
+    return code;
   } catch (const Error& error) {
-    fmt::print(stderr, "halftone: {}\n", error.what());
+    say("halftone: {}\n", error.what());
     return exit_code(error.kind());
   } catch (const Interrupted&) {
-    fmt::print(stderr, "halftone: interrupted; what was done is saved\n");
+    say("halftone: interrupted; what was done is saved\n");
     return kExitInterrupted;
+  } catch (const std::filesystem::filesystem_error& error) {
+    say("halftone: {}\n", error.what());
+    return exit_code(read_failure(error.code().value()));
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "halftone: out of memory\n");
+    say("halftone: out of memory\n");
     return exit_code(ErrorKind::memory);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "halftone: internal error: {}\n", error.what());
+    say("halftone: internal error: {}\n", error.what());
     return 1;
   }
 }

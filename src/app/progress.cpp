@@ -1,10 +1,10 @@
 #include "halftone/app/progress.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+
+#include "halftone/app/console.h"
 
 namespace halftone {
 namespace {
@@ -47,17 +47,16 @@ void Progress::update(int64_t done, const std::string& text) {
       fmt::format("{}/{}  {}  left {}", done, total_, text, duration_text(left));
   if (terminal_) {
     const int filled = static_cast<int>(kBarWidth * done / total_);
-    fmt::print(stderr, "\r\033[K{} [{}{}] {}", what_, std::string(filled, '='),
-               std::string(kBarWidth - filled, ' '), tail);
+    say("\r\033[K{} [{}{}] {}", what_, std::string(filled, '='),
+        std::string(kBarWidth - filled, ' '), tail);
     open_ = true;
   } else {
-    fmt::print(stderr, "{} {}\n", what_, tail);
+    say("{} {}\n", what_, tail);
   }
-  std::fflush(stderr);
 }
 
 void Progress::finish() {
-  if (open_) fmt::print(stderr, "\n");
+  if (open_) say("\n");
   open_ = false;
 }
 

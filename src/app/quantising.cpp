@@ -2,10 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "halftone/app/console.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/compress/ptq.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/io/strict_json.h"
 #include "halftone/tensor/memory.h"
 
@@ -14,10 +16,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int64_t kKeptCheckpoints = 1;
+
 std::string layers_json(const std::vector<LayerError>& layers) {
   Json out = Json::array();
   for (const LayerError& layer : layers) out.push_back({layer.name, layer.relative_error});
-  return out.dump();
+  return json_text(out);
 }
 
 // The blocks done so far: their tensors, the next block's inputs, the errors measured.
@@ -56,7 +60,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   student.decoder = decoder_of(whole, student.config);
   calibration.inputs = inputs->second;
   for (const auto& layer : parse_strict_json(content.meta.at("layers"), "checkpoint: meta layers"))
-    result.layers.push_back({layer.at(0).get<std::string>(), layer.at(1).get<double>()});
+    result.layers.push_back({layer.at(0).get<std::string>(), json_number(layer.at(1)).value()});
   return static_cast<size_t>(done);
 }
 
@@ -65,14 +69,11 @@ size_t resume_blocks(const RunDirectory& directory, const RunIdentity& identity,
                      QuantisingResult& result) {
   const auto content = directory.newest_content();
   if (!content) {
-    fmt::print(stderr, "no whole checkpoint: starting from the first block\n");
-    directory.rewind_log(0);
+    say("no whole checkpoint: starting from the first block\n");
     return 0;
   }
   check_identity(*content, identity, options.allow_inexact);
-  const size_t done = restore_blocks(*content, student, calibration, result);
-  directory.rewind_log(static_cast<int64_t>(done));
-  return done;
+  return restore_blocks(*content, student, calibration, result);
 }
 
 std::string log_line(size_t done, const BlockReport& report) {
@@ -86,7 +87,7 @@ std::string log_line(size_t done, const BlockReport& report) {
   line["seconds"] = {{"calibrate", report.calibrate_seconds},
                      {"quantise", report.quantise_seconds}};
   line["rss_bytes"] = rss_bytes();
-  return line.dump();
+  return json_text(line);
 }
 
 double mean_error(const BlockReport& report) {
@@ -107,6 +108,7 @@ QuantisingResult quantise_model(const Recipe& recipe, const RunOptions& options,
   size_t done = options.resume
                     ? resume_blocks(directory, identity, options, student, calibration, result)
                     : 0;
+  directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints);
   Progress progress(method_name(recipe.run.method), static_cast<int64_t>(blocks), options.quiet,
                     static_cast<int64_t>(done));
   while (done < blocks && !result.interrupted) {
@@ -121,9 +123,10 @@ QuantisingResult quantise_model(const Recipe& recipe, const RunOptions& options,
     progress.update(static_cast<int64_t>(done),
                     fmt::format("mean relative error {:.4f}", mean_error(report)));
     result.interrupted = interrupted() && done < blocks;
+    directory.flush_log();
     write_checkpoint_file(directory.checkpoint_file(static_cast<int64_t>(done)),
                           block_content(student, done, calibration, result, identity));
-    directory.remove_old_checkpoints(1);
+    directory.remove_old_checkpoints(static_cast<int64_t>(done), kKeptCheckpoints);
   }
   progress.finish();
   release_kept_memory();

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "halftone/base/error.h"
+#include "halftone/io/atomic_file.h"
 #include "recipe_sections.h"
 
 namespace halftone {
@@ -12,19 +13,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What is at a path. A disk that fails is no answer: it throws.
+fs::file_status status_of(const std::string& path) {
+  std::error_code error;
+  const fs::file_status found = fs::status(path, error);
+  if (error && read_failure(error.value()) == ErrorKind::io)
+    throw_io(path, "examine", error.value());
+  return found;
+}
+
 bool exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
+  return fs::exists(status_of(path));
 }
 
 bool is_file(const std::string& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
+  return fs::is_regular_file(status_of(path));
 }
 
 bool is_directory(const std::string& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
+  return fs::is_directory(status_of(path));
 }
 
 const std::initializer_list<std::pair<std::string_view, Method>> kMethods = {

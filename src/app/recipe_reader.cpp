@@ -14,6 +14,7 @@
 
 #include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
+#include "halftone/base/uninterrupted.h"
 #include "recipe_sections.h"
 
 namespace halftone {
@@ -23,15 +24,22 @@ constexpr off_t kMostBytes = 1 << 20;
 constexpr int kMostNesting = 32;
 
 std::string read_text(const std::string& path) {
+  const auto fail = [&](const char* what) {
+    const bool disk = read_failure(errno) == ErrorKind::io;
+    throw_error(disk ? ErrorKind::io : ErrorKind::recipe, "{}: {}: {}", path, what,
+                std::strerror(errno));
+  };
   // Not blocking: a FIFO under this name must not hang the program.
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) throw_error(ErrorKind::recipe, "{}: cannot be read: {}", path, std::strerror(errno));
+  const int fd =
+      uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+  if (fd < 0) fail("cannot be read");
   struct Closer {
     int fd;
     ~Closer() { ::close(fd); }
   } closer{fd};
   struct stat status {};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+  if (::fstat(fd, &status) != 0) fail("cannot be examined");
+  if (!S_ISREG(status.st_mode))
     throw_error(ErrorKind::recipe, "{}: found {}, a recipe file expected", path,
                 S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
   if (status.st_size > kMostBytes)
@@ -40,9 +48,9 @@ std::string read_text(const std::string& path) {
   std::string text(static_cast<size_t>(kMostBytes) + 1, '\0');
   size_t size = 0;
   while (size < text.size()) {
-    const ssize_t n = ::read(fd, text.data() + size, text.size() - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_error(ErrorKind::recipe, "{}: reading failed: {}", path, std::strerror(errno));
+    const ssize_t n =
+        uninterrupted([&] { return ::read(fd, text.data() + size, text.size() - size); });
+    if (n < 0) fail("reading failed");
     if (n == 0) break;
     size += static_cast<size_t>(n);
   }

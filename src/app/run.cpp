@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "halftone/app/console.h"
 #include "halftone/app/inputs.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
@@ -13,6 +14,7 @@
 #include "halftone/app/text_tokens.h"
 #include "halftone/app/training.h"
 #include "halftone/base/error.h"
+#include "halftone/base/number_text.h"
 #include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
 #include "halftone/compress/onebit_start.h"
@@ -74,21 +76,20 @@ std::string identity_text(Recipe recipe) {
 }
 
 void print_summary(const RunResult& r, const std::string& directory) {
-  fmt::print("{}: {}\n", r.name, r.method);
+  print("{}: {}\n", r.name, r.method);
   if (r.evaluated) {
-    fmt::print("  perplexity   {:.4f}", r.eval.perplexity);
-    if (r.eval.teacher_perplexity > 0)
-      fmt::print("  ({:.4f} times the teacher's {:.4f}; KL {:.4f}, top-1 {:.1f} %)",
-                 r.eval.perplexity / r.eval.teacher_perplexity, r.eval.teacher_perplexity,
-                 r.eval.kl, 100 * r.eval.top1);
-    fmt::print("\n");
+    print("  perplexity   {}", fixed_text(r.eval.perplexity, 4));
+    if (const auto& with = r.eval.agreement)
+      print("  ({} times the teacher's {}; KL {}, top-1 {:.1f} %)",
+            fixed_text(r.eval.perplexity / with->teacher_perplexity, 4),
+            fixed_text(with->teacher_perplexity, 4), fixed_text(with->kl, 4), 100 * with->top1);
+    print("\n");
   }
-  fmt::print(
-      "  bits         paper {:.4f}, linears {:.4f}, file {:.3f}  ({:.2f} MB, {} parameters)\n",
-      r.student.paper_bits, r.student.linear_bits, r.student.file_bits,
-      static_cast<double>(r.model_bytes) / 1e6, r.student.parameters);
-  fmt::print("  tokens seen  {}\n  time         {}\n  files        {}\n", r.tokens_seen,
-             duration_text(r.seconds.total), directory);
+  print("  bits         paper {:.4f}, linears {:.4f}, file {:.3f}  ({:.2f} MB, {} parameters)\n",
+        r.student.paper_bits, r.student.linear_bits, r.student.file_bits,
+        static_cast<double>(r.model_bytes) / 1e6, r.student.parameters);
+  print("  tokens seen  {}\n  time         {}\n  files        {}\n", r.tokens_seen,
+        duration_text(r.seconds.total), directory);
 }
 
 // One run from its recipe to its result, a stage a function.
@@ -113,7 +114,7 @@ class Run {
                      directory_.path(), !options_.resume);
     if (!has_teacher()) return;
     teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype});
-    for (const std::string& note : teacher_.notes) fmt::print(stderr, "{}\n", note);
+    for (const std::string& note : teacher_.notes) say("{}\n", note);
     result_.teacher_path = recipe_.teacher.model;
     result_.teacher_sha256 = teacher_.sha256;
     result_.teacher_parameters = footprint(teacher_.decoder, 0).parameters;
@@ -182,7 +183,7 @@ class Run {
     result_.eval = halftone::evaluate(
         model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, text.tokens,
         recipe_.eval, text.window_bos, [&](int64_t done, int64_t, double perplexity) {
-          progress.update(done, fmt::format("perplexity {:.4f}", perplexity));
+          progress.update(done, "perplexity " + fixed_text(perplexity, 4));
         });
     result_.evaluated = true;
     result_.eval_settings = recipe_.eval;
@@ -195,10 +196,10 @@ class Run {
     result_.seconds.total = total_.seconds();
     const std::string json = result_json(result_);
     write_text_durably(directory_.result_file(), json + "\n");
-    if (options_.json)
-      fmt::print("{}\n", json);
-    else
+    print_copy_of(directory_.result_file(), [&] {
+      if (options_.json) return print("{}\n", json);
       print_summary(result_, directory_.path());
+    });
   }
 
   // The method makes a model of its own.
@@ -259,7 +260,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   set_threads(static_cast<int>(recipe.run.threads));
   RunInputs inputs = read_inputs(recipe, directory.path());
   if (!options.resume)
-    for (const std::string& warning : inputs.warnings) fmt::print(stderr, "warning: {}\n", warning);
+    for (const std::string& warning : inputs.warnings) say("warning: {}\n", warning);
 
   directory.create();
   const DirectoryLock lock(directory.path());
@@ -267,7 +268,6 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   if (!options.resume) {
     require_unused(directory.path());
     write_text_durably(directory.recipe_file(), write_recipe(recipe));
-    directory.rewind_log(0);
   }
   catch_interrupts();
 
@@ -278,7 +278,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
     // Only now: a resume that is refused has changed nothing.
     write_text_durably(directory.recipe_file(), write_recipe(recipe));
     if (!finished) {
-      fmt::print(stderr, "interrupted; go on with: halftone resume {}\n", directory.path());
+      say("interrupted; go on with: halftone resume {}\n", directory.path());
       return kExitInterrupted;
     }
     run.pack();

@@ -3,56 +3,69 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "halftone/app/console.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
+#include "halftone/io/text_file.h"
 
 namespace halftone {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr uint64_t kMostLogBytes = uint64_t{1} << 32;
+
+// A whole line of the log, of a step up to `step`.
+bool is_logged(const std::string& line, int64_t step) {
+  const auto entry = nlohmann::json::parse(line, nullptr, false);
+  if (!entry.is_object() || !entry.contains("step")) return false;
+  return entry["step"].is_number_integer() && entry["step"].get<int64_t>() <= step;
+}
+
+}  // namespace
+
 void RunDirectory::create() const {
-  std::error_code error;
-  fs::create_directories(path_, error);
-  if (error || !fs::is_directory(path_))
-    throw_error(ErrorKind::io, "{}: the run directory cannot be made: {}", path_, error.message());
+  make_directories(path_);
 }
 
 std::optional<CheckpointContent> RunDirectory::newest_content() const {
   std::vector<std::string> damaged;
   auto found = newest_checkpoint(path_, damaged);
-  for (const std::string& what : damaged)
-    fmt::print(stderr, "skipped a damaged checkpoint: {}\n", what);
+  for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
   if (!found) return std::nullopt;
   return std::move(found->content);
 }
 
-void RunDirectory::remove_old_checkpoints(int64_t keep) const {
-  const std::vector<std::string> files = checkpoint_files(path_);
+void RunDirectory::remove_old_checkpoints(int64_t step, int64_t keep) const {
+  std::vector<std::string> files = checkpoint_files(path_);
+  const fs::path newest = fs::path(checkpoint_file(step)).filename();
+  std::erase_if(files, [&](const fs::path& file) { return file.filename() > newest; });
   for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(keep, 1)) < files.size(); ++i)
-    std::remove(files[i].c_str());
+    if (std::remove(files[i].c_str()) != 0) throw_io(files[i], "remove", errno);
 }
 
-void RunDirectory::rewind_log(int64_t step) const {
-  std::ifstream in(log_file());
+void RunDirectory::rewind(int64_t step, int64_t keep) const {
+  remove_old_checkpoints(step, keep);
+  const std::string log =
+      fs::exists(log_file()) ? read_text_file(log_file(), kMostLogBytes) : std::string();
+  std::istringstream in(log);
   std::string kept;
-  for (std::string line; std::getline(in, line);) {
-    const auto entry = nlohmann::json::parse(line, nullptr, false);
-    if (entry.is_object() && entry.value("step", int64_t{0}) <= step) kept += line + "\n";
-  }
-  write_text_durably(log_file(), kept);
+  for (std::string line; std::getline(in, line);)
+    if (is_logged(line, step)) kept += line + "\n";
+  if (kept != log) write_text_durably(log_file(), kept);
 }
 
 void RunDirectory::append_log(const std::string& json_line) const {
-  std::FILE* file = std::fopen(log_file().c_str(), "a");
-  const bool written = file && std::fputs((json_line + "\n").c_str(), file) >= 0;
-  const bool closed = file && std::fclose(file) == 0;
-  if (!written || !closed)
-    throw_error(ErrorKind::io, "{}: cannot be written: {}", log_file(), std::strerror(errno));
+  append_text(log_file(), json_line + "\n");
+}
+
+void RunDirectory::flush_log() const {
+  if (fs::exists(log_file())) sync_file(log_file());
 }
 
 }  // namespace halftone

@@ -1,7 +1,6 @@
 #include "halftone/app/teacher_logits.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
@@ -78,9 +77,7 @@ LogitCache teacher_logits(const Recipe& recipe, const RunOptions& options, const
       fmt::format("{}/teacher-logits-{}", recipe.run.output_dir, spec.key.substr(0, 16));
   LogitCache cache(spec);
   if (cache.whole()) return cache;
-  std::error_code failed;
-  std::filesystem::create_directories(spec.directory, failed);
-  if (failed) throw_io(spec.directory, "make the folder", failed.value());
+  make_directories(spec.directory);
   const DirectoryLock lock(spec.directory);
   remove_temporaries(spec.directory);
   make_missing(cache, recipe, options, text.sequences, teacher.decoder);

@@ -9,6 +9,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/rng.h"
 #include "halftone/base/sha256.h"
+#include "halftone/io/atomic_file.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
@@ -29,13 +30,6 @@ std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer,
   return fmt::format("{}/generated-{}.tok", recipe.run.output_dir, sha256_hex(key).substr(0, 16));
 }
 
-GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
-  GeneratorVocabulary out{.first_tokens = {}, .end_token = *tokenizer.eos()};
-  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id)
-    if (!tokenizer.special(id)) out.first_tokens.push_back(id);
-  return out;
-}
-
 // Makes sequences number `done` and on, and saves the cache every half minute. The teacher is
 // loaded anew with F32 weights for it: widening them for every token would cost more than the
 // products.
@@ -46,7 +40,7 @@ void generate_missing(const Recipe& recipe, const RunOptions& options, const Tok
       load_model(recipe.teacher.model, {.dtype = recipe.teacher.dtype, .widen = true});
   const GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
   Progress progress("generate", g.sequences, options.quiet, done);
-  std::filesystem::create_directories(recipe.run.output_dir);
+  make_directories(recipe.run.output_dir);
   for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
     const int64_t count = std::min(g.batch_size, g.sequences - done);
     for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g,

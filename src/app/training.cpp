@@ -5,10 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "halftone/app/console.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/perplexity.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/trainer.h"
 
@@ -29,14 +31,14 @@ CheckpointContent checkpoint_content(const Trainer& trainer, LoadedModel& studen
   return content;
 }
 
-// Puts the trainer where the newest whole checkpoint is, or at the start where there is none, and
-// the log with it.
+// Puts the trainer where the newest whole checkpoint is; leaves it at the start where there is
+// none.
 void restore_newest(Trainer& trainer, const RunDirectory& directory, const RunIdentity& identity,
                     const RunOptions& options, int64_t max_steps) {
   const auto content = directory.newest_content();
   if (!content) {
-    fmt::print(stderr, "no whole checkpoint: starting from step 0\n");
-    return directory.rewind_log(0);
+    say("no whole checkpoint: starting from step 0\n");
+    return;
   }
   check_identity(*content, identity, options.allow_inexact);
   TrainerState state;
@@ -52,7 +54,6 @@ void restore_newest(Trainer& trainer, const RunDirectory& directory, const RunId
   std::istringstream skipped(content->meta.at("skipped"));
   for (int64_t step; skipped >> step;) state.skipped.push_back(step);
   trainer.restore(content->tensors, state);
-  directory.rewind_log(state.step);
 }
 
 std::string log_line(const StepReport& r) {
@@ -70,11 +71,11 @@ std::string log_line(const StepReport& r) {
                               {"tokens_per_second", rate},
                               {"rss_bytes", rss_bytes()}};
   if (r.skipped) line["skipped"] = true;
-  return line.dump();
+  return json_text(line);
 }
 
 std::string eval_line(int64_t step, const Evaluation& evaluation) {
-  return nlohmann::ordered_json{{"step", step}, {"eval_perplexity", evaluation.perplexity}}.dump();
+  return json_text({{"step", step}, {"eval_perplexity", evaluation.perplexity}});
 }
 
 }  // namespace
@@ -89,6 +90,7 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
                   static_cast<uint64_t>(recipe.run.seed));
   Trainer trainer(student.decoder, teacher, batches, recipe.loss, settings, max_steps, cache);
   if (options.resume) restore_newest(trainer, directory, identity, options, max_steps);
+  directory.rewind(trainer.state().step, settings.save_total_limit);
 
   TrainingResult result;
   std::vector<double> step_seconds;
@@ -101,9 +103,10 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
   };
   const auto save = [&] {
     trainer.require_finite();
+    directory.flush_log();
     write_checkpoint_file(directory.checkpoint_file(trainer.state().step),
                           checkpoint_content(trainer, student, identity));
-    directory.remove_old_checkpoints(settings.save_total_limit);
+    directory.remove_old_checkpoints(trainer.state().step, settings.save_total_limit);
     saved = std::chrono::steady_clock::now();
   };
 

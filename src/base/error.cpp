@@ -1,5 +1,7 @@
 #include "halftone/base/error.h"
 
+#include <cerrno>
+
 namespace halftone {
 
 int exit_code(ErrorKind kind) {
@@ -20,6 +22,23 @@ int exit_code(ErrorKind kind) {
       return 8;
   }
   return 1;
+}
+
+ErrorKind read_failure(int error_number) {
+  switch (error_number) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EACCES:
+    case EPERM:
+    case ENXIO:
+    case EINVAL:
+      return ErrorKind::format;
+    default:
+      return ErrorKind::io;
+  }
 }
 
 std::string printable(std::string_view text) {

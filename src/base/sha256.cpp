@@ -1,12 +1,15 @@
 #include "halftone/base/sha256.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 
-#include <cstdio>
+#include <cerrno>
 #include <cstring>
 #include <vector>
 
 #include "halftone/base/error.h"
+#include "halftone/base/uninterrupted.h"
 
 namespace halftone {
 
@@ -41,15 +44,26 @@ std::string sha256_hex(std::string_view text) {
 }
 
 std::string sha256_file(const std::string& path) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) throw_error(ErrorKind::format, "{}: cannot be read: {}", path, std::strerror(errno));
+  const auto fail = [&](const char* what) {
+    throw_error(read_failure(errno), "{}: {}: {}", path, what, std::strerror(errno));
+  };
+  struct File {
+    int descriptor;
+    ~File() {
+      if (descriptor >= 0) ::close(descriptor);
+    }
+  };
+  const File file{uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); })};
+  if (file.descriptor < 0) fail("cannot be read");
   Sha256 digest;
   std::vector<char> buffer(1 << 20);
-  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), file.get()))
-    digest.update(buffer.data(), n);
-  if (std::ferror(file.get()))
-    throw_error(ErrorKind::format, "{}: reading failed: {}", path, std::strerror(errno));
-  return digest.hex();
+  for (;;) {
+    const ssize_t n =
+        uninterrupted([&] { return ::read(file.descriptor, buffer.data(), buffer.size()); });
+    if (n < 0) fail("reading failed");
+    if (n == 0) return digest.hex();
+    digest.update(buffer.data(), static_cast<size_t>(n));
+  }
 }
 
 }  // namespace halftone

@@ -14,6 +14,13 @@ constexpr int64_t kChunk = 512;  // tokens whose logits exist at a time
 
 struct Sums {
   double nll = 0, teacher_nll = 0, kl = 0, agree = 0;
+
+  void add(const Sums& other) {
+    nll += other.nll;
+    teacher_nll += other.teacher_nll;
+    kl += other.kl;
+    agree += other.agree;
+  }
 };
 
 struct Hidden {
@@ -61,16 +68,12 @@ Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t
           parts[i].kl = static_cast<double>(kl_row(v, xs + i * v, ts + i * v, lse, lse_t, 1.0f));
         }
       });
-      if (ts)
-        for (int64_t i = from; i < to; ++i)
+      // Logits among which there is none that is largest agree with nothing.
+      for (int64_t i = from; i < to; ++i)
+        if (ts && !std::isnan(parts[i].nll) && !std::isnan(parts[i].teacher_nll))
           parts[i].agree = argmax(v, xs + i * v) == argmax(v, ts + i * v);
     });
-    for (const Sums& part : parts) {
-      total.nll += part.nll;
-      total.teacher_nll += part.teacher_nll;
-      total.kl += part.kl;
-      total.agree += part.agree;
-    }
+    for (const Sums& part : parts) total.add(part);
   }
   return total;
 }
@@ -78,6 +81,11 @@ Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t
 }  // namespace
 
 int64_t evaluation_windows(int64_t tokens, const EvalSettings& s) {
+  if (const bool llamacpp = s.protocol == Protocol::llamacpp; window_predictions(s) < 1)
+    throw_error(ErrorKind::recipe,
+                "eval.context: {} tokens a window leave nothing to predict{}, at least {} expected",
+                s.context, llamacpp ? " (protocol llamacpp scores its second half)" : "",
+                llamacpp ? 3 : 2);
   const int64_t windows = tokens / s.context;
   if (windows == 0)
     throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least eval.context = {} expected",
@@ -90,7 +98,7 @@ Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>
   const int64_t windows = evaluation_windows(static_cast<int64_t>(tokens.size()), s);
   const bool llamacpp = s.protocol == Protocol::llamacpp;
   const int64_t first = llamacpp ? s.context / 2 : 0;
-  const int64_t each = s.context - 1 - first;
+  const int64_t each = window_predictions(s);
   Sums total;
   for (int64_t k = 0; k < windows; ++k) {
     std::vector<int32_t> window(tokens.begin() + k * s.context,
@@ -99,11 +107,7 @@ Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>
     const Hidden own = hidden_of(model, window);
     Hidden other;
     if (teacher) other = hidden_of(*teacher, window);
-    const Sums sums = score(own, teacher ? &other : nullptr, window, first);
-    total.nll += sums.nll;
-    total.teacher_nll += sums.teacher_nll;
-    total.kl += sums.kl;
-    total.agree += sums.agree;
+    total.add(score(own, teacher ? &other : nullptr, window, first));
     if (progress)
       progress(k + 1, windows, std::exp(total.nll / static_cast<double>((k + 1) * each)));
   }
@@ -111,11 +115,10 @@ Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>
   const double count = static_cast<double>(windows * each);
   Evaluation out{
       .perplexity = std::exp(total.nll / count), .windows = windows, .predictions = windows * each};
-  if (teacher) {
-    out.teacher_perplexity = std::exp(total.teacher_nll / count);
-    out.kl = total.kl / count;
-    out.top1 = total.agree / count;
-  }
+  if (teacher)
+    out.agreement = {.teacher_perplexity = std::exp(total.teacher_nll / count),
+                     .kl = total.kl / count,
+                     .top1 = total.agree / count};
   return out;
 }
 

@@ -6,6 +6,7 @@
 
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/tensor/gemm.h"
 #include "halftone/tensor/memory.h"
 
@@ -24,7 +25,7 @@ std::string cpu_name() {
 Json evaluation_object(const Evaluation& e, const EvalSettings& s, int64_t tokens,
                        const std::string& text_sha256) {
   Json out{{"perplexity", e.perplexity}};
-  if (e.teacher_perplexity > 0) out["teacher_perplexity"] = e.teacher_perplexity;
+  if (e.agreement) out["teacher_perplexity"] = e.agreement->teacher_perplexity;
   out["tokens"] = tokens;
   out["windows"] = e.windows;
   out["predictions"] = e.predictions;
@@ -35,13 +36,17 @@ Json evaluation_object(const Evaluation& e, const EvalSettings& s, int64_t token
   return out;
 }
 
+void put_agreement(const Evaluation& e, Json& out) {
+  if (e.agreement) out["agreement"] = {{"kl", e.agreement->kl}, {"top1", e.agreement->top1}};
+}
+
 }  // namespace
 
 std::string evaluation_json(const Evaluation& e, const EvalSettings& s, int64_t tokens,
                             const std::string& text_sha256) {
   Json out = evaluation_object(e, s, tokens, text_sha256);
-  if (e.teacher_perplexity > 0) out["agreement"] = {{"kl", e.kl}, {"top1", e.top1}};
-  return out.dump(2);
+  put_agreement(e, out);
+  return json_text(out, 2);
 }
 
 std::string result_json(const RunResult& r) {
@@ -55,8 +60,7 @@ std::string result_json(const RunResult& r) {
                     {"quantised_parameters", r.student.quantised_parameters}};
   if (r.evaluated) {
     out["eval"] = evaluation_object(r.eval, r.eval_settings, r.eval_tokens, r.text_sha256);
-    if (r.eval.teacher_perplexity > 0)
-      out["agreement"] = {{"kl", r.eval.kl}, {"top1", r.eval.top1}};
+    put_agreement(r.eval, out);
   }
   out["bits"] = {{"paper", r.student.paper_bits},
                  {"linear", r.student.linear_bits},
@@ -76,7 +80,7 @@ std::string result_json(const RunResult& r) {
   for (const LayerError& layer : r.layers)
     out["layers"].push_back({{"name", layer.name}, {"relative_error", layer.relative_error}});
   out["version"] = HALFTONE_VERSION;
-  return out.dump(2);
+  return json_text(out, 2);
 }
 
 }  // namespace halftone

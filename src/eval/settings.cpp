@@ -12,4 +12,8 @@ void fields(FieldVisitor& v, EvalSettings& s) {
          "how the lines of the text become one string");
 }
 
+int64_t window_predictions(const EvalSettings& s) {
+  return s.context - 1 - (s.protocol == Protocol::llamacpp ? s.context / 2 : 0);
+}
+
 }  // namespace halftone

@@ -5,9 +5,9 @@
 #include <filesystem>
 
 #include "halftone/base/error.h"
-#include "halftone/base/sha256.h"
 #include "halftone/io/hdf5.h"
 #include "halftone/io/sealed_file.h"
+#include "halftone/io/stored_tensors.h"
 
 namespace halftone {
 namespace {
@@ -89,8 +89,8 @@ std::string checkpoint_file(const std::string& directory, int64_t step) {
 
 std::vector<std::string> checkpoint_files(const std::string& directory) {
   std::vector<std::string> files;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+  if (!std::filesystem::exists(directory)) return files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename();
     if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
   }
@@ -113,14 +113,7 @@ std::optional<FoundCheckpoint> newest_checkpoint(const std::string& directory,
 }
 
 std::string tensors_digest(const std::map<std::string, Tensor>& tensors) {
-  Sha256 digest;
-  for (const auto& [name, tensor] : tensors) {
-    // Lengths in front keep two different lists from giving the same bytes.
-    digest.update(fmt::format("{}:{} {} {}\n", name.size(), name, dtype_name(tensor.dtype()),
-                              shape_text(tensor.shape())));
-    if (tensor.bytes() > 0) digest.update(tensor.raw(), tensor.bytes());
-  }
-  return digest.hex();
+  return tensors_digest(stored_tensors(tensors));
 }
 
 }  // namespace halftone

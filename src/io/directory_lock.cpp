@@ -4,8 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <cerrno>
-
+#include "descriptor.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 
@@ -14,32 +13,20 @@ namespace halftone {
 DirectoryLock::DirectoryLock(const std::string& directory) {
   const std::string path = directory + "/.lock";
   // O_NONBLOCK: a FIFO under this name must not hang the program.
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0666);
-  if (descriptor_ < 0) throw_io(path, "open", errno);
-  int failed = 0;
-  while ((failed = ::flock(descriptor_, LOCK_EX | LOCK_NB)) != 0 && errno == EINTR) {
-  }
-  if (failed) {
-    const int cause = errno;
+  file_ = std::make_unique<Descriptor>(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOFOLLOW, path);
+  if (uninterrupted([&] { return ::flock(file_->get(), LOCK_EX | LOCK_NB); }) != 0) {
+    if (errno != EWOULDBLOCK) throw_io(path, "lock", errno);
     char pid[24] = "";
-    const ssize_t read = ::pread(descriptor_, pid, sizeof pid - 1, 0);
-    ::close(descriptor_);
-    if (cause != EWOULDBLOCK) throw_io(path, "lock", cause);
+    const ssize_t read = ::pread(file_->get(), pid, sizeof pid - 1, 0);
     throw_error(ErrorKind::recipe, "{}: in use by another run (process {})", directory,
                 read > 0 ? std::to_string(std::atoll(pid)) : "unknown");
   }
   // What the file says is for people alone; the lock is the kernel's.
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(descriptor_, 0) != 0 ||
-      ::pwrite(descriptor_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-    const int cause = errno;
-    ::close(descriptor_);
-    throw_io(path, "write", cause);
-  }
+  file_->resize(0);
+  file_->write_at(0, pid.data(), pid.size());
 }
 
-DirectoryLock::~DirectoryLock() {
-  ::close(descriptor_);
-}
+DirectoryLock::~DirectoryLock() = default;
 
 }  // namespace halftone

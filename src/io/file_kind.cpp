@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "halftone/base/error.h"
+#include "halftone/io/atomic_file.h"
 #include "halftone/io/mapped_file.h"
 
 namespace halftone {
@@ -27,8 +29,10 @@ bool is_safetensors(std::string_view start, uint64_t file_bytes) {
 }  // namespace
 
 FileKind file_kind(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return FileKind::directory;
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return FileKind::directory;
+  if (error && read_failure(error.value()) == ErrorKind::io)
+    throw_io(path, "examine", error.value());
   const RegularFile file(path);
   const std::string start = file.start(16);
   for (const auto& [magic, kind] : kMagic)

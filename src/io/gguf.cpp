@@ -28,7 +28,7 @@ uint64_t read_alignment(const GgufMetadata& metadata) {
   return value;
 }
 
-// The dimensions of a tensor, slowest first, and the bytes that they take.
+// The dimensions of a tensor, slowest first, its type, and the bytes that they take.
 void read_shape(ByteReader& in, GgufTensor& tensor, const std::string& where,
                 const std::string& path) {
   const uint32_t dims = in.number<uint32_t>("a tensor's number of dimensions");
@@ -43,18 +43,18 @@ void read_shape(ByteReader& in, GgufTensor& tensor, const std::string& where,
   std::ranges::reverse(tensor.shape);
 
   const uint32_t id = in.number<uint32_t>("a tensor's type");
-  tensor.type = find_ggml_type(id);
-  if (!tensor.type) in.fail("{}: type {} is unknown", where, id);
-  if (tensor.type->block == 0) in.fail("{}: type {} is not supported", where, tensor.type->name);
-  const int64_t row = tensor.shape.back();
-  if (row % tensor.type->block != 0)
-    in.fail("{}: rows of {} numbers are no multiple of {}'s block of {}", where, row,
-            tensor.type->name, tensor.type->block);
+  tensor.type = &ggml_type(id);
+  tensor.type_name = tensor.type->id == id ? tensor.type->name : fmt::format("type {}", id);
   const std::string what = fmt::format("{}: {}", path, where);
   uint64_t count = 1;
   for (int64_t dim : tensor.shape) count = checked_mul(count, static_cast<uint64_t>(dim), what);
   // Halftone counts in int64, of at most 8 bytes each.
   checked_narrow<int64_t>(checked_mul(count, 8, what), what);
+  if (tensor.type->block == 0) return;  // the offsets say how many
+  const int64_t row = tensor.shape.back();
+  if (row % tensor.type->block != 0)
+    in.fail("{}: rows of {} numbers are no multiple of {}'s block of {}", where, row,
+            tensor.type->name, tensor.type->block);
   tensor.bytes = checked_mul(count / static_cast<uint64_t>(tensor.type->block),
                              static_cast<uint64_t>(tensor.type->block_bytes), what);
 }
@@ -69,6 +69,40 @@ GgufTensor read_entry(ByteReader& in, const std::string& path) {
   read_shape(in, tensor, where, path);
   tensor.offset = in.number<uint64_t>("a tensor's offset");
   return tensor;
+}
+
+// Turns offsets in the data, which begins behind `header_end`, into offsets in the file, and gives
+// tensors of a type without a layout the bytes up to the next one.
+void place_tensors(std::vector<GgufTensor>& tensors, const MappedFile& file, uint64_t header_end,
+                   uint64_t alignment) {
+  const std::string& path = file.path();
+  const uint64_t size = file.size();
+  const uint64_t start = checked_align_up(header_end, alignment, "GGUF data offset");
+  uint64_t at = start;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    GgufTensor& tensor = tensors[i];
+    const std::string where = fmt::format("{}: tensor '{}'", path, printable(tensor.name));
+    if (tensor.offset != at - start)
+      throw_error(ErrorKind::format, "{}: offset {} in the data, {} expected", where, tensor.offset,
+                  at - start);
+    tensor.offset = at;
+    if (tensor.type->block == 0) {
+      const bool last = i + 1 == tensors.size();
+      const uint64_t next = last ? size : checked_add(start, tensors[i + 1].offset, where);
+      if (next < at || (!last && (next - start) % alignment != 0))
+        throw_error(ErrorKind::format, "{}: begins at byte {}, what is behind it at byte {}", where,
+                    at, next);
+      tensor.bytes = next - at;
+    }
+    const uint64_t end = checked_add(at, tensor.bytes, where);
+    if (end > size)
+      throw_error(ErrorKind::format, "{}: {} {} ends at byte {}, the file has {}", where,
+                  tensor.type_name, shape_text(tensor.shape), end, size);
+    at = checked_align_up(end, alignment, where);
+  }
+  // The last tensor's padding may be missing: nothing is read from it.
+  if (size > at)
+    throw_error(ErrorKind::format, "{}: {} bytes follow the last tensor", path, size - at);
 }
 
 }  // namespace
@@ -86,24 +120,7 @@ GgufFile GgufFile::open(const std::string& path) {
     if (!out.index_.emplace(name, i).second) in.fail("tensor '{}' is given twice", printable(name));
   }
 
-  const uint64_t size = out.file_->size();
-  const uint64_t start = checked_align_up(in.offset(), alignment, "GGUF data offset");
-  uint64_t at = start, end = in.offset();
-  for (GgufTensor& tensor : out.tensors_) {
-    const std::string where = fmt::format("{}: tensor '{}'", path, printable(tensor.name));
-    if (tensor.offset != at - start)
-      throw_error(ErrorKind::format, "{}: offset {} in the data, {} expected", where, tensor.offset,
-                  at - start);
-    tensor.offset = at;
-    end = checked_add(at, tensor.bytes, where);
-    if (end > size)
-      throw_error(ErrorKind::format, "{}: {} {} ends at byte {}, the file has {}", where,
-                  tensor.type->name, shape_text(tensor.shape), end, size);
-    at = checked_align_up(end, alignment, where);
-  }
-  // The last tensor's padding may be missing: nothing is read from it.
-  if (size > at)
-    throw_error(ErrorKind::format, "{}: {} bytes follow the last tensor", path, size - at);
+  place_tensors(out.tensors_, *out.file_, in.offset(), alignment);
   return out;
 }
 
@@ -120,9 +137,18 @@ Tensor GgufFile::read(const GgufTensor& tensor) const {
       return mapped_tensor(file_, tensor.offset, tensor.shape, dtype);
   if (!type.dequantize)
     throw_error(ErrorKind::format, "{}: tensor '{}' is of type {}, which is not supported", path(),
-                printable(tensor.name), type.name);
+                printable(tensor.name), tensor.type_name);
   Tensor out = Tensor::uninitialized(tensor.shape, DType::f32);
   dequantize(type, file_->data() + tensor.offset, out.data<float>(), out.numel());
+  return out;
+}
+
+StoredTensors GgufFile::list() const {
+  StoredTensors out{.file_bytes = file_->size(), .owners = {file_}};
+  for (const GgufTensor& tensor : tensors_)
+    out.tensors.push_back({tensor.name, tensor.type_name, tensor.shape,
+                           file_->bytes().subspan(tensor.offset, tensor.bytes)});
+  std::ranges::sort(out.tensors, {}, &StoredTensor::name);
   return out;
 }
 

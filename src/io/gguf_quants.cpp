@@ -172,12 +172,13 @@ constexpr GgmlType kTypes[] = {
     {1, "F16", 1, 2, read_f16, false},
     {2, "Q4_0", 32, 18, read_q4_0, true},
     {3, "Q4_1", 32, 20, read_q4_1, true},
-    {4, "Q4_2 (removed from the format)", 0, 0, nullptr, true},
-    {5, "Q4_3 (removed from the format)", 0, 0, nullptr, true},
+    {4, "Q4_2 (removed)", 0, 0, nullptr, true},
+    {5, "Q4_3 (removed)", 0, 0, nullptr, true},
     {6, "Q5_0", 32, 22, read_q5_0, true},
     {7, "Q5_1", 32, 24, read_q5_1, true},
     {8, "Q8_0", 32, 34, read_q8_0, true},
-    {9, "Q8_1", 32, 36, nullptr, true},
+    // 36 bytes in ggml, 40 in its Python package; a step of products, which no model is stored in.
+    {9, "Q8_1", 0, 0, nullptr, true},
     {10, "Q2_K", 256, 84, nullptr, true},
     {11, "Q3_K", 256, 110, nullptr, true},
     {12, "Q4_K", 256, 144, read_q4_k, true},
@@ -199,20 +200,27 @@ constexpr GgmlType kTypes[] = {
     {28, "F64", 1, 8, nullptr, false},
     {29, "IQ1_M", 256, 56, nullptr, true},
     {30, "BF16", 1, 2, read_bf16, false},
+    {31, "Q4_0_4_4 (removed)", 0, 0, nullptr, true},
+    {32, "Q4_0_4_8 (removed)", 0, 0, nullptr, true},
+    {33, "Q4_0_8_8 (removed)", 0, 0, nullptr, true},
     {34, "TQ1_0", 256, 54, nullptr, true},
     {35, "TQ2_0", 256, 66, nullptr, true},
+    {36, "IQ4_NL_4_4 (removed)", 0, 0, nullptr, true},
+    {37, "IQ4_NL_4_8 (removed)", 0, 0, nullptr, true},
+    {38, "IQ4_NL_8_8 (removed)", 0, 0, nullptr, true},
     {39, "MXFP4", 32, 17, nullptr, true},
-    {40, "NVFP4", 0, 0, nullptr, true},
+    {40, "NVFP4", 64, 36, nullptr, true},
     {41, "Q1_0", 128, 18, read_q1_0, true},
     {42, "Q2_0", 64, 18, read_q2_0, true},
 };
 
 }  // namespace
 
-const GgmlType* find_ggml_type(uint32_t id) {
+const GgmlType& ggml_type(uint32_t id) {
+  static constexpr GgmlType kUnknown{~0u, "unknown", 0, 0, nullptr, true};
   for (const GgmlType& type : kTypes)
-    if (type.id == id) return &type;
-  return nullptr;
+    if (type.id == id) return type;
+  return kUnknown;
 }
 
 void dequantize(const GgmlType& type, const uint8_t* in, float* out, int64_t n) {

@@ -3,8 +3,7 @@
 #include "halftone/base/checked.h"
 #include "halftone/base/error.h"
 #include "halftone/io/hdf5.h"
-#include "halftone/io/mapped_file.h"
-#include "hdf5_handles.h"
+#include "hdf5_storage.h"
 
 namespace halftone {
 
@@ -37,8 +36,10 @@ herr_t collect_link(hid_t, const char* name, const H5L_info_t* info, void* out) 
 }  // namespace
 
 struct Hdf5Reader::State {
+  explicit State(const std::string& path) : path(path), storage(hdf5::Storage::open(path)) {}
+
   std::string path;
-  uint64_t file_bytes = 0;
+  hdf5::Storage storage;  // in front of the file, which it must outlive
   Handle file;
   std::vector<std::string> names;
 
@@ -52,6 +53,7 @@ struct Hdf5Reader::State {
   };
 
   [[noreturn]] void refuse(const std::string& name, const std::string& what) const {
+    storage.check();
     throw_error(ErrorKind::format, "{}: '{}' {}", path, printable(name), what);
   }
 
@@ -119,12 +121,12 @@ void Hdf5Reader::State::check_storage(const std::string& name, const Dataset& da
   if (H5Pget_layout(made.get()) != H5D_CONTIGUOUS || H5Pget_external_count(made.get()) != 0 ||
       H5Pget_nfilters(made.get()) != 0)
     refuse(name, "is not stored in one plain piece");
-  if (dataset.bytes > file_bytes)
-    refuse(name, fmt::format("claims {} bytes, the file has {}", dataset.bytes, file_bytes));
+  if (dataset.bytes > storage.size())
+    refuse(name, fmt::format("claims {} bytes, the file has {}", dataset.bytes, storage.size()));
   if (dataset.bytes == 0) return;
   const haddr_t offset = H5Dget_offset(dataset.set.get());
   if (H5Dget_storage_size(dataset.set.get()) != dataset.bytes || offset == HADDR_UNDEF ||
-      offset > file_bytes - dataset.bytes)
+      offset > storage.size() - dataset.bytes)
     refuse(name, "does not lie in the file");
 }
 
@@ -139,13 +141,13 @@ Hdf5Reader::State::Dataset Hdf5Reader::State::open(const std::string& name) cons
   return out;
 }
 
-Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>()) {
+Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>(path)) {
   hdf5::quiet();
   State& s = *state_;
-  s.path = path;
-  s.file_bytes = RegularFile(path).size();
-  const Handle access = hdf5::access_properties();
+  // A variable: giving a handle back clears the library's record of a failure.
+  const Handle access = s.storage.access();
   s.file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
+  s.storage.check();
   if (!s.file.valid())
     throw_error(ErrorKind::format, "{}: no readable HDF5 file: {}", path, hdf5::cause());
   s.list_names();

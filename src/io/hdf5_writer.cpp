@@ -2,7 +2,7 @@
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/hdf5.h"
 #include "hdf5_handles.h"
-#include "hdf5_sink.h"
+#include "hdf5_storage.h"
 
 namespace halftone {
 
@@ -34,14 +34,14 @@ void require_text(std::string_view text) {
 }  // namespace
 
 struct Hdf5Writer::State {
-  explicit State(const std::string& path) : path(path), sink(path) {}
+  explicit State(const std::string& path) : path(path), storage(hdf5::Storage::create(path)) {}
 
   std::string path;
-  hdf5::Sink sink;                    // in front of the file, which it must outlive
+  hdf5::Storage storage;              // in front of the file, which it must outlive
   Handle file, link, group, dataset;  // the file and how links, groups and datasets are made
 
   void check(bool good, const std::string& action) const {
-    sink.check();
+    storage.check();
     if (!good) throw_error(ErrorKind::io, "{}: cannot {}: {}", path, action, hdf5::cause());
   }
 
@@ -70,7 +70,7 @@ Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>
   H5Pset_fill_time(s.dataset.get(), H5D_FILL_TIME_NEVER);
   H5Pset_obj_track_times(s.dataset.get(), false);
   // A variable: giving a handle back clears the library's record of a failure.
-  const Handle access = s.sink.access();
+  const Handle access = s.storage.access();
   s.file = Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
   s.check(s.file.valid(), "create");
 }
@@ -135,7 +135,7 @@ void Hdf5Writer::close() {
   s.check(H5Fget_obj_count(s.file.get(), H5F_OBJ_ALL) == 1, "close (objects are open)");
   s.check(H5Fflush(s.file.get(), H5F_SCOPE_LOCAL) >= 0, "write");
   s.check(s.file.close(), "close");
-  s.sink.close();
+  s.storage.close();
 }
 
 }  // namespace halftone

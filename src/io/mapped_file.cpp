@@ -8,11 +8,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "descriptor.h"
+
 namespace halftone {
 namespace {
 
 [[noreturn]] void throw_errno(const std::string& path, const char* what) {
-  throw_error(ErrorKind::format, "{}: {}: {}", path, what, std::strerror(errno));
+  throw_error(read_failure(errno), "{}: {}: {}", path, what, std::strerror(errno));
 }
 
 const char* kind_of_file(mode_t mode) {
@@ -28,40 +30,47 @@ RegularFile::RegularFile(const std::string& path) : path_(path) {
   if (path.find('\0') != std::string::npos)
     throw_error(ErrorKind::format, "{}: a file name cannot hold a zero byte", printable(path));
   // O_NONBLOCK: opening a FIFO that nobody writes must not wait.
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  descriptor_ =
+      uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC); });
   if (descriptor_ < 0) throw_errno(path, "cannot be opened");
-  struct stat status {};
-  const int failed = ::fstat(descriptor_, &status);
-  if (failed || !S_ISREG(status.st_mode)) {
+  try {
+    examine();
+  } catch (...) {
     ::close(descriptor_);
-    if (failed) throw_errno(path, "cannot be examined");
-    throw_error(ErrorKind::format, "{}: is {}, a regular file is expected", path,
-                kind_of_file(status.st_mode));
+    throw;
   }
+}
+
+void RegularFile::examine() {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) throw_errno(path_, "cannot be examined");
+  if (!S_ISREG(status.st_mode))
+    throw_error(ErrorKind::format, "{}: is {}, a regular file is expected", path_,
+                kind_of_file(status.st_mode));
   size_ = static_cast<uint64_t>(status.st_size);
   modified_seconds_ = status.st_mtim.tv_sec;
   modified_nanoseconds_ = status.st_mtim.tv_nsec;
   constexpr std::string_view kPointer = "version https://git-lfs.github.com/spec/";
-  if (size_ < 1024 && start(kPointer.size()) == kPointer) {
-    ::close(descriptor_);
+  if (size_ < 1024 && start(kPointer.size()) == kPointer)
     throw_error(
         ErrorKind::format,
         "{}: is a Git LFS pointer, the file itself is expected: fetch it with `git lfs pull`",
-        path);
-  }
+        path_);
 }
 
 RegularFile::~RegularFile() {
   ::close(descriptor_);
 }
 
+size_t RegularFile::read(uint64_t offset, void* out, size_t bytes) const {
+  const ssize_t got = read_at(descriptor_, offset, out, bytes);
+  if (got < 0) throw_errno(path_, "reading failed");
+  return static_cast<size_t>(got);
+}
+
 std::string RegularFile::start(size_t bytes) const {
   std::string out(bytes, '\0');
-  ssize_t got;
-  do got = ::pread(descriptor_, out.data(), bytes, 0);
-  while (got < 0 && errno == EINTR);
-  if (got < 0) throw_errno(path_, "reading failed");
-  out.resize(static_cast<size_t>(got));
+  out.resize(read(0, out.data(), bytes));
   return out;
 }
 

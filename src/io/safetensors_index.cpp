@@ -4,8 +4,8 @@
 
 #include "halftone/base/checked.h"
 #include "halftone/base/error.h"
-#include "halftone/io/safetensors.h"
 #include "halftone/io/strict_json.h"
+#include "safetensors_layout.h"
 
 namespace halftone {
 namespace {
@@ -40,14 +40,16 @@ std::map<std::string, std::string> read_weight_map(const Json& index, const std:
   return map;
 }
 
-void check_total_size(const Json& index, const Safetensors& all, const std::string& path) {
+void check_total_size(const Json& index, const std::vector<SafetensorsLayout>& shards,
+                      const std::string& path) {
   if (!index.contains("metadata") || !index["metadata"].is_object() ||
       !index["metadata"].contains("total_size"))
     return;
   const Json& total = index["metadata"]["total_size"];
   uint64_t sum = 0;
-  for (const auto& [name, tensor] : all.tensors)
-    sum = checked_add(sum, tensor.bytes(), path + ": total_size");
+  for (const SafetensorsLayout& shard : shards)
+    for (const SafetensorsLayout::Entry& entry : shard.entries)
+      sum = checked_add(sum, entry.bytes, path + ": total_size");
   // Some writers give the number as a float.
   const bool equal = total.is_number() &&
                      (total.is_number_float() ? total.get<double>() == static_cast<double>(sum)
@@ -59,36 +61,34 @@ void check_total_size(const Json& index, const Safetensors& all, const std::stri
 
 }  // namespace
 
-Safetensors read_sharded_safetensors(const std::string& index_path) {
+std::vector<SafetensorsLayout> read_sharded_layouts(const std::string& index_path) {
   const Json index = read_json_file(index_path, kMaxIndex, 8);
   const auto weight_map = read_weight_map(index, index_path);
-  std::set<std::string> shards;
+  std::set<std::string> shards, found;
   for (const auto& [tensor, shard] : weight_map) shards.insert(shard);
   const size_t slash = index_path.rfind('/');
   const std::string directory = slash == index_path.npos ? "" : index_path.substr(0, slash + 1);
 
-  Safetensors all;
+  std::vector<SafetensorsLayout> out;
   for (const std::string& shard : shards) {
-    Safetensors part = read_safetensors(directory + shard);
-    for (auto& [name, tensor] : part.tensors) {
-      const auto listed = weight_map.find(name);
+    out.push_back(read_safetensors_layout(directory + shard));
+    for (const SafetensorsLayout::Entry& entry : out.back().entries) {
+      const auto listed = weight_map.find(entry.name);
       if (listed == weight_map.end() || listed->second != shard)
         throw_error(ErrorKind::format, "{}: holds tensor '{}', which the index {}",
-                    directory + shard, printable(name),
+                    directory + shard, printable(entry.name),
                     listed == weight_map.end()
                         ? "does not list"
                         : fmt::format("puts into '{}'", printable(listed->second)));
-      all.tensors.emplace(name, std::move(tensor));
+      found.insert(entry.name);
     }
-    all.metadata.merge(part.metadata);
-    all.files.push_back(part.files[0]);
   }
   for (const auto& [tensor, shard] : weight_map)
-    if (!all.tensors.contains(tensor))
+    if (!found.contains(tensor))
       throw_error(ErrorKind::format, "{}: tensor '{}' is not in '{}', where the index puts it",
                   index_path, printable(tensor), printable(shard));
-  check_total_size(index, all, index_path);
-  return all;
+  check_total_size(index, out, index_path);
+  return out;
 }
 
 }  // namespace halftone

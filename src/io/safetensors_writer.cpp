@@ -1,11 +1,10 @@
+#include <fcntl.h>
+
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "descriptor.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/safetensors.h"
 
@@ -89,18 +88,11 @@ void write_safetensors(const std::string& path, const std::map<std::string, Tens
   const uint64_t header_size = header.size();
 
   write_file_durably(path, [&](const std::string& temporary) {
-    const auto close = [](FILE* file) {
-      if (file) std::fclose(file);
-    };
-    std::unique_ptr<FILE, decltype(close)> file(std::fopen(temporary.c_str(), "wb"), close);
-    if (!file) throw_io(path, "create its temporary file", errno);
-    const auto put = [&](const void* data, size_t bytes) {
-      if (bytes && std::fwrite(data, 1, bytes, file.get()) != bytes) throw_io(path, "write", errno);
-    };
-    put(&header_size, sizeof header_size);
-    put(header.data(), header.size());
-    for (const auto& [name, tensor] : items) put(tensor.raw(), tensor.bytes());
-    if (std::fclose(file.release())) throw_io(path, "write", errno);
+    Descriptor file(temporary, O_WRONLY | O_TRUNC, path, "create its temporary file");
+    file.write(&header_size, sizeof header_size);
+    file.write(header.data(), header.size());
+    for (const auto& [name, tensor] : items) file.write(tensor.raw(), tensor.bytes());
+    file.close();
   });
 }
 

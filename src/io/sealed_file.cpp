@@ -1,13 +1,12 @@
 #include "halftone/io/sealed_file.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <vector>
 
+#include "descriptor.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "halftone/io/atomic_file.h"
@@ -41,16 +40,8 @@ Seal make_seal(uint64_t content_bytes, const std::string& sha256) {
 }
 
 void read_at(const RegularFile& file, uint64_t offset, unsigned char* out, size_t bytes) {
-  while (bytes > 0) {
-    const ssize_t n = ::pread(file.descriptor(), out, bytes, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      throw_error(ErrorKind::format, "{}: reading failed: {}", file.path(), std::strerror(errno));
-    if (n == 0) throw_error(ErrorKind::format, "{}: became shorter while it was read", file.path());
-    out += n;
-    offset += static_cast<uint64_t>(n);
-    bytes -= static_cast<size_t>(n);
-  }
+  if (file.read(offset, out, bytes) < bytes)
+    throw_error(ErrorKind::format, "{}: became shorter while it was read", file.path());
 }
 
 std::string digest_of(const RegularFile& file, uint64_t bytes) {
@@ -70,21 +61,9 @@ std::string digest_of(const RegularFile& file, uint64_t bytes) {
 void seal_file(const std::string& path) {
   const RegularFile file(path);
   const Seal seal = make_seal(file.size(), digest_of(file, file.size()));
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (fd < 0) throw_io(path, "open to seal", errno);
-  io_step(IoStep::write);
-  size_t done = 0;
-  while (done < seal.size()) {
-    const ssize_t n = ::write(fd, seal.data() + done, seal.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const int cause = errno;
-      ::close(fd);
-      throw_io(path, "write", cause);
-    }
-    done += static_cast<size_t>(n);
-  }
-  if (::close(fd) != 0) throw_io(path, "close", errno);
+  Descriptor out(path, O_WRONLY | O_APPEND, path, "open to seal");
+  out.write(seal.data(), seal.size());
+  out.close();
 }
 
 void write_sealed_file(const std::string& path,

@@ -1,10 +1,5 @@
 #include "halftone/io/text_file.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "halftone/io/mapped_file.h"
 
 namespace halftone {
@@ -17,14 +12,7 @@ std::string read_text_file(const std::string& path, uint64_t max_bytes) {
   };
   if (file.size() > max_bytes) refuse_size(file.size());
   std::string text(file.size() + 1, '\0');  // one more byte shows whether the file grew
-  size_t got = 0;
-  while (got < text.size()) {
-    const ssize_t n = ::read(file.descriptor(), text.data() + got, text.size() - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_error(ErrorKind::format, "{}: reading failed: {}", path, std::strerror(errno));
-    if (n == 0) break;
-    got += static_cast<size_t>(n);
-  }
+  const size_t got = file.read(0, text.data(), text.size());
   if (got != file.size())
     throw_error(ErrorKind::format, "{}: was changed by another program while it was read", path);
   text.resize(got);

@@ -93,18 +93,8 @@ bool same_numbers(const Tensor& a, const Tensor& b) {
 // --- Hugging Face ------------------------------------------------------------------------------
 
 Safetensors read_hf_weights(const std::string& directory) {
-  const std::string whole = directory + "/model.safetensors";
-  const std::string index = whole + ".index.json";
-  if (exists(whole)) return read_safetensors(whole);
-  if (exists(index)) return read_sharded_safetensors(index);
-  if (exists(directory + "/pytorch_model.bin") ||
-      exists(directory + "/pytorch_model.bin.index.json"))
-    throw_error(ErrorKind::format,
-                "{}: holds pickled weights (pytorch_model.bin), which can run code and are not "
-                "read: convert them to model.safetensors first",
-                directory);
-  throw_error(ErrorKind::format,
-              "{}: holds neither model.safetensors nor model.safetensors.index.json", directory);
+  const std::string file = hf_weights_file(directory);
+  return file.ends_with(".json") ? read_sharded_safetensors(file) : read_safetensors(file);
 }
 
 // A tied model may hold its head a second time, as long as it is the embedding.
@@ -200,7 +190,7 @@ GgufModel open_gguf(const std::string& path) {
     check_shape(spec.gguf_name, at->second->shape, spec.shape, problems);
     if (!at->second->type->dequantize)
       problems.push_back(fmt::format("tensor '{}' is of type {}, which is not supported",
-                                     spec.gguf_name, at->second->type->name));
+                                     spec.gguf_name, at->second->type_name));
     left.erase(at);
   }
   for (const auto& [name, tensor] : left) problems.push_back(unknown(name, tensor->shape));
@@ -245,6 +235,21 @@ ImportedModel import_model(const std::string& path, const ImportOptions& options
   ImportedModel out = is_hf_directory(path) ? import_hf(path, options) : import_gguf(path, options);
   for (const auto& [name, tensor] : out.weights) out.parameters += tensor.numel();
   return out;
+}
+
+std::string hf_weights_file(const std::string& directory) {
+  const std::string whole = directory + "/model.safetensors";
+  const std::string index = whole + ".index.json";
+  if (exists(whole)) return whole;
+  if (exists(index)) return index;
+  if (exists(directory + "/pytorch_model.bin") ||
+      exists(directory + "/pytorch_model.bin.index.json"))
+    throw_error(ErrorKind::format,
+                "{}: holds pickled weights (pytorch_model.bin), which can run code and are not "
+                "read: convert them to model.safetensors first",
+                directory);
+  throw_error(ErrorKind::format,
+              "{}: holds neither model.safetensors nor model.safetensors.index.json", directory);
 }
 
 Tensor keep_matrix(const Tensor& stored, const ImportOptions& options, int64_t& changed,

@@ -35,7 +35,7 @@ double relative_error(const Tensor& w, const Tensor& w_hat, const Tensor& hessia
     for (int64_t k = begin; k < end; ++k) d[k] -= approximation[k];
   });
   const double energy = hessian_energy(whole, hessian);
-  return energy > 0 ? hessian_energy(difference, hessian) / energy : 0;
+  return energy <= 0 ? 0 : hessian_energy(difference, hessian) / energy;
 }
 
 }  // namespace halftone

@@ -1,15 +1,23 @@
 #include "halftone/report/comparison.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "halftone/base/error.h"
+#include "halftone/base/number_text.h"
+#include "halftone/io/json_numbers.h"
 
 namespace halftone {
 namespace {
 
 using Value = std::optional<double>;
+
+// Numbers come first in a sorted column, NaN behind them, runs without the figure last.
+int rank(const Value& value) {
+  return !value ? 2 : std::isnan(*value) ? 1 : 0;
+}
 
 std::string csv_text(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
@@ -29,29 +37,25 @@ const std::string* find(const std::vector<std::pair<std::string, std::string>>& 
 
 const std::vector<Column>& comparison_columns() {
   static const std::vector<Column> columns{
-      {"bits_paper", "paper bits", "{:.3f}",
-       [](const RunRecord& r) -> Value { return r.bits_paper; }},
-      {"bits_linear", "linear bits", "{:.3f}",
-       [](const RunRecord& r) -> Value { return r.bits_linear; }},
-      {"bits_file", "file bits", "{:.3f}", [](const RunRecord& r) -> Value { return r.bits_file; }},
-      {"megabytes", "MB", "{:.2f}", [](const RunRecord& r) -> Value { return r.bytes / 1e6; }},
-      {"perplexity", "perplexity", "{:.3f}", [](const RunRecord& r) { return r.perplexity; }},
-      {"ratio", "/ teacher", "{:.3f}",
+      {"bits_paper", "paper bits", 3, [](const RunRecord& r) -> Value { return r.bits_paper; }},
+      {"bits_linear", "linear bits", 3, [](const RunRecord& r) -> Value { return r.bits_linear; }},
+      {"bits_file", "file bits", 3, [](const RunRecord& r) -> Value { return r.bits_file; }},
+      {"megabytes", "MB", 2, [](const RunRecord& r) -> Value { return r.bytes / 1e6; }},
+      {"perplexity", "perplexity", 3, [](const RunRecord& r) { return r.perplexity; }},
+      {"ratio", "/ teacher", 3,
        [](const RunRecord& r) -> Value {
-         if (!r.perplexity) return {};
-         if (r.method == "none") return 1.0;
-         if (!r.teacher_perplexity) return {};
-         return *r.perplexity / *r.teacher_perplexity;
+         const Value teacher = r.method == "none" ? r.perplexity : r.teacher_perplexity;
+         if (!r.perplexity || !teacher) return {};
+         return *r.perplexity / *teacher;
        }},
-      {"kl", "KL", "{:.4f}", [](const RunRecord& r) { return r.kl; }},
-      {"top1", "top-1 %", "{:.1f}",
+      {"kl", "KL", 4, [](const RunRecord& r) { return r.kl; }},
+      {"top1", "top-1 %", 1,
        [](const RunRecord& r) -> Value {
          if (!r.top1) return {};
          return 100 * *r.top1;
        }},
-      {"seconds", "seconds", "{:.1f}", [](const RunRecord& r) -> Value { return r.seconds; }},
-      {"peak_mb", "peak MB", "{:.0f}",
-       [](const RunRecord& r) -> Value { return r.peak_rss_bytes / 1e6; }},
+      {"seconds", "seconds", 1, [](const RunRecord& r) -> Value { return r.seconds; }},
+      {"peak_mb", "peak MB", 0, [](const RunRecord& r) -> Value { return r.peak_rss_bytes / 1e6; }},
   };
   return columns;
 }
@@ -63,7 +67,7 @@ void sort_runs(std::vector<RunRecord>& runs, const std::string& key) {
     if (column.key != key) continue;
     std::stable_sort(runs.begin(), runs.end(), [&](const RunRecord& a, const RunRecord& b) {
       const Value x = column.value(a), y = column.value(b);
-      return x && (!y || *x < *y);
+      return std::pair(rank(x), x.value_or(0)) < std::pair(rank(y), y.value_or(0));
     });
     return;
   }
@@ -73,7 +77,7 @@ void sort_runs(std::vector<RunRecord>& runs, const std::string& key) {
 
 std::string cell_text(const Column& column, const RunRecord& run) {
   const Value value = column.value(run);
-  return value ? fmt::format(fmt::runtime(column.format), *value) : "-";
+  return value ? fixed_text(*value, column.decimals) : "-";
 }
 
 std::string comparison_table(const std::vector<RunRecord>& runs) {
@@ -103,7 +107,7 @@ std::string comparison_csv(const std::vector<RunRecord>& runs) {
     out += csv_text(run.name) + "," + csv_text(run.method);
     for (const Column& column : comparison_columns()) {
       const Value value = column.value(run);
-      out += value ? fmt::format(",{}", *value) : ",";
+      out += fmt::format(",{}", value ? exact_text(*value) : "");
     }
     out += "\n";
   }
@@ -122,7 +126,7 @@ std::string comparison_json(const std::vector<RunRecord>& runs) {
     out["runs"].push_back(row);
   }
   out["warnings"] = protocol_differences(runs);
-  return out.dump(2);
+  return json_text(out, 2);
 }
 
 std::vector<std::string> protocol_differences(const std::vector<RunRecord>& runs) {

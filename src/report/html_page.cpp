@@ -53,8 +53,9 @@ figcaption{font-weight:600;font-size:13.5px;margin-bottom:.25rem}figure>svg{widt
 const char* const kScript = R"(<script>
 for(const b of document.querySelectorAll('button.sort'))b.onclick=()=>{
 const c=b.closest('th').cellIndex,t=b.closest('table').tBodies[0],n=b.dataset.n=-(b.dataset.n||-1),
-k=r=>r.cells[c].textContent,f=(x,y)=>{const p=parseFloat(x),q=parseFloat(y);
-return isNaN(p)||isNaN(q)?(isNaN(p)-isNaN(q))*n||x.localeCompare(y):p-q};
+k=r=>r.cells[c].textContent,v=t=>t=='inf'?1/0:t=='-inf'?-1/0:parseFloat(t),
+f=(x,y)=>{const p=v(x),q=v(y);
+return isNaN(p)||isNaN(q)?(isNaN(p)-isNaN(q))*n||x.localeCompare(y):p<q?-1:+(p>q)};
 [...t.rows].sort((x,y)=>n*f(k(x),k(y))).forEach(r=>t.append(r))}
 </script>
 )";
@@ -130,15 +131,17 @@ std::string pareto_chart(const std::vector<RunRecord>& runs, const std::string& 
               .x_title = x_title,
               .y_title = "perplexity (log)",
               .log_y = true,
+              .most_over_median = 1e3,
               .level = teacher_perplexity(runs),
               .level_name = "teacher"};
   const size_t prefix = common_prefix(runs);
   std::vector<std::pair<double, double>> points;
   for (const RunRecord& run : runs) {
     if (!run.perplexity || run.method == "none") continue;
-    points.emplace_back(x(run), *run.perplexity);
+    const std::pair point(x(run), *run.perplexity);
+    if (point.second >= 1) points.push_back(point);  // below is no model's, nor is NaN
     chart.series.push_back({.name = run.name.substr(prefix),
-                            .points = {points.back()},
+                            .points = {point},
                             .line = false,
                             .markers = true,
                             .labelled = true});

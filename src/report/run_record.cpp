@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/base/error.h"
+#include "halftone/io/json_numbers.h"
 #include "halftone/io/strict_json.h"
 
 namespace halftone {
@@ -47,9 +48,15 @@ class Fields {
   std::string either(const std::string& key) const {
     return value(key).is_string() ? text(key) : fmt::format("{}", number(key));
   }
-  std::optional<double> optional_number(const std::string& key) const {
+  // What a broken model may have made infinite or NaN.
+  double figure(const std::string& key) const {
+    if (const auto found = json_number(value(key))) return *found;
+    throw_error(ErrorKind::format, "{}.{}: found {}, a number expected", where_, key,
+                printable(value(key).dump()));
+  }
+  std::optional<double> optional_figure(const std::string& key) const {
     if (!has(key)) return std::nullopt;
-    return number(key);
+    return figure(key);
   }
 
  private:
@@ -62,28 +69,31 @@ void read_evaluation(const Fields& result, RunRecord& out) {
     out.protocol.emplace_back("teacher", result.at("teacher").text("sha256").substr(0, 12));
   if (!result.has("eval")) return;
   const Fields eval = result.at("eval");
-  out.perplexity = eval.number("perplexity");
-  out.teacher_perplexity = eval.optional_number("teacher_perplexity");
+  out.perplexity = eval.figure("perplexity");
+  out.teacher_perplexity = eval.optional_figure("teacher_perplexity");
   for (const char* key : {"protocol", "context", "windows", "tokens", "join"})
     out.protocol.emplace_back(key, eval.either(key));
   out.protocol.emplace_back("text", eval.text("text_sha256").substr(0, 12));
   if (!result.has("agreement")) return;
-  out.kl = result.at("agreement").number("kl");
-  out.top1 = result.at("agreement").number("top1");
+  out.kl = result.at("agreement").figure("kl");
+  out.top1 = result.at("agreement").figure("top1");
 }
 
 std::vector<LoggedStep> read_log(const std::string& path) {
   std::vector<LoggedStep> out;
+  if (!fs::is_regular_file(path)) return out;
   std::ifstream file(path);
   int64_t number = 0;
   for (std::string line; std::getline(file, line);) {
+    // A run that was killed may have left a part of its last line.
+    if (file.eof() && !Json::accept(line)) break;
     const std::string where = fmt::format("{}:{}", path, ++number);
     const Json parsed = parse_strict_json(line, where);
     const Fields step(parsed, where);
     out.push_back({.step = step.number("step"),
-                   .loss = step.optional_number("loss"),
-                   .learning_rate = step.optional_number("learning_rate"),
-                   .sign_flip_rate = step.optional_number("sign_flip_rate")});
+                   .loss = step.optional_figure("loss"),
+                   .learning_rate = step.optional_figure("learning_rate"),
+                   .sign_flip_rate = step.optional_figure("sign_flip_rate")});
   }
   return out;
 }
@@ -115,7 +125,7 @@ RunRecord read_run(const std::string& directory) {
     size_t index = 0;
     for (const Json& layer : result.value("layers")) {
       const Fields fields(layer, fmt::format("{}.layers[{}]", path, index++));
-      out.layers.emplace_back(fields.text("name"), fields.number("relative_error"));
+      out.layers.emplace_back(fields.text("name"), fields.figure("relative_error"));
     }
   }
   out.log = read_log(directory + "/log.jsonl");

@@ -12,19 +12,24 @@ namespace halftone {
 
 class AddedTokens {
  public:
+  // Of several with one text the first is found; those without text are not.
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
-  // Calls text(piece) and token(id) in the order of `text`. At each place the longest token wins.
-  // Without `parse_special`, control tokens are ordinary text.
+  // Calls text(piece) and token(id) in the order of `text`. At each place the longest token is
+  // found, as Hugging Face's tokenizers find it: one that is then no word of its own, or a control
+  // token without `parse_special`, is ordinary text, in which no other token is looked for.
   void split(std::string_view text, bool parse_special,
              const std::function<void(std::string_view)>& on_text,
              const std::function<void(int32_t)>& on_token) const;
 
  private:
-  const AddedToken* find(std::string_view text, size_t at, bool parse_special) const;
+  const AddedToken* longest_at(std::string_view text, size_t at) const;
 
-  std::array<std::vector<AddedToken>, 256> by_first_byte_;  // longest first
-  std::string first_bytes_;
+  std::vector<AddedToken> tokens_;  // in the order of their texts
+  struct Range {
+    size_t begin = 0, end = 0;
+  };
+  std::array<Range, 256> by_first_byte_;
 };
 
 }  // namespace halftone

@@ -1,8 +1,8 @@
 // Tokenizers from GGUF metadata.
+#include <algorithm>
+
 #include "halftone/base/error.h"
 #include "halftone/io/gguf_metadata.h"
-#include "halftone/text/bpe.h"
-#include "halftone/text/spm.h"
 #include "loaders.h"
 
 namespace halftone {
@@ -21,14 +21,34 @@ std::optional<int32_t> token_id(const GgufMetadata& metadata, const std::string&
   return static_cast<int32_t>(id);
 }
 
-std::optional<int32_t> bos_token(const GgufMetadata& metadata, bool wanted, size_t vocabulary) {
-  if (!metadata.get_bool(kPrefix + "add_bos_token", wanted)) return std::nullopt;
-  const auto bos = token_id(metadata, "bos_token_id", vocabulary);
-  if (!bos)
-    throw_error(ErrorKind::format,
-                "{}: {}bos_token_id is missing; each text begins with that token", metadata.path(),
-                kPrefix);
-  return bos;
+// The token `name` where texts have it at one end: as `flag` says, else as `wanted`.
+std::optional<int32_t> end_token(const GgufMetadata& metadata, const char* flag, bool wanted,
+                                 const char* name, size_t vocabulary) {
+  if (!metadata.get_bool(kPrefix + flag, wanted)) return std::nullopt;
+  const auto id = token_id(metadata, name, vocabulary);
+  if (!id)
+    throw_error(ErrorKind::format, "{}: {}{} is missing; each text has that token at one end",
+                metadata.path(), kPrefix, name);
+  return id;
+}
+
+// Sets bos, behind and eos.
+template <class Definition>
+void read_ends(const GgufMetadata& metadata, bool bos_wanted, Definition& out) {
+  const size_t vocabulary = out.tokens.size();
+  out.bos = end_token(metadata, "add_bos_token", bos_wanted, "bos_token_id", vocabulary);
+  if (const auto id = end_token(metadata, "add_eos_token", false, "eos_token_id", vocabulary))
+    out.behind = {*id};
+  out.eos = token_id(metadata, "eos_token_id", vocabulary);
+  if (!out.eos) out.eos = choose_eos({}, TokenTable(out.tokens, {}, out.source), out.source);
+}
+
+// What begins and ends texts is found in them, whatever its type says.
+std::vector<int32_t> ends_of(const std::optional<int32_t>& bos, const std::optional<int32_t>& eos) {
+  std::vector<int32_t> out;
+  for (const auto& id : {bos, eos})
+    if (id) out.push_back(*id);
+  return out;
 }
 
 std::vector<std::string> read_tokens(const GgufMetadata& metadata) {
@@ -64,7 +84,7 @@ BpeDefinition read_bpe(const GgufMetadata& metadata) {
   out.steps = pretokenizer_steps(pre, out.source);
   const bool llama = out.steps == pretokenizer_steps("llama-bpe", out.source);
   out.ignore_merges = llama;
-  out.nfc = pre == "qwen2";  // as its tokenizer.json says
+  if (pre == "qwen2") out.normalizer = {{.kind = NormalizeStep::Kind::nfc}};  // as its json says
   const std::vector<std::string> merges = metadata.get_strings(kPrefix + "merges");
   for (size_t i = 0; i < merges.size(); ++i) {
     const size_t space = merges[i].find(' ', 1);
@@ -75,14 +95,13 @@ BpeDefinition read_bpe(const GgufMetadata& metadata) {
     out.merges.emplace_back(merges[i].substr(0, space), merges[i].substr(space + 1));
   }
   const std::vector<SpmType> types = read_types(metadata, out.tokens.size());
+  out.added = added_tokens(out.tokens, types);
   for (size_t i = 0; i < types.size(); ++i)
-    if (types[i] == SpmType::control || types[i] == SpmType::user_defined)
-      out.added.push_back({.id = static_cast<int32_t>(i),
-                           .text = out.tokens[i],
-                           .special = types[i] == SpmType::control});
-  out.bos = bos_token(metadata, llama, out.tokens.size());
-  out.eos = token_id(metadata, "eos_token_id", out.tokens.size());
-  if (!out.eos) out.eos = choose_eos({}, out.tokens, out.source);
+    if (types[i] == SpmType::unused) out.unused.push_back(static_cast<int32_t>(i));
+  read_ends(metadata, llama, out);
+  for (const int32_t id : ends_of(out.bos, out.eos))
+    if (std::none_of(out.added.begin(), out.added.end(), [&](const auto& t) { return t.id == id; }))
+      out.added.push_back({.id = id, .text = out.tokens[id], .special = true});
   return out;
 }
 
@@ -94,21 +113,27 @@ SpmDefinition read_spm(const GgufMetadata& metadata) {
   out.types = read_types(metadata, out.tokens.size());
   if (out.types.empty()) metadata.get_ints(kPrefix + "token_type");  // says that it is missing
   out.add_space_prefix = metadata.get_bool(kPrefix + "add_space_prefix", true);
-  out.bos = bos_token(metadata, true, out.tokens.size());
-  out.eos = token_id(metadata, "eos_token_id", out.tokens.size());
-  if (!out.eos) out.eos = choose_eos({}, out.tokens, out.source);
+  read_ends(metadata, true, out);
+  for (const int32_t id : ends_of(out.bos, out.eos))
+    if (static_cast<size_t>(id) < out.types.size() && out.types[id] == SpmType::normal)
+      out.types[id] = SpmType::control;
   return out;
 }
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> load_gguf_tokenizer(const std::string& path) {
-  const GgufMetadata metadata = GgufMetadata::read(path);
+GgufTokenizer read_gguf_tokenizer(const GgufMetadata& metadata) {
   const std::string model = metadata.get_string(kPrefix + "model");
-  if (model == "gpt2") return make_bpe(read_bpe(metadata));
-  if (model == "llama") return make_spm(read_spm(metadata));
-  throw_error(ErrorKind::format, "{}: {}model: found '{}', expected gpt2 or llama", path, kPrefix,
-              printable(model));
+  if (model == "gpt2") return read_bpe(metadata);
+  if (model == "llama") return read_spm(metadata);
+  throw_error(ErrorKind::format, "{}: {}model: found '{}', expected gpt2 or llama", metadata.path(),
+              kPrefix, printable(model));
+}
+
+std::unique_ptr<Tokenizer> load_gguf_tokenizer(const std::string& path) {
+  GgufTokenizer definition = read_gguf_tokenizer(GgufMetadata::read(path));
+  if (auto* bpe = std::get_if<BpeDefinition>(&definition)) return make_bpe(std::move(*bpe));
+  return make_spm(std::move(std::get<SpmDefinition>(definition)));
 }
 
 }  // namespace halftone

@@ -5,34 +5,58 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "halftone/io/gguf_metadata.h"
 #include "halftone/text/bpe.h"
+#include "halftone/text/spm.h"
 #include "halftone/text/tokenizer.h"
+#include "json_field.h"
+#include "named_tokens.h"
 
 namespace halftone {
 
+// An id of more than the number of tokens and this is taken for a mistake.
+inline constexpr int64_t kMostHoles = int64_t{1} << 20;
+inline constexpr int64_t kMostId = (int64_t{1} << 24) - 1;
+
 // tokenizer.ggml.* of a GGUF file: model gpt2 or llama.
+using GgufTokenizer = std::variant<BpeDefinition, SpmDefinition>;
+GgufTokenizer read_gguf_tokenizer(const GgufMetadata& metadata);
 std::unique_ptr<Tokenizer> load_gguf_tokenizer(const std::string& path);
 
 // What lies beside a Hugging Face tokenizer and says which of its tokens are used, and how.
 struct FolderSettings {
-  std::optional<std::string> eos_text;  // tokenizer_config.json
-  std::optional<int64_t> eos_id;        // config.json; a list's first
-  std::optional<bool> add_bos;          // tokenizer_config.json
-  std::vector<AddedToken> added;        // tokenizer_config.json, added_tokens_decoder
+  std::vector<NamedToken> added;  // in the order in which they are added
+  // The end token, by text or by id, of the first of tokenizer_config.json,
+  // special_tokens_map.json, generation_config.json and config.json that names one.
+  std::optional<std::string> eos_text;
+  std::optional<int64_t> eos_id;  // of a list the first
+  std::string eos_where;          // file and field
+  bool has_config = false;        // there is a tokenizer_config.json; what follows is from it
+  std::optional<std::string> bos_text;
+  std::optional<bool> add_bos;
+  bool add_eos = false;
+  bool is_llama = false;  // tokenizer_class LlamaTokenizer
+  std::optional<bool> legacy;
 };
 
 FolderSettings read_folder_settings(const std::string& folder);
 
-// The id that `settings` name, else that of "<|endoftext|>", "<|end_of_text|>" or "</s>". Throws
-// Error(format), naming `file`, where `settings` name what is no token.
-std::optional<int32_t> choose_eos(const FolderSettings& settings,
-                                  const std::vector<std::string>& tokens, const std::string& file);
+// The folder of a file.
+std::string folder_of(const std::string& path);
 
-// tokenizer.json whose model is of the sentencepiece kind: tokenizer.model beside it is read
-// instead.
-bool is_sentencepiece_json(const std::string& path);
+// An entry of added_tokens or of added_tokens_decoder, without its id.
+AddedToken read_added_token(const JsonField& field);
+
+// The id that `settings` name, else that of "<|endoftext|>", "<|end_of_text|>" or "</s>". Throws
+// Error(format), naming both files, where `settings` name an id beyond the tokens of `file`.
+std::optional<int32_t> choose_eos(const FolderSettings& settings, const TokenTable& tokens,
+                                  const std::string& file);
+
+// Whether a tokenizer.json is of the kind Unigram, which is not read.
+bool is_unigram_json(const std::string& path);
 
 // tokenizer.model, through the sentencepiece library.
 std::unique_ptr<Tokenizer> load_sentencepiece_model(const std::string& path,

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <queue>
 #include <unordered_map>
 
 #include "added_tokens.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
-#include "spaces.h"
+#include "token_text.h"
 #include "utf8.h"
 #include "word_cache.h"
 
@@ -20,29 +19,15 @@ namespace {
 constexpr int32_t kNoToken = -1;
 constexpr size_t kMostWordBytes = size_t{1} << 30;
 
-struct StringHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-};
-
-// Tokens that are found as they are written: control tokens, and words of the model's maker.
-std::vector<AddedToken> added_of(const SpmDefinition& d) {
-  std::vector<AddedToken> out;
-  for (size_t i = 0; i < std::min(d.tokens.size(), d.types.size()); ++i)
-    if (d.types[i] == SpmType::control || d.types[i] == SpmType::user_defined)
-      out.push_back({.id = static_cast<int32_t>(i),
-                     .text = d.tokens[i],
-                     .special = d.types[i] == SpmType::control});
-  return out;
-}
-
 class Spm : public Tokenizer {
  public:
   explicit Spm(SpmDefinition definition);
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
   std::string decode(std::span<const int32_t> ids) const override;
+  std::string decode_text(std::span<const int32_t> ids) const override;
   int64_t vocab_size() const override { return static_cast<int64_t>(definition_.tokens.size()); }
+  bool known(int32_t id) const override;
   bool special(int32_t id) const override;
   std::optional<int32_t> bos() const override { return definition_.bos; }
   std::optional<int32_t> eos() const override { return definition_.eos; }
@@ -72,7 +57,8 @@ class Spm : public Tokenizer {
 }
 
 Spm::Spm(SpmDefinition definition)
-    : definition_(std::move(definition)), added_(added_of(definition_)) {
+    : definition_(std::move(definition)),
+      added_(added_tokens(definition_.tokens, definition_.types)) {
   const SpmDefinition& d = definition_;
   if (d.tokens.empty() || d.scores.size() != d.tokens.size() || d.types.size() != d.tokens.size())
     throw_error(ErrorKind::format,
@@ -107,13 +93,12 @@ void Spm::read_token(int32_t id) {
       break;
     }
     case SpmType::byte: {
-      unsigned byte = 0;
-      if (token.size() != 6 || std::sscanf(token.c_str(), "<0x%2X>", &byte) != 1 || byte > 255 ||
-          fmt::format("<0x{:02X}>", byte) != token)
+      const auto byte = byte_of_token(token);
+      if (!byte || fmt::format("<0x{:02X}>", *byte) != token)
         wrong(d, id, "type byte", "<0x00> .. <0xFF>");
-      if (byte_ids_[byte] != kNoToken) wrong(d, id, "the byte a second time", "one token a byte");
-      byte_ids_[byte] = id;
-      bytes_of_.back() = std::string(1, static_cast<char>(byte));
+      if (byte_ids_[*byte] != kNoToken) wrong(d, id, "the byte a second time", "one token a byte");
+      byte_ids_[*byte] = id;
+      bytes_of_.back() = std::string(1, static_cast<char>(*byte));
       break;
     }
     case SpmType::unknown:
@@ -203,7 +188,8 @@ std::vector<int32_t> Spm::merge_word(std::string_view word) const {
 }
 
 void Spm::encode_ordinary(std::string_view text, std::vector<int32_t>& out) const {
-  const std::string marked = spaces_to_marks(text, definition_.add_space_prefix);
+  const std::string marked = std::string(definition_.add_space_prefix ? kSpaceMark : "") +
+                             replace_spaces(text, kSpaceMark);
   const std::string_view all = marked;
   const auto append = [&](std::string_view word) {
     cache_.append(word, out, [&](std::string_view w) { return merge_word(w); });
@@ -224,16 +210,28 @@ std::vector<int32_t> Spm::encode(std::string_view text, const EncodeOptions& opt
   added_.split(
       text, options.parse_special, [&](std::string_view piece) { encode_ordinary(piece, out); },
       [&](int32_t id) { out.push_back(id); });
+  if (options.add_special_tokens)
+    out.insert(out.end(), definition_.behind.begin(), definition_.behind.end());
   return out;
 }
 
 std::string Spm::decode(std::span<const int32_t> ids) const {
   std::string out;
   for (int32_t id : ids) {
-    require(id >= 0 && id < vocab_size(), "decode: token {}, vocabulary {}", id, vocab_size());
-    out += bytes_of_[id];
+    require(id >= 0, "decode: token {}", id);
+    if (known(id)) out += bytes_of_[id];
   }
   return out;
+}
+
+std::string Spm::decode_text(std::span<const int32_t> ids) const {
+  std::string out = decode(ids);
+  if (definition_.add_space_prefix && out.starts_with(' ')) out.erase(0, 1);
+  return out;
+}
+
+bool Spm::known(int32_t id) const {
+  return id >= 0 && id < vocab_size() && definition_.types[id] != SpmType::unused;
 }
 
 bool Spm::special(int32_t id) const {
@@ -249,10 +247,22 @@ std::string Spm::hash() const {
   for (size_t i = 0; i < d.tokens.size(); ++i)
     digest.update(fmt::format("{} {} {}:{}", d.scores[i], static_cast<int64_t>(d.types[i]),
                               d.tokens[i].size(), d.tokens[i]));
+  for (const int32_t id : d.behind) digest.update(fmt::format("behind {}", id));
   return digest.hex();
 }
 
 }  // namespace
+
+std::vector<AddedToken> added_tokens(const std::vector<std::string>& tokens,
+                                     const std::vector<SpmType>& types) {
+  std::vector<AddedToken> out;
+  for (size_t id = 0; id < std::min(tokens.size(), types.size()); ++id) {
+    const bool special = types[id] == SpmType::control || types[id] == SpmType::unknown;
+    if (special || types[id] == SpmType::user_defined)
+      out.push_back({.id = static_cast<int32_t>(id), .text = tokens[id], .special = special});
+  }
+  return out;
+}
 
 std::unique_ptr<Tokenizer> make_spm(SpmDefinition definition) {
   return std::make_unique<Spm>(std::move(definition));

@@ -4,14 +4,14 @@
 
 #include "halftone/base/checked.h"
 #include "halftone/base/error.h"
-#include "halftone/io/atomic_file.h"
 #include "halftone/io/mapped_file.h"
+#include "halftone/io/sealed_file.h"
 
 namespace halftone {
 namespace {
 
 constexpr std::string_view kMagic = "HTTOKENS";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kUnsealed = 1, kSealed = 2;
 constexpr size_t kVersionAt = 8, kWidthAt = 12, kHashAt = 16, kCountAt = 80, kHeader = 88;
 constexpr size_t kHashLength = kCountAt - kHashAt;
 
@@ -38,8 +38,10 @@ uint64_t declared_bytes(const MappedFile& file, const Tokenizer& tokenizer) {
     throw_error(ErrorKind::format, "{}: {} bytes, a header of {} expected", path, file.size(),
                 kHeader);
   const uint32_t version = value_at<uint32_t>(file.data() + kVersionAt);
-  if (version != kVersion)
-    throw_error(ErrorKind::format, "{}: version: found {}, expected {}", path, version, kVersion);
+  if (version != kUnsealed && version != kSealed)
+    throw_error(ErrorKind::format, "{}: version: found {}, expected {} or {}", path, version,
+                kUnsealed, kSealed);
+  if (version == kSealed) check_seal(path);
   const uint32_t width = value_at<uint32_t>(file.data() + kWidthAt);
   if (width != 2 && width != 4)
     throw_error(ErrorKind::format, "{}: bytes of an id: found {}, expected 2 or 4", path, width);
@@ -49,7 +51,8 @@ uint64_t declared_bytes(const MappedFile& file, const Tokenizer& tokenizer) {
                 path, printable(hash), tokenizer.hash());
   const std::string what = path + ": number of ids";
   const uint64_t count = value_at<uint64_t>(file.data() + kCountAt);
-  return checked_add(kHeader, checked_mul(count, width, what), what);
+  return checked_add(kHeader + (version == kSealed ? kSealBytes : 0),
+                     checked_mul(count, width, what), what);
 }
 
 }  // namespace
@@ -59,7 +62,7 @@ void write_token_file(const std::string& path, const std::vector<int32_t>& token
   const bool narrow = tokenizer.vocab_size() <= 65536;
   std::string bytes(kMagic);
   bytes.reserve(kHeader + tokens.size() * (narrow ? 2 : 4));
-  append(bytes, kVersion);
+  append(bytes, kSealed);
   append(bytes, uint32_t{narrow ? 2u : 4u});
   bytes += tokenizer.hash();
   append(bytes, static_cast<uint64_t>(tokens.size()));
@@ -71,7 +74,7 @@ void write_token_file(const std::string& path, const std::vector<int32_t>& token
     else
       append(bytes, static_cast<uint32_t>(id));
   }
-  write_text_durably(path, bytes);
+  write_sealed_file(path, bytes);
 }
 
 std::vector<int32_t> read_token_file(const std::string& path, const Tokenizer& tokenizer) {

@@ -25,9 +25,20 @@ std::string TokenSequences::sha256() const {
   return digest.hex();
 }
 
+namespace {
+
+// Whether the tokenizer itself puts its end token behind a text.
+bool ends_texts(const Tokenizer& tokenizer) {
+  const std::vector<int32_t> ids = tokenizer.encode("");
+  return ids.size() > (tokenizer.bos() ? 1 : 0) && ids.back() == tokenizer.eos();
+}
+
+}  // namespace
+
 std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
                                        const Tokenizer& tokenizer) {
   std::vector<int32_t> tokens;
+  const bool adds_end = tokenizer.eos() && !ends_texts(tokenizer);
   for (const std::string& path : paths) {
     if (file_kind(path) == FileKind::tokens) {
       const std::vector<int32_t> ids = read_token_file(path, tokenizer);
@@ -38,7 +49,7 @@ std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
     for (const std::string_view document : split_documents(text)) {
       const std::vector<int32_t> ids = tokenizer.encode(document);
       tokens.insert(tokens.end(), ids.begin(), ids.end());
-      if (tokenizer.eos()) tokens.push_back(*tokenizer.eos());
+      if (adds_end) tokens.push_back(*tokenizer.eos());
     }
   }
   return tokens;

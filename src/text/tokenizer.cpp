@@ -8,23 +8,6 @@
 #include "loaders.h"
 
 namespace halftone {
-namespace {
-
-std::unique_ptr<Tokenizer> load_json(const std::string& path) {
-  const std::filesystem::path beside = std::filesystem::path(path).parent_path();
-  const std::string folder = beside.empty() ? "." : beside.string();
-  BpeDefinition definition = read_tokenizer_json(path);
-  definition.eos = choose_eos(read_folder_settings(folder), definition.tokens, path);
-  return make_bpe(std::move(definition));
-}
-
-std::unique_ptr<Tokenizer> load_model(const std::string& path) {
-  const std::filesystem::path beside = std::filesystem::path(path).parent_path();
-  return load_sentencepiece_model(path,
-                                  read_folder_settings(beside.empty() ? "." : beside.string()));
-}
-
-}  // namespace
 
 std::vector<SplitStep> pretokenizer_steps(const std::string& name, const std::string& source) {
   const std::string gpt2 =
@@ -42,16 +25,18 @@ std::vector<SplitStep> pretokenizer_steps(const std::string& name, const std::st
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
+  const auto load_model = [](const std::string& file) {
+    return load_sentencepiece_model(file, read_folder_settings(folder_of(file)));
+  };
   const FileKind kind = file_kind(path);
   if (kind == FileKind::gguf) return load_gguf_tokenizer(path);
   if (path.ends_with(".model")) return load_model(path);
-  if (kind != FileKind::directory) return load_json(path);
-  std::error_code ignored;
+  if (kind != FileKind::directory) return make_bpe(read_tokenizer_json(path));
   const std::filesystem::path folder(path);
   const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model";
-  const bool has_model = std::filesystem::exists(model, ignored);
-  if (std::filesystem::exists(json, ignored) && !(has_model && is_sentencepiece_json(json)))
-    return load_json(json);
+  const bool has_model = std::filesystem::exists(model);
+  if (std::filesystem::exists(json) && !(has_model && is_unigram_json(json)))
+    return make_bpe(read_tokenizer_json(json));
   if (has_model) return load_model(model);
   throw_error(ErrorKind::format, "{}: found neither tokenizer.json nor tokenizer.model", path);
 }

@@ -1,4 +1,4 @@
-// Cuts text into words by regular expressions (PCRE2), for byte-level BPE.
+// Cuts text into words.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "halftone/text/bpe.h"
+#include "pattern.h"
 
 namespace halftone {
 
@@ -17,20 +18,25 @@ class WordSplitter {
   WordSplitter(const std::vector<SplitStep>& steps, const std::string& source);
   ~WordSplitter();
 
-  // Calls word(w) for consecutive pieces: the matches of the first step and what lies between them,
-  // each cut further by the next step, and so on. Bytes that are not UTF-8 are words of their own;
-  // the text between them is split as if it were alone. Throws Error(format) where a pattern needs
-  // more steps than the limit, which grows with the text.
-  void split(std::string_view text, const std::function<void(std::string_view)>& word) const;
+  // Calls word(w) for consecutive words of a piece of text: what the first step makes of it, each
+  // part cut further by the next step, and so on. `first`: the text begins with this piece. Bytes
+  // that are not UTF-8 are words of their own; the text between them is split as if it were alone,
+  // but that marks stand in front of the whole piece only. Throws Error(format) where a pattern
+  // needs more steps than the limit, which grows with the text.
+  void split(std::string_view piece, bool first,
+             const std::function<void(std::string_view)>& word) const;
 
  private:
   struct Step;
-  class Matcher;
   using Word = std::function<void(std::string_view)>;
-  void split_by(size_t index, std::string_view text, const Word& word,
-                std::vector<Matcher>& matchers) const;
+  using Searches = std::vector<std::unique_ptr<Pattern::Search>>;
+  struct Place {
+    bool begins;  // a piece: marks may be put in front of it
+    bool first;   // the text
+  };
+  void split_by(size_t index, std::string_view text, Place place, const Word& word,
+                Searches& searches) const;
 
-  std::string source_;
   std::vector<std::unique_ptr<Step>> steps_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "halftone/base/threads.h"
@@ -27,6 +28,21 @@ Tensor next_logits(Decoder& teacher, const std::vector<int32_t>& ids, int64_t ba
 
 }  // namespace
 
+void forbid_unknown(float* logits, int64_t vocabulary, const std::vector<char>& known) {
+  for (int64_t id = 0; id < vocabulary && !known.empty(); ++id)
+    if (id >= static_cast<int64_t>(known.size()) || !known[id])
+      logits[id] = -std::numeric_limits<float>::infinity();
+}
+
+GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
+  GeneratorVocabulary out{.end_token = tokenizer.eos().value_or(-1)};
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    out.known.push_back(tokenizer.known(id));
+    if (tokenizer.known(id) && !tokenizer.special(id)) out.first_tokens.push_back(id);
+  }
+  return out;
+}
+
 int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, double temperature,
                      Rng& rng) {
   if (temperature <= 0)
@@ -45,6 +61,8 @@ int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, dou
     std::push_heap(order.begin(), order.end(), larger);
   }
   std::sort(order.begin(), order.end(), larger);
+  while (order.size() > 1 && logits[order.back()] == -std::numeric_limits<float>::infinity())
+    order.pop_back();
   std::vector<double> weights;
   double sum = 0;
   for (int32_t id : order)
@@ -76,12 +94,14 @@ std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
   const int64_t span = s.greedy_prefix[1] - s.greedy_prefix[0] + 1;
   KeyValueCache cache = teacher.make_cache(count, length);
   for (int64_t at = 1; at < length && std::count(ended.begin(), ended.end(), 0) > 0; ++at) {
-    const Tensor logits = next_logits(teacher, next, count, cache);
+    Tensor logits = next_logits(teacher, next, count, cache);
     const int64_t v = logits.dim(1);
     parallel_for(count, 1, [&](int64_t i, int64_t) {
       if (ended[i]) return;
       const double temperature = at < s.greedy_prefix[0] + (begin + i) % span ? 0.0 : s.temperature;
-      next[i] = sample_token(logits.data<float>() + i * v, v, s.top_k, temperature, draws[i]);
+      float* row = logits.data<float>() + i * v;
+      forbid_unknown(row, v, vocabulary.known);
+      next[i] = sample_token(row, v, s.top_k, temperature, draws[i]);
       if (next[i] == vocabulary.end_token)
         ended[i] = 1;
       else

@@ -67,6 +67,33 @@ TEST_F(CommandsTest, EvalAsJsonGivesTheSameFiguresTwice) {
   EXPECT_LT(json["perplexity"], 60);
 }
 
+TEST_F(CommandsTest, TokenizePrintsIdsAndTheirText) {
+  const std::string text = "Once upon a time<|endoftext|> caf\xc3\xa9\n";
+  std::ofstream(folder_ + "/text.txt") << text;
+  const Output plain = program({"tokenize", teacher_, "--text", folder_ + "/text.txt"});
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  const Output json = program({"tokenize", teacher_, "--text", folder_ + "/text.txt", "--json"});
+  const auto said = nlohmann::json::parse(json.out);
+  std::string ids;
+  for (const int id : said["ids"]) ids += (ids.empty() ? "" : " ") + std::to_string(id);
+  EXPECT_EQ(plain.out, ids + "\n");
+  EXPECT_EQ(said["count"], said["ids"].size());
+  EXPECT_EQ(said["tokens"].size(), said["ids"].size());
+  EXPECT_EQ(said["tokens"][0], "Once");
+  EXPECT_EQ(said["eos_token_id"], 0);
+  EXPECT_TRUE(said["bos_token_id"].is_null());
+  EXPECT_EQ(said["hash"].get<std::string>().size(), 64u);
+  std::ofstream(folder_ + "/ids.txt") << plain.out;
+  std::ofstream(folder_ + "/ids.json") << json.out;
+  for (const char* file : {"/text.txt", "/ids.txt", "/ids.json"})
+    EXPECT_EQ(program({"tokenize", teacher_, "--text", folder_ + file, "--decode"}).out, text)
+        << file;
+  std::ofstream(folder_ + "/far.txt") << "5 2000000000 6";
+  EXPECT_EQ(program({"tokenize", teacher_, "--text", folder_ + "/far.txt", "--decode"}).code, 0);
+  expect_failure(3, "nothing.txt", {"tokenize", teacher_, "--text", folder_ + "/nothing.txt"});
+  expect_failure(3, "neither tokenizer.json", {"tokenize", folder_, "--text", folder_ + "/x"});
+}
+
 TEST_F(CommandsTest, GenerateRepeatsWithItsSeed) {
   const std::vector<std::string> arguments{"generate", teacher_, "--prompt", "Once upon a time",
                                            "--tokens", "12",     "--seed",   "5"};

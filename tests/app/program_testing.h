@@ -43,7 +43,17 @@ class ProgramTest : public ::testing::Test {
   // The program to its end; with a signal on the way, once `when` says so.
   Output program(const std::vector<std::string>& arguments, int signal = 0,
                  const std::function<bool()>& when = {}) const {
-    std::vector<char*> argv{const_cast<char*>(HALFTONE_PROGRAM)};
+    return execute(HALFTONE_PROGRAM, arguments, signal, when);
+  }
+
+  // A line of sh in which $H is the program, for pipes and redirections.
+  Output shell(const std::string& line) const {
+    return execute("/bin/sh", {"-c", "H='" HALFTONE_PROGRAM "'; " + line});
+  }
+
+  Output execute(const char* file, const std::vector<std::string>& arguments, int signal = 0,
+                 const std::function<bool()>& when = {}) const {
+    std::vector<char*> argv{const_cast<char*>(file)};
     for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
     posix_spawn_file_actions_t files;
@@ -52,7 +62,7 @@ class ProgramTest : public ::testing::Test {
     posix_spawn_file_actions_addopen(&files, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     posix_spawn_file_actions_addopen(&files, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     pid_t pid = 0;
-    EXPECT_EQ(posix_spawn(&pid, HALFTONE_PROGRAM, &files, nullptr, argv.data(), environ), 0);
+    EXPECT_EQ(posix_spawn(&pid, file, &files, nullptr, argv.data(), environ), 0);
     posix_spawn_file_actions_destroy(&files);
     int status = 0;
     if (signal) {

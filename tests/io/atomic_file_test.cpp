@@ -59,17 +59,6 @@ TEST_F(AtomicFile, AnExceptionOfTheCallbackPassesThroughAndLeavesTheOldFile) {
   EXPECT_EQ(files(), std::vector<std::string>{"a"});
 }
 
-TEST_F(AtomicFile, ACallbackThatWritesNothingIsAnIoError) {
-  put("a", "old");
-  try {
-    write_file_durably(at("a"), [](const std::string&) {});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::io);
-  }
-  EXPECT_EQ(get("a"), "old");
-}
-
 TEST_F(AtomicFile, FailuresNameThePathAndTheCause) {
   const auto error = [](const std::string& path, const std::string& text) -> std::string {
     try {
@@ -104,10 +93,59 @@ TEST_F(AtomicFile, AFullDiskIsAnIoErrorAndTheOldFileStays) {
 }
 
 TEST_F(AtomicFile, WhatKilledWritersLeftIsRemovedAndNothingElse) {
-  for (const char* name : {"a", "a.tmp.123", "b.h5.tmp.7", "tmp", "c.tmp"}) put(name, "x");
+  for (const char* name : {"a", "a.tmp.123", "b.h5.tmp.7", "tmp", "c.tmp", "d.tmp.old", "e.tmp."})
+    put(name, "x");
   halftone::remove_temporaries(folder());
-  EXPECT_EQ(files(), (std::vector<std::string>{"a", "c.tmp", "tmp"}));
+  EXPECT_EQ(files(), (std::vector<std::string>{"a", "c.tmp", "d.tmp.old", "e.tmp.", "tmp"}));
   halftone::remove_temporaries(at("nowhere"));
+}
+
+TEST_F(AtomicFile, AWriterRemovesWhatKilledWritersOfItsFileLeft) {
+  for (const char* name : {"a.tmp.123", "b.tmp.123"}) put(name, "x");
+  write_text_durably(at("a"), "new");
+  EXPECT_EQ(files(), (std::vector<std::string>{"a", "b.tmp.123"}));
+}
+
+TEST_F(AtomicFile, TheTemporaryOfAWriterAtWorkStays) {
+  write_file_durably(at("a"), [&](const std::string& temporary) {
+    exit_code_of_child([&] {
+      halftone::remove_temporaries(folder());
+      write_text_durably(at("a"), "of the other");
+      return 0;
+    });
+    EXPECT_EQ(get("a"), "of the other");
+    write_bytes(temporary, "of the first", at("a"));
+  });
+  EXPECT_EQ(get("a"), "of the first");
+  EXPECT_EQ(files(), std::vector<std::string>{"a"});
+}
+
+TEST_F(AtomicFile, AppendsToWhatIsThere) {
+  append_text(at("log"), "one\n");
+  append_text(at("log"), "two\n");
+  EXPECT_EQ(get("log"), "one\ntwo\n");
+  try {
+    append_text(at("gone/log"), "");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+  }
+}
+
+TEST_F(AtomicFile, MakesTheFoldersThatAreMissing) {
+  make_directories(at("a/b//c/"));
+  EXPECT_TRUE(std::filesystem::is_directory(at("a/b/c")));
+  make_directories(at("a/b"));
+  put("file", "x");
+  for (const char* name : {"file", "file/under"}) {
+    try {
+      make_directories(at(name));
+      FAIL() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::io);
+      EXPECT_NE(std::string(error.what()).find(at("file")), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

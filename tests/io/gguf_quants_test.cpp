@@ -87,7 +87,7 @@ constexpr uint32_t kQuantised[] = {2, 3, 6, 7, 8, 12, 13, 14, 41, 42};
 
 TEST(GgufQuants, EveryBlockIsReadAsItsDefinitionSays) {
   for (uint32_t id : kQuantised) {
-    const GgmlType& type = *find_ggml_type(id);
+    const GgmlType& type = ggml_type(id);
     SCOPED_TRACE(type.name);
     const int64_t blocks = 700;  // more than one thread's share
     std::vector<uint8_t> bytes(static_cast<size_t>(blocks * type.block_bytes));
@@ -108,7 +108,7 @@ TEST(GgufQuants, EveryBlockIsReadAsItsDefinitionSays) {
 
 TEST(GgufQuants, BlockSizesAreThoseOfTheFormat) {
   const auto bits = [](uint32_t id) {
-    const GgmlType& type = *find_ggml_type(id);
+    const GgmlType& type = ggml_type(id);
     return 8.0 * static_cast<double>(type.block_bytes) / static_cast<double>(type.block);
   };
   EXPECT_EQ(bits(2), 4.5);
@@ -127,9 +127,9 @@ TEST(GgufQuants, BlockSizesAreThoseOfTheFormat) {
 TEST(GgufQuants, RefusesPartialBlocksAndTypesWithoutAReader) {
   std::vector<uint8_t> in(64);
   std::vector<float> out(64);
-  EXPECT_THROW(dequantize(*find_ggml_type(2), in.data(), out.data(), 31), std::invalid_argument);
-  EXPECT_THROW(dequantize(*find_ggml_type(9), in.data(), out.data(), 32), std::invalid_argument);
-  EXPECT_EQ(find_ggml_type(43), nullptr);
+  EXPECT_THROW(dequantize(ggml_type(2), in.data(), out.data(), 31), std::invalid_argument);
+  EXPECT_THROW(dequantize(ggml_type(9), in.data(), out.data(), 32), std::invalid_argument);
+  EXPECT_THROW(dequantize(ggml_type(43), in.data(), out.data(), 32), std::invalid_argument);
 }
 
 }  // namespace

@@ -141,6 +141,68 @@ TEST(Gguf, NamesTheTensorWhoseTypeItCannotRead) {
                  [&] { file.read(*file.find("t")); });
 }
 
+TEST(Gguf, ListsTensorsOfEveryTypeAndReadsThoseItCan) {
+  const TemporaryDirectory directory;
+  const auto one = raw(std::vector<float>{1, 2});
+  const GgufFile file = GgufFile::open(
+      directory.write("a", GgufBuilder()
+                               .add_tensor({"first", {256}, 23, std::string(136, 'a')})
+                               .add_tensor({"removed", {32}, 4, std::string(100, 'b')})
+                               .add_tensor({"known", {2}, 0, one})
+                               .add_tensor({"new", {64, 3}, 99, std::string(50, 'c')})
+                               .add_tensor({"end", {64}, 40, std::string(36, 'd')})
+                               .bytes()));
+  const StoredTensors stored = file.list();
+  const auto expect = [&](const char* name, const char* dtype, Shape shape, size_t bytes) {
+    const StoredTensor* found = stored.find(name);
+    ASSERT_NE(found, nullptr) << name;
+    EXPECT_EQ(found->dtype, dtype);
+    EXPECT_EQ(found->shape, shape);
+    EXPECT_EQ(found->bytes.size(), bytes) << name;
+  };
+  expect("first", "IQ4_XS", {256}, 136);
+  expect("removed", "Q4_2 (removed)", {32}, 128);  // up to the next one, padding and all
+  expect("known", "F32", {2}, 8);
+  expect("new", "type 99", {3, 64}, 64);
+  expect("end", "NVFP4", {64}, 36);
+  EXPECT_EQ(stored.find("none"), nullptr);
+  EXPECT_EQ(stored.tensors.front().name, "end");  // by name
+  EXPECT_EQ(file.read(*file.find("known")).data<float>()[1], 2);
+  for (const char* name : {"first", "removed", "new", "end"})
+    expect_refused(fmt::format("tensor '{}' is of type {}, which is not supported", name,
+                               stored.find(name)->dtype),
+                   [&] { file.read(*file.find(name)); });
+}
+
+// Sizes of blocks from the sources of ggml: type, numbers, bytes.
+TEST(Gguf, KnowsTheBlocksOfEveryTypeOfTheFormat) {
+  const TemporaryDirectory directory;
+  for (const auto& [id, name, numbers, bytes] :
+       std::vector<std::tuple<uint32_t, const char*, uint64_t, size_t>>{
+           {0, "F32", 1, 4},         {1, "F16", 1, 2},         {2, "Q4_0", 32, 18},
+           {3, "Q4_1", 32, 20},      {6, "Q5_0", 32, 22},      {7, "Q5_1", 32, 24},
+           {8, "Q8_0", 32, 34},      {10, "Q2_K", 256, 84},    {11, "Q3_K", 256, 110},
+           {12, "Q4_K", 256, 144},   {13, "Q5_K", 256, 176},   {14, "Q6_K", 256, 210},
+           {15, "Q8_K", 256, 292},   {16, "IQ2_XXS", 256, 66}, {17, "IQ2_XS", 256, 74},
+           {18, "IQ3_XXS", 256, 98}, {19, "IQ1_S", 256, 50},   {20, "IQ4_NL", 32, 18},
+           {21, "IQ3_S", 256, 110},  {22, "IQ2_S", 256, 82},   {23, "IQ4_XS", 256, 136},
+           {24, "I8", 1, 1},         {25, "I16", 1, 2},        {26, "I32", 1, 4},
+           {27, "I64", 1, 8},        {28, "F64", 1, 8},        {29, "IQ1_M", 256, 56},
+           {30, "BF16", 1, 2},       {34, "TQ1_0", 256, 54},   {35, "TQ2_0", 256, 66},
+           {39, "MXFP4", 32, 17},    {40, "NVFP4", 64, 36},    {41, "Q1_0", 128, 18},
+           {42, "Q2_0", 64, 18}}) {
+    const auto file = [&](size_t size) {
+      GgufBuilder b = GgufBuilder().add_tensor({"t", {numbers, 3}, id, std::string(size, 'x')});
+      b.pad_end = false;
+      return directory.write("a", b.bytes());
+    };
+    const StoredTensors stored = GgufFile::open(file(3 * bytes)).list();
+    EXPECT_EQ(stored.tensors.at(0).dtype, name);
+    EXPECT_EQ(stored.tensors.at(0).bytes.size(), 3 * bytes) << name;
+    expect_refused("ends at byte", [&] { GgufFile::open(file(3 * bytes - 1)); });
+  }
+}
+
 // A file whose only tensor is given piece by piece.
 std::string entry(const std::string& fields) {
   GgufBuilder b;
@@ -263,10 +325,29 @@ std::vector<MalformedCase> malformed_tensors() {
       {"bytes of 2^63", with_dims({1ull << 61}), "the size overflows"},
       {"bytes of 2^62", with_dims({1ull << 60}), "the size overflows"},
       {"quantised, padding wraps", with_dims({((1ull << 63) - 32), 1}, 2), "the size overflows"},
-      {"type 43", with_dims({8}, 43), "tensor 't': type 43 is unknown"},
-      {"type 2^32 - 1", with_dims({8}, UINT32_MAX), "type 4294967295 is unknown"},
-      {"removed type", with_dims({8}, 4), "type Q4_2 (removed from the format) is not supported"},
-      {"type of unknown layout", with_dims({64}, 40), "type NVFP4 is not supported"},
+      {"unknown type, the next before it", changed([](B& b) {
+         b.tensors[0].type = 99;
+         b.add_tensor({"u", {1}, 99, ""}).add_tensor(f32_tensor("v"));
+         b.tensors[2].offset = 0;
+       }),
+       "tensor 'u': begins at byte"},
+      {"unknown type, the next not aligned", changed([](B& b) {
+         b.tensors[0].type = 99;
+         b.add_tensor(f32_tensor("u")).tensors[1].offset = 8;
+       }),
+       "tensor 't': begins at byte"},
+      {"unknown type, the next far away", changed([&](B& b) {
+         b.tensors[0].type = 99;
+         b.add_tensor(f32_tensor("u")).tensors[1].offset = max - 31;
+       }),
+       "tensor 't': the size overflows"},
+      {"unknown type, the next past the end", changed([](B& b) {
+         b.tensors[0].type = 99;
+         b.add_tensor(f32_tensor("u")).tensors[1].offset = 1 << 20;
+       }),
+       "type 99 [2, 4] ends at byte 1048704"},
+      {"unknown type past the end", with_dims({8}, 99).substr(0, with_dims({8}, 99).size() - 33),
+       "begins at byte"},
       {"row no multiple of 32", with_dims({40, 2}, 2),
        "rows of 40 numbers are no multiple of Q4_0's"},
       {"row no multiple of 256", with_dims({128}, 12), "no multiple of Q4_K's block of 256"},
@@ -320,6 +401,7 @@ TEST(Gguf, ReadsOrRefusesRandomChanges) {
       testing::format_error([&] { file.metadata().get_ints(key); });
       testing::format_error([&] { file.metadata().get_floats(key); });
     }
+    tensors_digest(file.list());  // reads every byte that it lists
     for (const GgufTensor& tensor : file.tensors()) (void)file.read(tensor).to(DType::f32).clone();
   };
   const int refused = testing::read_mutations(rich_file().bytes(), 4000, 2, read_all);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "halftone/base/error.h"
 #include "halftone/quant/gptq.h"
@@ -144,6 +145,12 @@ TEST(Gptq, TheScaleOfTheHessianDoesNotMatter) {
   EXPECT_LE(largest_difference(reconstruct(gptq(w, h, {.bits = 3})),
                                reconstruct(gptq(w, scaled, {.bits = 3}))),
             1e-9);
+}
+
+TEST(RelativeError, OfNanOutputsIsNanAndOfDeadOnesZero) {
+  const Tensor w = random_weight(3, 4, 1), other = random_weight(3, 4, 2);
+  EXPECT_TRUE(std::isnan(relative_error(w, other, Tensor::full({4, 4}, DType::f64, NAN))));
+  EXPECT_EQ(relative_error(w, other, Tensor::zeros({4, 4}, DType::f64)), 0);
 }
 
 TEST(Gptq, ADeadColumnBecomesZero) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "halftone/base/error.h"
+#include "halftone/io/sealed_file.h"
 #include "halftone/text/batches.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
@@ -84,22 +85,27 @@ TEST_F(DataTest, TokenFilesComeBackAndDamageIsNoticed) {
   EXPECT_EQ(read_token_stream({path}, *tokenizer_), tokens);
   std::ifstream file(path, std::ios::binary);
   const std::string whole((std::istreambuf_iterator<char>(file)), {});
-  for (size_t length = 0; length < whole.size(); ++length)
-    EXPECT_THROW(read_token_file(write("cut.tok", whole.substr(0, length)), *tokenizer_), Error)
-        << length;
-  EXPECT_THROW(read_token_file(write("long.tok", whole + "x"), *tokenizer_), Error);
-  std::string other = whole;
-  other[20] ^= 1;  // the tokenizer's hash
-  EXPECT_THROW(read_token_file(write("other.tok", other), *tokenizer_), Error);
-  std::string beyond = whole;
-  beyond[whole.size() - 7] = 8;  // the first id becomes 2048 or more
-  EXPECT_THROW(read_token_file(write("beyond.tok", beyond), *tokenizer_), Error);
-  for (const size_t at :
-       {size_t{8}, size_t{12}, size_t{80}, size_t{87}}) {  // version, width, count
-    std::string spoiled = whole;
-    spoiled[at] ^= 1;
-    EXPECT_THROW(read_token_file(write("spoiled.tok", spoiled), *tokenizer_), Error) << at;
+  std::string unsealed = whole.substr(0, whole.size() - kSealBytes);
+  unsealed[8] = 1;
+  EXPECT_EQ(read_token_file(write("unsealed.tok", unsealed), *tokenizer_), tokens);
+  const auto refused = [&](const std::string& bytes) {
+    EXPECT_THROW(read_token_file(write("damaged.tok", bytes), *tokenizer_), Error);
+  };
+  for (const std::string& good : {whole, unsealed}) {
+    for (size_t length = 0; length < good.size(); ++length) refused(good.substr(0, length));
+    refused(good + "x");
+    for (const size_t at : {8, 12, 20, 80, 87}) {  // version, width, the tokenizer's hash, count
+      std::string spoiled = good;
+      spoiled[at] ^= 1;
+      refused(spoiled);
+    }
   }
+  std::string beyond = unsealed;
+  beyond[beyond.size() - 7] = 8;  // the first id becomes 2048 or more
+  refused(beyond);
+  std::string other_id = whole;
+  other_id[88] ^= 1;
+  refused(other_id);
   EXPECT_THROW(write_token_file(path, {2048}, *tokenizer_), std::invalid_argument);
   EXPECT_EQ(read_token_file(path, *tokenizer_), tokens);
 }

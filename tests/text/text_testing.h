@@ -3,8 +3,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
+#include <functional>
 #include <string>
 
+#include "halftone/text/documents.h"
 #include "halftone/text/tokenizer.h"
 #include "io/file_builders.h"
 
@@ -16,9 +19,21 @@ inline nlohmann::json read_json(const std::string& path) {
   return nlohmann::json::parse(read_bytes(path));
 }
 
+// What the libraries of the fixtures say of many texts.
+inline const nlohmann::json& expected() {
+  static const auto json = nlohmann::json::parse(read_text(kTokenizers + "expected.json.gz"));
+  return json;
+}
+
 inline std::unique_ptr<Tokenizer> load_bytes(const std::string& name, const std::string& bytes) {
   const TemporaryDirectory directory;
   return load_tokenizer(directory.write(name, bytes));
+}
+
+inline double seconds_of(const std::function<void()>& action) {
+  const auto start = std::chrono::steady_clock::now();
+  action();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 inline std::string random_bytes(Rng& rng, uint64_t most, bool ascii) {

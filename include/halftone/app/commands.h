@@ -27,6 +27,14 @@ struct GenerateOptions {
 };
 int generate_command(const GenerateOptions& options);
 
+// Prints the ids of a text, or with `decode` the text of the ids in a file: numbers, what `json`
+// prints, a token file; of another text what its ids give back.
+struct TokenizeOptions {
+  std::string model, text;
+  bool decode = false, json = false;
+};
+int tokenize_command(const TokenizeOptions& options);
+
 struct CompareOptions {
   std::vector<std::string> runs;
   std::string html, csv, sort = "perplexity";

@@ -23,12 +23,16 @@ class RunDirectory {
   void create() const;  // throws Error(io)
   // Of the newest whole checkpoint, if any; damaged ones are named on stderr and left alone.
   std::optional<CheckpointContent> newest_content() const;
-  // Removes all but the newest `keep` checkpoints.
-  void remove_old_checkpoints(int64_t keep) const;
+  // Removes all but the newest `keep` of the checkpoints up to `step`. Those behind it are damaged
+  // and were passed over: they are no reason to remove a whole one, and stay until they are written
+  // anew. Throws Error(io).
+  void remove_old_checkpoints(int64_t step, int64_t keep) const;
 
-  // Drops logged steps after `step`, which a resumed run will log again.
-  void rewind_log(int64_t step) const;
+  // For a run that begins behind `step`: drops what is logged of later steps, which it will log
+  // again, and the checkpoints that a killed run had no time to remove. Throws Error(io).
+  void rewind(int64_t step, int64_t keep) const;
   void append_log(const std::string& json_line) const;
+  void flush_log() const;  // what a checkpoint has behind it is on the disk before it
 
  private:
   std::string path_;

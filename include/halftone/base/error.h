@@ -13,7 +13,7 @@ namespace halftone {
 enum class ErrorKind {
   recipe,      // a recipe or command line that cannot be carried out
   format,      // an input file that is missing, unreadable or malformed
-  io,          // writing failed: disk full, permission
+  io,          // a disk or the system failed: full, faulty, no permission to write
   memory,      // not enough memory
   numerical,   // a run stopped on non-finite numbers
   checkpoint,  // a checkpoint that does not fit the recipe
@@ -33,6 +33,10 @@ class Error : public std::runtime_error {
 // 7 interrupted with a checkpoint saved, 8 checkpoint does not fit.
 int exit_code(ErrorKind kind);
 inline constexpr int kExitInterrupted = 7;
+
+// What a failure to find or read a file is, by errno: format where there is no such file, or not
+// for this user; io where the disk or the system fails, which says nothing about the file.
+ErrorKind read_failure(int error_number);
 
 // throw_error(ErrorKind::format, "{}: tensor '{}' has {} dimensions, at most {} expected", ...).
 template <class... Args>

@@ -38,7 +38,8 @@ struct RunResult {
   double tokens_per_second = 0;
 };
 
-// The object of contract section 4, with the machine and version added, indented.
+// One object with all of it, the machine and the version, indented. Numbers that are not finite are
+// spelt as io/json_numbers.h says.
 std::string result_json(const RunResult& result);
 
 // The figures of one evaluation, for `eval --json`.

@@ -29,4 +29,8 @@ struct EvalSettings {
 
 void fields(FieldVisitor& v, EvalSettings& s);
 
+// Predictions scored in one window: context - 1, less the first context / 2 with llamacpp. 0 for a
+// context that is too small to score any.
+int64_t window_predictions(const EvalSettings& s);
+
 }  // namespace halftone

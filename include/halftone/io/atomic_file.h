@@ -7,10 +7,12 @@
 
 namespace halftone {
 
-// Calls write(temporary_path) with "<path>.tmp.<pid>" in the directory of `path`; the callback
-// creates, fills and closes that file. Then fsync(file), rename over `path`, fsync(directory).
+// Calls write(temporary_path) with "<path>.tmp.<pid>", an empty file in the directory of `path`;
+// the callback opens, fills and closes it. Then fsync(file), rename over `path`, fsync(directory).
 // When anything throws before the rename, the temporary is unlinked and the old file is untouched.
-// Throws Error(io) naming the path and the cause; what the callback throws passes through.
+// What killed writers of `path` left is removed first: a writer locks its temporary (flock) for as
+// long as it lives. Throws Error(io) naming the path and the cause; what the callback throws passes
+// through.
 void write_file_durably(const std::string& path,
                         const std::function<void(const std::string& temporary_path)>& write);
 
@@ -28,8 +30,16 @@ void write_directory_durably(const std::string& directory,
 // `path`, what the file is to become.
 void write_bytes(const std::string& file, std::string_view bytes, const std::string& path);
 
-// Removes the temporaries that killed writers left in a directory. The caller sees to it that
-// nobody else writes there (directory_lock.h).
+// Appends the bytes at once, not durably: killed, the last of them may be missing. Throws
+// Error(io).
+void append_text(const std::string& path, std::string_view text);
+// Flushes what was appended. Throws Error(io).
+void sync_file(const std::string& path);
+
+// Makes a directory and those above it that are missing, durably. Throws Error(io).
+void make_directories(const std::string& path);
+
+// Removes the temporaries that killed writers left in a directory.
 void remove_temporaries(const std::string& directory);
 
 // Throws Error(io) "<path>: cannot <action>: <text of error_number>".

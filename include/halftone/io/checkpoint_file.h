@@ -41,8 +41,7 @@ struct FoundCheckpoint {
 std::optional<FoundCheckpoint> newest_checkpoint(const std::string& directory,
                                                  std::vector<std::string>& damaged);
 
-// SHA-256 over name, dtype, shape and bytes of each tensor in the order of names: equal for equal
-// tensors, whatever the file around them.
+// The digest of stored_tensors.h.
 std::string tensors_digest(const std::map<std::string, Tensor>& tensors);
 
 }  // namespace halftone

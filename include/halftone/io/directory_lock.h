@@ -1,9 +1,12 @@
 // One writer a run directory.
 #pragma once
 
+#include <memory>
 #include <string>
 
 namespace halftone {
+
+class Descriptor;
 
 // Holds <directory>/.lock (flock) until it is destroyed or the process ends, however it ends; the
 // file stays and holds the pid. While another holds it: Error(recipe), for the command cannot be
@@ -16,7 +19,7 @@ class DirectoryLock {
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
-  int descriptor_ = -1;
+  std::unique_ptr<Descriptor> file_;
 };
 
 }  // namespace halftone

@@ -23,14 +23,15 @@ namespace halftone {
 struct GgmlType {
   uint32_t id;
   const char* name;
-  int64_t block;  // numbers a block; 0: the layout is not known here
+  int64_t block;  // numbers a block; 0: the layout is not known
   int64_t block_bytes;
   // Reads `blocks` blocks into block x blocks floats; nullptr: not supported.
   void (*dequantize)(const uint8_t* in, float* out, int64_t blocks);
   bool quantized;
 };
 
-const GgmlType* find_ggml_type(uint32_t id);  // nullptr: unknown
+// For an id that is none of the format's: a type "unknown" without a layout.
+const GgmlType& ggml_type(uint32_t id);
 
 // n numbers, a multiple of the block, on all threads.
 void dequantize(const GgmlType& type, const uint8_t* in, float* out, int64_t n);

@@ -1,4 +1,5 @@
-// Files read through the page cache. Every failure is Error(format) naming the file.
+// Files read through the page cache. What is wrong with a file is Error(format), a disk or a system
+// that cannot give it is Error(io), both naming the file.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +24,15 @@ class RegularFile {
   const std::string& path() const { return path_; }
   int descriptor() const { return descriptor_; }
   uint64_t size() const { return size_; }  // bytes, when it was opened
+  // Fills `out` from `offset` on; returns how many bytes there were.
+  size_t read(uint64_t offset, void* out, size_t bytes) const;
   std::string start(size_t bytes) const;  // the first bytes, fewer where there are not so many
   // Throws when the file on disk is no longer the one that was opened (size or time of change).
   void expect_unchanged() const;
 
  private:
+  void examine();
+
   std::string path_;
   int descriptor_ = -1;
   uint64_t size_ = 0;

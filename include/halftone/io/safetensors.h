@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "halftone/io/mapped_file.h"
+#include "halftone/io/stored_tensors.h"
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
@@ -29,6 +30,11 @@ Safetensors read_safetensors(const std::string& path);
 // model.safetensors.index.json and the shards beside it. Shard names are plain file names; each
 // tensor is in exactly the shard that the index names, and total_size, when given, is the sum.
 Safetensors read_sharded_safetensors(const std::string& index_path);
+
+// The same files by their headers alone: tensors of any dtype, also of one that the format does not
+// have yet.
+StoredTensors list_safetensors(const std::string& path);
+StoredTensors list_sharded_safetensors(const std::string& index_path);
 
 // Writes one file durably. The bytes are a function of the arguments alone and those of the
 // reference implementation: tensors by descending dtype, then name; header padded to 8 bytes.

@@ -51,6 +51,10 @@ struct ImportedModel {
 // lm_head.weight that differs from the embedding.
 ImportedModel import_model(const std::string& path, const ImportOptions& options = {});
 
+// model.safetensors of a directory, or model.safetensors.index.json. Throws Error(format) where
+// there is neither.
+std::string hf_weights_file(const std::string& directory);
+
 // A matrix as import_model keeps it; adds to `changed` and `not_f16`.
 Tensor keep_matrix(const Tensor& stored, const ImportOptions& options, int64_t& changed,
                    int64_t& not_f16);

@@ -10,7 +10,8 @@ namespace halftone {
 LowBitMatrix quantise(PtqMethod method, const Tensor& w, const Tensor& hessian,
                       const PtqSettings& settings);
 
-// tr(D H D^T) / tr(W H W^T), D = W - W-hat: the squared error of the linear's outputs.
+// tr(D H D^T) / tr(W H W^T), D = W - W-hat: the squared error of the linear's outputs. 0 where the
+// outputs are 0 whatever the weights; of outputs that are not finite NaN.
 double relative_error(const Tensor& w, const Tensor& w_hat, const Tensor& hessian);
 
 }  // namespace halftone

@@ -11,21 +11,23 @@
 namespace halftone {
 
 struct Column {
-  std::string key;     // in --sort, CSV and JSON
-  std::string title;   // in tables
-  std::string format;  // of fmt, for one double
+  std::string key;    // in --sort, CSV and JSON
+  std::string title;  // in tables
+  int decimals;       // in tables
   std::optional<double> (*value)(const RunRecord&);
 };
 const std::vector<Column>& comparison_columns();
 
-// Rising by the column, runs without the number last, ties in the order given. Throws Error(recipe)
-// naming the nearest columns when there is no such one.
+// Rising by the column, NaN behind all numbers, runs without the figure last, ties in the order
+// given. Throws Error(recipe) naming the columns when there is no such one.
 void sort_runs(std::vector<RunRecord>& runs, const std::string& column);
 
 std::string cell_text(const Column& column, const RunRecord& run);  // "-" without a number
 
 std::string comparison_table(const std::vector<RunRecord>& runs);
-std::string comparison_csv(const std::vector<RunRecord>& runs);   // full precision
+// Full precision; numbers that are not finite as base/number_text.h and io/json_numbers.h spell
+// them.
+std::string comparison_csv(const std::vector<RunRecord>& runs);
 std::string comparison_json(const std::vector<RunRecord>& runs);  // an object with "runs"
 
 // "found A in X, B in Y" for each of teacher, text, protocol ... in which evaluated runs differ:

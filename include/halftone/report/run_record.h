@@ -16,6 +16,7 @@ struct LoggedStep {
 
 struct RunRecord {
   std::string directory, name, method;
+  // Of a broken model infinite, NaN or 0, as are its losses and errors.
   std::optional<double> perplexity, teacher_perplexity, kl, top1;
   double bits_paper = 0, bits_linear = 0, bits_file = 0;
   double bytes = 0, seconds = 0, peak_rss_bytes = 0;
@@ -27,7 +28,8 @@ struct RunRecord {
   std::vector<std::pair<std::string, std::string>> recipe;   // "section.key" -> value as written
 };
 
-// Reads result.json, and log.jsonl where there is one. `recipe` stays empty. Throws Error(format)
+// Reads result.json, and log.jsonl where there is one, up to its last whole line. `recipe` stays
+// empty. Throws Error(format)
 // naming the file and the field that is missing or of the wrong type, or the run directory that has
 // no result yet.
 RunRecord read_run(const std::string& directory);

@@ -18,16 +18,20 @@ struct Series {
   bool labelled = false;  // its name beside its first point, and not in the legend
 };
 
+// What its axis cannot show is drawn as an arrow at the edge, with the value beside the name: on
+// any axis numbers that are not finite, on a log axis those that are not above 0, or that are out
+// of all proportion to the others.
 struct Chart {
   std::string title, x_title, y_title;
   bool log_y = false;
-  std::optional<double> level;  // a horizontal line, for instance the teacher
+  double most_over_median = 1e6;  // on a log axis; a millionth of the median is the least
+  std::optional<double> level;    // a horizontal line, for instance the teacher
   std::string level_name;
   std::vector<Series> series;
 };
 
-// Points that are not finite, or not positive on a log axis, are left out. Empty when nothing is
-// left to show. Texts are escaped.
+// Empty when there is nothing that its axes can show. Of the points of a line that share a column
+// of pixels only the extremes are drawn. Texts are escaped.
 std::string svg_chart(const Chart& chart);
 
 std::string escape_html(const std::string& text);

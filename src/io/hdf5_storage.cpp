@@ -1,13 +1,14 @@
-#include "hdf5_sink.h"
+#include "hdf5_storage.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
+#include "descriptor.h"
 #include "halftone/io/atomic_file.h"
+#include "halftone/io/mapped_file.h"
 
 namespace halftone::hdf5 {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 // The library's view of an open file: its own part first, ours behind it.
 struct File {
   H5FD_t common;
-  Sink* sink;
+  Storage* storage;
   haddr_t end;  // of what the library has laid out
 };
 
@@ -27,8 +28,8 @@ const File& of(const H5FD_t* file) {
 }
 
 H5FD_t* open_file(const char*, unsigned, hid_t access, haddr_t) {
-  const auto* sink = static_cast<Sink* const*>(H5Pget_driver_info(access));
-  return sink ? &(new File{{}, *sink, 0})->common : nullptr;
+  const auto* storage = static_cast<Storage* const*>(H5Pget_driver_info(access));
+  return storage ? &(new File{{}, *storage, 0})->common : nullptr;
 }
 
 herr_t close_file(H5FD_t* file) {
@@ -52,20 +53,20 @@ herr_t set_end(H5FD_t* file, H5FD_mem_t, haddr_t end) {
 }
 
 haddr_t get_size(const H5FD_t* file, H5FD_mem_t) {
-  return of(file).sink->size();
+  return of(file).storage->size();
 }
 
 herr_t read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t bytes, void* data) {
-  return of(file).sink->read(offset, data, bytes) ? 0 : -1;
+  return of(file).storage->read(offset, data, bytes) ? 0 : -1;
 }
 
 herr_t write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t bytes, const void* data) {
-  of(file).sink->write(offset, data, bytes);
+  of(file).storage->write(offset, data, bytes);
   return 0;
 }
 
 herr_t truncate(H5FD_t* file, hid_t, hbool_t) {
-  of(file).sink->set_size(of(file).end);
+  of(file).storage->set_size(of(file).end);
   return 0;
 }
 
@@ -77,7 +78,7 @@ const H5FD_class_t kDriver = {
     .sb_size = nullptr,
     .sb_encode = nullptr,
     .sb_decode = nullptr,
-    .fapl_size = sizeof(Sink*),
+    .fapl_size = sizeof(Storage*),
     .fapl_get = nullptr,
     .fapl_copy = nullptr,
     .fapl_free = nullptr,
@@ -106,83 +107,69 @@ const H5FD_class_t kDriver = {
 
 }  // namespace
 
-Sink::Sink(const std::string& path) : path_(path) {
+Storage::Storage(std::unique_ptr<Descriptor> out, std::unique_ptr<const RegularFile> in)
+    : out_(std::move(out)), in_(std::move(in)), size_(in_ ? in_->size() : 0) {}
+
+Storage::~Storage() = default;
+
+Storage Storage::create(const std::string& path) {
   // O_NONBLOCK: a FIFO under this name must not hang the program.
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
-  if (descriptor_ < 0) throw_io(path, "create", errno);
+  return {
+      std::make_unique<Descriptor>(path, O_RDWR | O_CREAT | O_TRUNC | O_NONBLOCK, path, "create"),
+      nullptr};
 }
 
-Sink::~Sink() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+Storage Storage::open(const std::string& path) {
+  return {nullptr, std::make_unique<const RegularFile>(path)};
 }
 
-Handle Sink::access() {
+Handle Storage::access() {
   static const hid_t driver = H5FDregister(&kDriver);
   Handle access = access_properties();
-  Sink* self = this;
+  Storage* self = this;
   H5Pset_driver(access.get(), driver, &self);
   return access;
 }
 
-void Sink::check() const {
+void Storage::check() const {
   if (failure_) std::rethrow_exception(failure_);
 }
 
-void Sink::close() {
+void Storage::close() {
   check();
-  if (::close(std::exchange(descriptor_, -1)) != 0) throw_io(path_, "close", errno);
+  out_->close();
 }
 
-void Sink::write_all(uint64_t offset, const void* data, size_t bytes) {
-  const char* at = static_cast<const char*>(data);
-  while (bytes > 0) {
-    io_step(IoStep::write);
-    const ssize_t n = ::pwrite(descriptor_, at, bytes, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_io(path_, "write", errno);
-    at += n;
-    offset += static_cast<uint64_t>(n);
-    bytes -= static_cast<size_t>(n);
-    size_ = std::max(size_, offset);
+template <class Action>
+bool Storage::keep_failure(const Action& action) noexcept {
+  if (failure_) return false;
+  try {
+    action();
+    return true;
+  } catch (...) {
+    failure_ = std::current_exception();
+    return false;
   }
 }
 
-void Sink::write(uint64_t offset, const void* data, size_t bytes) noexcept {
-  if (!failure_) {
-    try {
-      write_all(offset, data, bytes);
-    } catch (...) {
-      failure_ = std::current_exception();
-    }
-  }
+void Storage::write(uint64_t offset, const void* data, size_t bytes) noexcept {
+  keep_failure([&] { out_->write_at(offset, data, bytes); });
   size_ = std::max(size_, offset + bytes);  // as if it were there
 }
 
-bool Sink::read(uint64_t offset, void* data, size_t bytes) const noexcept {
-  char* at = static_cast<char*>(data);
-  while (bytes > 0) {
-    const ssize_t n = ::pread(descriptor_, at, bytes, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    if (n == 0) {  // zero where nothing was written
-      std::memset(at, 0, bytes);
-      return true;
-    }
-    at += n;
-    offset += static_cast<uint64_t>(n);
-    bytes -= static_cast<size_t>(n);
-  }
+bool Storage::read(uint64_t offset, void* data, size_t bytes) noexcept {
+  size_t got = 0;
+  if (!keep_failure(
+          [&] { got = in_ ? in_->read(offset, data, bytes) : out_->read_at(offset, data, bytes); }))
+    return false;
+  // A file that is being written is zero where nothing was written yet.
+  if (in_ && got < bytes) return false;
+  std::memset(static_cast<char*>(data) + got, 0, bytes - got);
   return true;
 }
 
-void Sink::set_size(uint64_t bytes) noexcept {
-  if (!failure_ && ::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) {
-    try {
-      throw_io(path_, "resize", errno);
-    } catch (...) {
-      failure_ = std::current_exception();
-    }
-  }
+void Storage::set_size(uint64_t bytes) noexcept {
+  keep_failure([&] { out_->resize(bytes); });
   size_ = bytes;
 }
 

@@ -1,0 +1,14 @@
+#include "halftone/app/model_argument.h"
+#include "halftone/app/console.h"
+
+#include <fmt/format.h>
+
+namespace halftone {
+
+LoadedModel load_model_argument(const std::string& path, const ImportOptions& options) {
+  LoadedModel model = load_model(path, options);
+  for (const std::string& note : model.notes) say("{}\n", note);
+  return model;
+}
+
+}  // namespace halftone
