@@ -3,7 +3,7 @@
 
 #include "halftone/compress/onebit_start.h"
 #include "halftone/model/build.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 
 namespace halftone::bench {
 

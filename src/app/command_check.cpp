@@ -7,7 +7,7 @@
 #include "halftone/app/console.h"
 #include "halftone/app/inputs.h"
 #include "halftone/app/teacher_logits.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "halftone/ops/head_loss.h"
 #include "halftone/quant/low_bit_matrix.h"
 #include "halftone/train/trainer.h"

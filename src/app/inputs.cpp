@@ -9,7 +9,7 @@
 #include "halftone/base/error.h"
 #include "halftone/eval/perplexity.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "halftone/text/token_stream.h"
 #include "halftone/train/trainer.h"
 

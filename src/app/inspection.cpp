@@ -15,7 +15,7 @@
 #include "halftone/io/text_file.h"
 #include "halftone/model/import.h"
 #include "halftone/model/load.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "halftone/text/tokenizer.h"
 
 namespace halftone {

@@ -3,7 +3,7 @@
 
 #include "config_testing.h"
 #include "halftone/model/build.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "io/file_builders.h"
 
 namespace halftone {

@@ -1,5 +1,5 @@
-// What a model of a configuration is made of, and the list of its parameters that follows. Everywhere
-// in Halftone a parameter has its Hugging Face name.
+// What a model of a configuration is made of, and the list of its parameters that follows.
+// Everywhere in Halftone a parameter has its Hugging Face name.
 #pragma once
 
 #include <cstdint>

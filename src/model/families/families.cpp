@@ -1,7 +1,9 @@
 // The families that are read, and what follows from a family's spec.
 #include <stdexcept>
 
+#include "../config_checks.h"
 #include "family.h"
+#include "halftone/base/error.h"
 #include "halftone/model/spec.h"
 
 namespace halftone {
@@ -15,6 +17,14 @@ const Family& family_of(const ModelConfig& config) {
   for (const Family* family : families())
     if (config.architecture == family->model_type) return *family;
   throw std::invalid_argument("family_of: architecture '" + config.architecture + "'");
+}
+
+std::string supported_architectures() {
+  std::string out;
+  for (const Family* family : families())
+    out +=
+        fmt::format("{}{} ({})", out.empty() ? "" : ", ", family->architecture, family->model_type);
+  return out;
 }
 
 DecoderSpec decoder_spec(const ModelConfig& config) {
