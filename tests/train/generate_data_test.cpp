@@ -40,7 +40,7 @@ TEST(SampleToken, DrawsTheSameWhereEveryIdHasAToken) {
 
 TEST(GenerateSequences, HoldKnownIdsAlone) {
   const ImportedModel imported =
-      import_model(HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/teacher", DType::f32);
+      import_model(HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/teacher", {.widen = true});
   Decoder teacher = build_decoder(imported.config, imported.weights);
   GeneratorVocabulary vocabulary{.first_tokens = {0, 2, 4}};
   for (int64_t id = 0; id < imported.config.vocab_size / 2; ++id)
