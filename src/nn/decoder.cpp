@@ -39,13 +39,18 @@ const Slot& BlockSpec::slot(SlotRole role) const {
   throw std::invalid_argument("BlockSpec: the block has no such slot");
 }
 
+bool BlockSpec::has(SlotRole role) const {
+  return std::ranges::any_of(slots, [&](const Slot& slot) { return slot.role == role; });
+}
+
 Var Block::linear(Tape& tape, SlotRole role, const Var& x) {
   if (observer) observer(spec.slot(role), x.value());
   return linears.at(role)->forward(tape, x);
 }
 
 Var Block::norm(Tape& tape, SlotRole role, const Var& x) {
-  return rms_norm(x, tape.param(norms.at(role)), spec.norm_eps);
+  const auto it = norms.find(role);
+  return it == norms.end() ? x : rms_norm(x, tape.param(it->second), spec.norm_eps);
 }
 
 void Block::visit(const ParamVisitor& visitor) {
@@ -88,8 +93,11 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
   require(!cache || first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
           first + length, cache ? cache->capacity : 0);
   const RotaryTable& table = rotary_table(cache ? cache->capacity : length, x.dtype());
-  const Var q = rotary(b.linear(tape, SlotRole::q, x), table, b.spec.heads, length, first);
-  Var k = rotary(b.linear(tape, SlotRole::k, x), table, b.spec.key_value_heads, length, first);
+  const auto heads = [&](SlotRole role, SlotRole norm, int64_t count) {
+    return rotary(b.norm(tape, norm, b.linear(tape, role, x)), table, count, length, first);
+  };
+  const Var q = heads(SlotRole::q, SlotRole::q_norm, b.spec.heads);
+  Var k = heads(SlotRole::k, SlotRole::k_norm, b.spec.key_value_heads);
   Var v = b.linear(tape, SlotRole::v, x);
   if (cache) {
     KeyValues& kv = cache->blocks[index];

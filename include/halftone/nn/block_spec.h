@@ -17,7 +17,9 @@ namespace halftone {
 enum class SlotRole {
   attention_norm,
   q,
+  q_norm,  // of each head
   k,
+  k_norm,
   v,
   o,
   mlp_norm,
@@ -49,6 +51,7 @@ struct BlockSpec {
   int64_t key_value_heads = 0;  // divides heads
   int64_t head_dim = 0;
 
+  bool has(SlotRole role) const;
   const Slot& slot(SlotRole role) const;  // throws std::invalid_argument where there is none
 };
 

@@ -41,8 +41,8 @@ class Block {
   std::function<void(const Slot& slot, const Tensor& x)> observer;
 
   Var linear(Tape& tape, SlotRole role, const Var& x);
-  Var norm(Tape& tape, SlotRole role, const Var& x);
-  void visit(const ParamVisitor& visitor);  // in the order of spec.slots
+  Var norm(Tape& tape, SlotRole role, const Var& x);  // x itself where the block has none
+  void visit(const ParamVisitor& visitor);            // in the order of spec.slots
 };
 
 // The context is the number of tokens that the rotary frequencies are made for, where these depend

@@ -30,7 +30,7 @@ struct Family {
   DecoderSpec (*spec)(const ModelConfig& config);
 };
 
-extern const Family kLlama, kMistral, kQwen2;
+extern const Family kLlama, kMistral, kQwen2, kQwen3;
 
 std::span<const Family* const> families();
 const Family& family_of(const ModelConfig& config);  // by its architecture

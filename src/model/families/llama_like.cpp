@@ -21,8 +21,12 @@ void read_sizes(const ConfigFields& in, const LlamaDefaults& defaults, ModelConf
                 absent = in.names("num_key_value_heads") ? heads
                                                          : defaults.key_value_heads.value_or(heads);
   config.num_key_value_heads = in.whole("num_key_value_heads", 1, kMaxHeads, absent);
-  config.head_dim = in.has("head_dim") ? in.whole("head_dim", 2, kMaxHeadDim)
-                                       : default_head_dim(config, in.where(), {});
+  if (in.has("head_dim"))
+    config.head_dim = in.whole("head_dim", 2, kMaxHeadDim);
+  else if (defaults.head_dim && !in.names("head_dim"))
+    config.head_dim = *defaults.head_dim;
+  else
+    config.head_dim = default_head_dim(config, in.where(), {});
   config.vocab_size = in.whole("vocab_size", 1, kMaxVocabulary);
   config.max_position_embeddings =
       in.whole("max_position_embeddings", 1, kMaxPositions, defaults.max_position_embeddings);

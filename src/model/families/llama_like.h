@@ -12,6 +12,7 @@ struct LlamaDefaults {
   std::optional<int64_t> key_value_heads;  // none: as many as heads
   std::optional<int64_t> sliding_window;
   bool use_sliding_window;
+  std::optional<int64_t> head_dim = {};  // none: hidden_size / heads
 };
 
 // All but biases and windows of single layers.
