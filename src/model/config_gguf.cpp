@@ -1,8 +1,8 @@
 // GGUF metadata: which family they are of, and what every family has.
 #include "config_checks.h"
 #include "config_gguf_parts.h"
-#include "families/family.h"
 #include "halftone/base/error.h"
+#include "model/families/family.h"
 
 namespace halftone {
 namespace {

@@ -1,9 +1,9 @@
 // config.json: which family it is of, and what every family has.
 #include "config_checks.h"
 #include "config_hf_parts.h"
-#include "families/family.h"
 #include "halftone/io/strict_json.h"
 #include "halftone/io/text_file.h"
+#include "model/families/family.h"
 
 namespace halftone {
 namespace {

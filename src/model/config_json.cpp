@@ -2,9 +2,9 @@
 
 #include "config_checks.h"
 #include "config_hf_parts.h"
-#include "families/family.h"
 #include "halftone/base/error.h"
 #include "halftone/model/config.h"
+#include "model/families/family.h"
 
 namespace halftone {
 namespace {

@@ -162,10 +162,11 @@ Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) 
   for (const auto& [name, tensor] : content.tensors)
     if (name.starts_with(prefix)) weights[name.substr(prefix.size())] = tensor;
   LinearForms forms;
-  if (const auto found = content.meta.find(kForms); found != content.meta.end())
-    for (const auto& [name, form] :
-         parse_strict_json(found->second, "checkpoint: meta linear_forms").items())
+  if (const auto found = content.meta.find(kForms); found != content.meta.end()) {
+    const nlohmann::json json = parse_strict_json(found->second, "checkpoint: meta linear_forms");
+    for (const auto& [name, form] : json.items())
       forms[name] = form.is_string() ? form.get<std::string>() : "";
+  }
   return build_decoder(decoder_spec(config), weights, forms);
 }
 

@@ -1,10 +1,10 @@
 // The families that are read, and what follows from a family's spec.
 #include <stdexcept>
 
-#include "../config_checks.h"
 #include "family.h"
 #include "halftone/base/error.h"
 #include "halftone/model/spec.h"
+#include "model/config_checks.h"
 
 namespace halftone {
 

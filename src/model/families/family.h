@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "../config_fields.h"
-#include "../config_gguf_parts.h"
 #include "halftone/model/config.h"
 #include "halftone/nn/block_spec.h"
+#include "model/config_fields.h"
+#include "model/config_gguf_parts.h"
 
 namespace halftone {
 

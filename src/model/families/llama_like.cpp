@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "../config_checks.h"
-#include "../config_hf_parts.h"
 #include "halftone/base/error.h"
 #include "halftone/model/rope.h"
+#include "model/config_checks.h"
+#include "model/config_hf_parts.h"
 
 namespace halftone {
 namespace {
@@ -122,6 +122,28 @@ void read_llama_like(const GgufFile& file, const GgufKeys& keys, ModelConfig& co
     if (keys.whole(key, 1, kMaxHeadDim, config.head_dim) != config.head_dim)
       keys.fail(key, fmt::format("{}, the length of a head", config.head_dim));
   read_gguf_rope(file, keys, config);
+}
+
+void read_gguf_biases(const GgufFile& file, ModelConfig& config) {
+  config.attention_bias =
+      config.architecture == kQwen2.model_type || file.find("blk.0.attn_q.bias");
+  config.attention_output_bias = file.find("blk.0.attn_output.bias") != nullptr;
+  config.mlp_bias = file.find("blk.0.ffn_gate.bias") != nullptr;
+  if (config.attention_bias && !config.attention_output_bias && !config.mlp_bias)
+    config.architecture = kQwen2.model_type;
+  else if (config.architecture == kQwen2.model_type ||
+           config.attention_bias != config.attention_output_bias)
+    throw_error(
+        ErrorKind::format,
+        "{}: biases in block 0: q {}, o {}, gate {}; expected on q, k and v alone, on o too, "
+        "or on none of these",
+        file.path(), config.attention_bias, config.attention_output_bias, config.mlp_bias);
+}
+
+void require_biases(const ModelConfig& config, bool fits) {
+  require(fits, "config_json: {} has no spelling for these biases: q, k, v {}, o {}, mlp {}",
+          config.architecture, config.attention_bias, config.attention_output_bias,
+          config.mlp_bias);
 }
 
 void keep_window_of_layers(const ConfigFields& in, ModelConfig& config) {

@@ -20,6 +20,12 @@ void read_llama_like(const ConfigFields& in, const LlamaDefaults& defaults, Mode
 void read_llama_like(const GgufFile& file, const GgufKeys& keys, ModelConfig& config);
 void write_llama_like(const ModelConfig& config, nlohmann::ordered_json& out);
 
+// Of a GGUF of architecture llama or qwen2; on q, k and v alone they are what tells a Qwen2 from a
+// Llama.
+void read_gguf_biases(const GgufFile& file, ModelConfig& config);
+// Throws std::invalid_argument for biases that the family's config.json has no spelling for.
+void require_biases(const ModelConfig& config, bool fits);
+
 // Which layers have the window, where a config.json says so: layer_types or max_window_layers.
 void keep_window_of_layers(const ConfigFields& in, ModelConfig& config);
 void write_layer_types(const ModelConfig& config, nlohmann::ordered_json& out);

@@ -10,6 +10,8 @@ void read_hf(const ConfigFields& in, ModelConfig& config) {
 }
 
 void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
+  require_biases(config,
+                 !config.attention_bias && !config.attention_output_bias && !config.mlp_bias);
   write_llama_like(config, out);
   if (!config.sliding_window) out["sliding_window"] = nullptr;
 }

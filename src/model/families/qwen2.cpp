@@ -1,9 +1,5 @@
 // Qwen2 (Yang et al., 2024, arXiv 2407.10671): Llama with biases on q, k and v, and a window on
 // some of its layers.
-#include <algorithm>
-
-#include "../config_checks.h"
-#include "halftone/base/error.h"
 #include "llama_like.h"
 
 namespace halftone {
@@ -19,15 +15,12 @@ void read_hf(const ConfigFields& in, ModelConfig& config) {
 
 void read_gguf(const GgufFile& file, const GgufKeys& keys, ModelConfig& config) {
   read_llama_like(file, keys, config);
-  config.attention_bias = true;
-  for (const char* name : {"blk.0.attn_output.bias", "blk.0.ffn_gate.bias"})
-    if (file.find(name))
-      throw_error(ErrorKind::format,
-                  "{}: tensor '{}' is there, biases on q, k and v alone expected", file.path(),
-                  name);
+  read_gguf_biases(file, config);
 }
 
 void write_hf(const ModelConfig& config, Json& out) {
+  require_biases(config,
+                 config.attention_bias && !config.attention_output_bias && !config.mlp_bias);
   write_llama_like(config, out);
   out["use_sliding_window"] = config.sliding_window.has_value();
   if (config.sliding_window) write_layer_types(config, out);
