@@ -3,7 +3,7 @@
 
 #include "halftone/compress/onebit_start.h"
 #include "halftone/model/build.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 
 namespace halftone::bench {
 
@@ -49,21 +49,21 @@ inline ModelConfig quickstart() {
 
 // As a run holds it: matrices in F16, for generation in F32; norms in F32.
 inline Decoder random_teacher(const ModelConfig& config, DType matrices = DType::f16) {
-  Weights weights = random_weights(config, 1);
+  Weights weights = random_weights(decoder_spec(config), 1);
   for (auto& [name, tensor] : weights)
     if (tensor.rank() == 2) tensor = tensor.to(matrices);
-  return build_decoder(config, weights);
+  return build_decoder(decoder_spec(config), weights);
 }
 
 inline Decoder random_student(const ModelConfig& config) {
-  Decoder student = build_decoder(config, random_weights(config, 1));
+  Decoder student = build_decoder(decoder_spec(config), random_weights(decoder_spec(config), 1));
   start_onebit(student, {});
   return student;
 }
 
 // Weights that take part in products: all but norms, and of the embedding only its use as head.
 inline int64_t multiplied_weights(const ModelConfig& c) {
-  return block_linear_weights(c) + c.vocab_size * c.hidden_size;
+  return block_linear_weights(decoder_spec(c)) + c.vocab_size * c.hidden_size;
 }
 
 }  // namespace halftone::bench

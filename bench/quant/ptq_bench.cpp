@@ -9,8 +9,8 @@
 
 #include "bench/bench.h"
 #include "halftone/quant/hessian.h"
+#include "halftone/quant/methods.h"
 #include "halftone/quant/partition.h"
-#include "halftone/quant/quantise.h"
 #include "halftone/tensor/memory.h"
 
 namespace {
@@ -68,23 +68,19 @@ int main(int argc, char** argv) {
       "{{\"what\": \"search of one block\", \"seconds\": {:.4f}, \"salient\": {}, \"hi\": {}}}\n",
       search, salient, hi);
 
-  const std::pair<const char*, PtqMethod> methods[] = {
-      {"rtn", PtqMethod::rtn},      {"xnor", PtqMethod::xnor}, {"gptq", PtqMethod::gptq},
-      {"billm", PtqMethod::billm},  {"arb", PtqMethod::arb},   {"arb-x", PtqMethod::arb_x},
-      {"arb-rc", PtqMethod::arb_rc}};
-  for (const auto& [name, method] : methods) {
+  for (const PtqMethod& method : ptq_methods()) {
     LowBitMatrix q;
     const double time = bench::seconds_of(
-        [&] { q = quantise(method, w, hessian, {.cgb = method != PtqMethod::billm}); });
+        [&] { q = method.quantise(w, hessian, {.cgb = method.name != "billm"}); });
     const double error = relative_error(w, reconstruct(q), hessian);
     if (!std::isfinite(error) || error <= 0 || error >= 1) {
-      fmt::print(stderr, "{}: relative error {}, the result is wrong\n", name, error);
+      fmt::print(stderr, "{}: relative error {}, the result is wrong\n", method.name, error);
       return 1;
     }
     fmt::print(
         "{{\"what\": \"{}\", \"seconds\": {:.2f}, \"relative_error\": {:.4f}, "
         "\"peak_rss_mb\": {:.0f}}}\n",
-        name, time, error, static_cast<double>(peak_rss_bytes()) / 1e6);
+        method.name, time, error, static_cast<double>(peak_rss_bytes()) / 1e6);
     std::fflush(stdout);
   }
 }

@@ -5,7 +5,6 @@
 #include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
-#include "halftone/ops/linear.h"
 #include "halftone/text/tokenizer_files.h"
 #include "halftone/train/generate_data.h"
 
@@ -26,12 +25,10 @@ int generate_command(const GenerateOptions& options) {
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
     const Tensor hidden = model.decoder.hidden(tape, ids, 1, &cache).value();
-    const Tensor head = model.decoder.head_weight(tape).value();
-    Tensor logits = Tensor::uninitialized({1, head.dim(0)}, DType::f32);
-    multiply_weight(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)), head, logits);
-    forbid_unknown(logits.data<float>(), head.dim(0), known);
+    Tensor logits = model.decoder.logits(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)));
+    forbid_unknown(logits.data<float>(), logits.dim(1), known);
     const int32_t next =
-        sample_token(logits.data<float>(), head.dim(0), options.top_k, options.temperature, rng);
+        sample_token(logits.data<float>(), logits.dim(1), options.top_k, options.temperature, rng);
     if (std::find(ends.begin(), ends.end(), next) != ends.end()) break;
     ids = {next};
     print_text(tokenizer->decode(ids));

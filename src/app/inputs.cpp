@@ -9,7 +9,7 @@
 #include "halftone/base/error.h"
 #include "halftone/eval/perplexity.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "halftone/text/token_stream.h"
 #include "halftone/train/trainer.h"
 
@@ -83,9 +83,8 @@ void check_calibration_text(const Recipe& recipe, const RunInputs& inputs) {
 }
 
 bool draws_text(const Recipe& recipe) {
-  return recipe.data.generate_present &&
-         (recipe.run.method == Method::onebit ||
-          (ptq_method(recipe.run.method) && recipe.calibration.text.empty()));
+  return recipe.data.generate_present && (recipe.run.method == Method::onebit ||
+                                          (recipe.run.ptq && recipe.calibration.text.empty()));
 }
 
 void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
@@ -102,7 +101,7 @@ void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
       require_rows(inputs.training, inputs.teacher.config, "data.train");
       check_training_text(recipe, inputs);
     });
-  if (ptq_method(recipe.run.method))
+  if (recipe.run.ptq)
     faults.collect([&] {
       inputs.calibration = read_token_stream(recipe.calibration.text, tokenizer);
       require_rows(inputs.calibration, inputs.teacher.config, "calibration.text");
@@ -116,13 +115,13 @@ void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
 // Bytes that the run writes to its directory while it lasts: one checkpoint more than are kept, for
 // the oldest goes when the newest is whole, and the final model.
 double planned_bytes(const Recipe& recipe, const RunInputs& inputs, const std::string& directory) {
-  const auto parameters = static_cast<double>(parameter_count(inputs.teacher.config));
+  const auto parameters = static_cast<double>(parameter_count(decoder_spec(inputs.teacher.config)));
   const auto there = static_cast<double>(checkpoint_files(directory).size());
   if (is_trained(recipe.run.method)) {
     const double kept = static_cast<double>(recipe.train.save_total_limit) + 1;
     return 12 * parameters * std::max(kept - there, 1.0) + 2 * parameters;
   }
-  return ptq_method(recipe.run.method) ? 3 * 2 * parameters : 0;
+  return recipe.run.ptq ? 3 * 2 * parameters : 0;
 }
 
 void check_disk(const Recipe& recipe, const RunInputs& inputs, const std::string& directory) {
@@ -145,7 +144,7 @@ std::vector<std::pair<const char*, int64_t>> contexts(const Recipe& recipe) {
   if (!recipe.eval.text.empty()) out.emplace_back("eval.context", recipe.eval.context);
   if (is_trained(recipe.run.method) || draws_text(recipe))
     out.emplace_back("data.max_seq_length", recipe.data.max_seq_length);
-  if (ptq_method(recipe.run.method))
+  if (recipe.run.ptq)
     out.emplace_back("calibration.max_seq_length", recipe.calibration.max_seq_length);
   return out;
 }
@@ -157,7 +156,7 @@ std::vector<std::string> used_sections(const Recipe& recipe) {
   };
   if (is_trained(recipe.run.method)) add({"data", "train"});
   if (recipe.run.method == Method::onebit) add({"student", "loss"});
-  if (ptq_method(recipe.run.method)) add({"calibration", "ptq"});
+  if (recipe.run.ptq) add({"calibration", "ptq"});
   if (draws_text(recipe)) add({"data"});
   return out;
 }
@@ -167,7 +166,7 @@ void add_warnings(const Recipe& recipe, RunInputs& inputs) {
   for (const std::string& section : recipe.sections)
     if (std::find(used.begin(), used.end(), section) == used.end())
       inputs.warnings.push_back(fmt::format("[{}] is given, but the method {} does not use it",
-                                            section, method_name(recipe.run.method)));
+                                            section, method_name(recipe.run)));
   const int64_t most = inputs.teacher.config.max_position_embeddings;
   for (const auto& [key, tokens] : contexts(recipe))
     if (tokens > most)

@@ -15,7 +15,7 @@
 #include "halftone/io/text_file.h"
 #include "halftone/model/import.h"
 #include "halftone/model/load.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "halftone/text/tokenizer.h"
 
 namespace halftone {
@@ -130,8 +130,8 @@ Inspection inspect_run(const std::string& path) {
 // The bits that a file gives each weight of a block's linears.
 double linear_bits(const ModelConfig& config, const StoredTensors& stored) {
   double bytes = 0, weights = 0;
-  for (const ExpectedWeight& spec : expected_weights(config)) {
-    if (spec.kind != WeightKind::linear) continue;
+  for (const ExpectedWeight& spec : expected_weights(decoder_spec(config))) {
+    if (spec.role != ParamRole::weight) continue;
     const StoredTensor* tensor = stored.find(spec.name);
     if (!tensor) tensor = stored.find(spec.gguf_name);
     bytes += static_cast<double>(tensor->bytes.size());
@@ -150,7 +150,7 @@ Footprint footprint_of(const std::string& path, const Inspection& found) {
                 "a safetensors file has no configuration: a directory with config.json, "
                 "model.safetensors and a tokenizer is a model");
   const ModelConfig config = read_import_outline(path).config;
-  Footprint out{.parameters = parameter_count(config)};
+  Footprint out{.parameters = parameter_count(decoder_spec(config))};
   out.paper_bits = out.linear_bits = linear_bits(config, found.stored);
   out.file_bits =
       8 * static_cast<double>(found.stored.file_bytes) / static_cast<double>(out.parameters);

@@ -109,11 +109,11 @@ QuantisingResult quantise_model(const Recipe& recipe, const RunOptions& options,
                     ? resume_blocks(directory, identity, options, student, calibration, result)
                     : 0;
   directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints);
-  Progress progress(method_name(recipe.run.method), static_cast<int64_t>(blocks), options.quiet,
+  Progress progress(method_name(recipe.run), static_cast<int64_t>(blocks), options.quiet,
                     static_cast<int64_t>(done));
   while (done < blocks && !result.interrupted) {
     const BlockReport report =
-        quantise_block(model, done, calibration, *ptq_method(recipe.run.method), recipe.ptq);
+        quantise_block(model, done, calibration, *recipe.run.ptq, recipe.ptq);
     ++done;
     for (const QuantisedLinear& linear : report.linears)
       result.layers.push_back({linear.name, linear.relative_error});

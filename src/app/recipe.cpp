@@ -25,12 +25,16 @@ bool is_directory(const std::string& path) {
   return fs::is_directory(status_at(path));
 }
 
-const std::initializer_list<std::pair<std::string_view, Method>> kMethods = {
-    {"none", Method::none},     {"pretrain", Method::pretrain}, {"onebit", Method::onebit},
-    {"rtn", Method::rtn},       {"xnor", Method::xnor},         {"gptq", Method::gptq},
-    {"billm", Method::billm},   {"arb", Method::arb},           {"arb-x", Method::arb_x},
-    {"arb-rc", Method::arb_rc},
-};
+constexpr std::pair<std::string_view, Method> kMethods[] = {
+    {"none", Method::none}, {"pretrain", Method::pretrain}, {"onebit", Method::onebit}};
+
+// Of all methods, as the recipe spells them: those above, then the post-training ones.
+std::vector<std::string_view> method_names() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, method] : kMethods) names.push_back(name);
+  for (const PtqMethod& method : ptq_methods()) names.push_back(method.name);
+  return names;
+}
 
 const std::initializer_list<std::pair<std::string_view, WeightDtype>> kDtypes = {
     {"auto", WeightDtype::automatic},
@@ -71,7 +75,7 @@ void check_cache(const Recipe& r, RecipeReport& report) {
   report.rule(k > 0 && r.run.method != Method::onebit, {"teacher.cache_top_k", "run.method"},
               fmt::format("found {}, 0 expected: the method {} does not learn from the teacher's "
                           "logits",
-                          k, method_name(r.run.method)));
+                          k, method_name(r.run)));
   report.rule(k > 0 && r.loss.hidden > 0, {"teacher.cache_top_k", "loss.hidden", "run.method"},
               fmt::format("found {} beside loss.hidden = {}, 0 expected for one of the two: hidden "
                           "states need the teacher in every step",
@@ -125,12 +129,6 @@ void check_calibration(const Recipe& r, RecipeReport& report) {
                           r.calibration.num_calibration_samples));
 }
 
-std::vector<std::string_view> method_names() {
-  std::vector<std::string_view> names;
-  for (const auto& [name, method] : kMethods) names.push_back(name);
-  return names;
-}
-
 void check_training(const Recipe& r, RecipeReport& report) {
   const TrainSettings& t = r.train;
   report.rule(t.max_steps == 0 && t.num_train_epochs == 0,
@@ -154,7 +152,11 @@ void check_training(const Recipe& r, RecipeReport& report) {
 
 void fields(FieldVisitor& v, RunSettings& s) {
   v.field("name", s.name, "name of the run and of its directory; required");
-  choice(v, "method", s.method, kMethods, "how the model is made; required");
+  const std::vector<std::string_view> names = method_names();
+  int index = static_cast<int>(std::ranges::find(names, method_name(s)) - names.begin());
+  v.choice("method", index, names, "how the model is made; required");
+  s.ptq = find_ptq_method(names[index]);
+  s.method = s.ptq ? Method::ptq : kMethods[index].second;
   v.path("output_dir", s.output_dir, "where the run directory is made");
   v.field("seed", s.seed, {}, "of every random number of the run");
   v.field("device", s.device, "cpu");
@@ -184,9 +186,10 @@ void for_each_section(
   visit("eval", [&](FieldVisitor& v) { fields(v, r.eval); });
 }
 
-std::string method_name(Method method) {
+std::string method_name(const RunSettings& s) {
+  if (s.ptq) return std::string(s.ptq->name);
   for (const auto& [name, value] : kMethods)
-    if (value == method) return std::string(name);
+    if (value == s.method) return std::string(name);
   return "";
 }
 
@@ -194,27 +197,6 @@ std::string dtype_text(const TeacherSettings& s) {
   for (const auto& [name, value] : kDtypes)
     if (value == s.dtype) return std::string(name);
   return "";
-}
-
-std::optional<PtqMethod> ptq_method(Method method) {
-  switch (method) {
-    case Method::rtn:
-      return PtqMethod::rtn;
-    case Method::xnor:
-      return PtqMethod::xnor;
-    case Method::gptq:
-      return PtqMethod::gptq;
-    case Method::billm:
-      return PtqMethod::billm;
-    case Method::arb:
-      return PtqMethod::arb;
-    case Method::arb_x:
-      return PtqMethod::arb_x;
-    case Method::arb_rc:
-      return PtqMethod::arb_rc;
-    default:
-      return std::nullopt;
-  }
 }
 
 bool is_trained(Method method) {
@@ -262,7 +244,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   check_cache(r, report);
   check_data(r, report);
   if (is_trained(r.run.method)) check_training(r, report);
-  if (ptq_method(r.run.method)) check_calibration(r, report);
+  if (r.run.ptq) check_calibration(r, report);
   report.rule(r.run.method == Method::none && r.eval.text.empty(), {"eval.text", "run.method"},
               "missing, the method none only evaluates and expects a text");
   report.rule(!r.eval.text.empty() && !is_file(r.eval.text), {"eval.text"},

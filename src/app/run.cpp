@@ -23,6 +23,7 @@
 #include "halftone/io/directory_lock.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
+#include "halftone/model/spec.h"
 #include "halftone/tensor/memory.h"
 
 namespace halftone {
@@ -46,12 +47,13 @@ LoadedModel start_student(const Recipe& recipe, const ModelConfig& config,
   LoadedModel student;
   student.config = config;
   if (!teacher) {
-    student.decoder = build_decoder(
-        student.config, random_weights(student.config, static_cast<uint64_t>(recipe.run.seed)));
+    const DecoderSpec spec = decoder_spec(config);
+    student.decoder =
+        build_decoder(spec, random_weights(spec, static_cast<uint64_t>(recipe.run.seed)));
     return student;
   }
-  student.decoder = build_decoder(
-      student.config, trainable_copy(weights_of(const_cast<Decoder&>(teacher->decoder))));
+  auto& decoder = const_cast<Decoder&>(teacher->decoder);
+  student.decoder = build_decoder(decoder.spec, trainable_copy(weights_of(decoder)));
   if (recipe.run.method == Method::onebit) start_onebit(student.decoder, recipe.student);
   return student;
 }
@@ -103,7 +105,7 @@ class Run {
         inputs_(std::move(inputs)),
         total_(total) {
     result_.name = recipe.run.name;
-    result_.method = method_name(recipe.run.method);
+    result_.method = method_name(recipe.run);
     result_.recipe_sha256 = recipe_sha256(recipe);
     result_.seed = recipe.run.seed;
   }

@@ -52,12 +52,13 @@ NormTweakReport tweak_norms(Decoder& model, size_t index, const Tensor& inputs,
     return sum / static_cast<double>(held_out);
   };
 
-  Block& block = model.blocks[index];
-  const Tensor input_gain = block.input_norm.value.clone(),
-               post_gain = block.post_attention_norm.value.clone();
-  Adam first(block.input_norm), second(block.post_attention_norm);
-  first.param.grad.clear();
-  second.param.grad.clear();
+  std::vector<Adam> norms;
+  std::vector<Tensor> before;
+  for (auto& [role, norm] : model.blocks[index].norms) {
+    norm.grad.clear();
+    norms.emplace_back(norm);
+    before.push_back(norm.value.clone());
+  }
   const double rate = settings.learning_rate * (1 + settings.scale * static_cast<double>(index) /
                                                         static_cast<double>(model.blocks.size()));
   NormTweakReport report{.before = judge()};
@@ -67,15 +68,11 @@ NormTweakReport tweak_norms(Decoder& model, size_t index, const Tensor& inputs,
       Tape tape;
       tape.backward(loss_of(tape, s));
       ++step;
-      first.step(step, rate);
-      second.step(step, rate);
+      for (Adam& norm : norms) norm.step(step, rate);
     }
   report.after = judge();
   report.kept = report.after < report.before;
-  if (!report.kept) {
-    block.input_norm.value = input_gain;
-    block.post_attention_norm.value = post_gain;
-  }
+  for (size_t i = 0; i < norms.size() && !report.kept; ++i) norms[i].param.value = before[i];
   return report;
 }
 

@@ -32,12 +32,12 @@ Tensor start_latent(const Tensor& w, const StudentSettings& settings) {
   return latent;
 }
 
-std::unique_ptr<OneBitLinear> start(const std::string& name, const Linear& linear,
+std::unique_ptr<OneBitLinear> start(const LinearLike& linear, const Tensor& weight,
                                     const StudentSettings& settings, double& error) {
-  Svid factors = svid(linear.weight.value, settings.svid, settings.svid_split);
+  Svid factors = svid(weight, settings.svid, settings.svid_split);
   error = factors.relative_error;
   return std::make_unique<OneBitLinear>(
-      name, start_latent(linear.weight.value, settings), factors.in_scale, factors.out_scale,
+      linear.name, start_latent(weight, settings), factors.in_scale, factors.out_scale,
       linear.bias.value.clone(),
       OneBitOptions{.post_layer_norm = settings.post_layer_norm, .ste = settings.ste});
 }
@@ -47,16 +47,14 @@ std::unique_ptr<OneBitLinear> start(const std::string& name, const Linear& linea
 double start_onebit(Decoder& student, const StudentSettings& settings) {
   double sum = 0;
   int64_t count = 0;
-  for (Block& block : student.blocks)
-    for (auto* slot : block.linears()) {
-      const auto* dense = dynamic_cast<const Linear*>(slot->get());
-      require(dense, "start_onebit: a block linear is not dense");
-      const std::string& weight = dense->weight.name;
-      double error = 0;
-      *slot = start(weight.substr(0, weight.rfind(".weight")), *dense, settings, error);
-      sum += error;
-      ++count;
-    }
+  student.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
+    const Tensor* weight = linear->full_precision();
+    require(weight, "start_onebit: '{}' is quantised already", linear->name);
+    double error = 0;
+    linear = start(*linear, *weight, settings, error);
+    sum += error;
+    ++count;
+  });
   return count ? sum / static_cast<double>(count) : 0;
 }
 

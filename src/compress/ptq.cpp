@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "halftone/quant/hessian.h"
-#include "halftone/quant/quantise.h"
+#include "halftone/quant/methods.h"
 
 namespace halftone {
 namespace {
@@ -17,29 +18,17 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Stands before a linear for one pass and adds its inputs to a Hessian.
-class RecordingLinear : public LinearLike {
- public:
-  RecordingLinear(std::unique_ptr<LinearLike> inner, HessianSum& sum, int64_t length)
-      : inner_(std::move(inner)), sum_(sum), length_(length) {}
-  Var forward(Tape& tape, const Var& x) override {
-    sum_.add(x.value(), x.dim(0) / length_);
-    return inner_->forward(tape, x);
-  }
-  void visit(const ParamVisitor& visitor) override { inner_->visit(visitor); }
-  std::unique_ptr<LinearLike> release() { return std::move(inner_); }
+// Linears with the same input.
+using InputGroup = std::vector<SlotRole>;
 
- private:
-  std::unique_ptr<LinearLike> inner_;
-  HessianSum& sum_;
-  int64_t length_;
-};
-
-using Slot = std::unique_ptr<LinearLike>;
-
-// Linears with the same input, the first of which records it.
-std::vector<std::vector<Slot*>> input_groups(Block& b) {
-  return {{&b.q, &b.k, &b.v}, {&b.o}, {&b.gate, &b.up}, {&b.down}};
+// In the order of the block.
+std::vector<InputGroup> input_groups(const BlockSpec& spec) {
+  std::map<int, InputGroup> groups;
+  for (const Slot& slot : spec.slots)
+    if (!slot.is_norm()) groups[slot.input_group].push_back(slot.role);
+  std::vector<InputGroup> out;
+  for (auto& [number, roles] : groups) out.push_back(std::move(roles));
+  return out;
 }
 
 // The outputs of a block over all sequences.
@@ -59,37 +48,32 @@ Tensor run_block(Decoder& model, size_t index, const Calibration& calibration) {
 
 // The Hessian of each group's input, and the block's outputs with the weights as they are.
 std::vector<Tensor> record_hessians(Decoder& model, size_t index, const Calibration& calibration,
-                                    const std::vector<std::vector<Slot*>>& groups,
-                                    Tensor& outputs) {
+                                    const std::vector<InputGroup>& groups, Tensor& outputs) {
   const int64_t length = calibration.inputs.dim(0) / calibration.sequences;
-  std::vector<HessianSum> sums;
-  for (const auto& group : groups) {
-    const auto* dense = dynamic_cast<Linear*>(group.front()->get());
-    require(dense, "quantise_block: a linear of block {} is not dense", index);
-    sums.emplace_back(dense->weight.value.dim(1));
-  }
-  for (size_t g = 0; g < groups.size(); ++g)
-    *groups[g].front() =
-        std::make_unique<RecordingLinear>(std::move(*groups[g].front()), sums[g], length);
+  Block& block = model.blocks[index];
+  std::map<SlotRole, HessianSum> sums;  // of the first linear of each group
+  for (const InputGroup& group : groups)
+    sums.emplace(group.front(), HessianSum(block.spec.slot(group.front()).in));
+  block.observer = [&](const Slot& slot, const Tensor& x) {
+    if (const auto sum = sums.find(slot.role); sum != sums.end())
+      sum->second.add(x, x.dim(0) / length);
+  };
   outputs = run_block(model, index, calibration);
+  block.observer = {};
   std::vector<Tensor> out;
-  for (size_t g = 0; g < groups.size(); ++g) {
-    *groups[g].front() = static_cast<RecordingLinear&>(**groups[g].front()).release();
-    out.push_back(sums[g].hessian());
-  }
+  for (const InputGroup& group : groups) out.push_back(sums.at(group.front()).hessian());
   return out;
 }
 
-QuantisedLinear quantise_linear(Slot& slot, const Tensor& hessian, PtqMethod method,
-                                const PtqSettings& settings) {
-  const auto& dense = dynamic_cast<Linear&>(*slot);
-  const std::string name =
-      dense.weight.name.substr(0, dense.weight.name.size() - std::string(".weight").size());
+QuantisedLinear quantise_linear(std::unique_ptr<LinearLike>& linear, const Tensor& hessian,
+                                const PtqMethod& method, const PtqSettings& settings) {
+  const Tensor* weight = linear->full_precision();
+  require(weight, "quantise_block: '{}' is quantised already", linear->name);
   auto low = std::make_unique<LowBitLinear>(
-      name, quantise(method, dense.weight.value, hessian, settings), dense.bias.value);
-  const double error = relative_error(dense.weight.value, low->weight.value, hessian);
-  slot = std::move(low);
-  return {name, error};
+      linear->name, method.quantise(*weight, hessian, settings), linear->bias.value);
+  const double error = relative_error(*weight, low->weight.value, hessian);
+  linear = std::move(low);
+  return {linear->name, error};
 }
 
 }  // namespace
@@ -100,13 +84,14 @@ Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens
   return {model.embed(tape, tokens).value().to(DType::f32), sequences};
 }
 
-BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration, PtqMethod method,
-                           const CompressSettings& settings) {
+BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration,
+                           const PtqMethod& method, const CompressSettings& settings) {
   BlockReport report;
-  std::vector<std::vector<std::vector<Slot*>>> stages{input_groups(model.blocks[index])};
+  Block& block = model.blocks[index];
+  std::vector<std::vector<InputGroup>> stages{input_groups(block.spec)};
   if (settings.ptq.true_sequential) {
     stages.clear();
-    for (const auto& group : input_groups(model.blocks[index])) stages.push_back({group});
+    for (const InputGroup& group : input_groups(block.spec)) stages.push_back({group});
   }
   Tensor float_outputs;
   for (const auto& groups : stages) {
@@ -118,8 +103,9 @@ BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibratio
     if (!float_outputs.defined()) float_outputs = outputs;
     const auto quantising = Clock::now();
     for (size_t g = 0; g < groups.size(); ++g)
-      for (Slot* slot : groups[g])
-        report.linears.push_back(quantise_linear(*slot, hessians[g], method, settings.ptq));
+      for (const SlotRole role : groups[g])
+        report.linears.push_back(
+            quantise_linear(block.linears.at(role), hessians[g], method, settings.ptq));
     report.quantise_seconds += seconds_since(quantising);
   }
   const auto finishing = Clock::now();

@@ -4,32 +4,21 @@ namespace halftone {
 
 Footprint footprint(Decoder& model, int64_t file_bytes) {
   Footprint out;
-  int64_t extras = 0;
-  double paper_bits = 0, paper_numbers = 0, stored_bits = 0;
+  LinearBits sum;
   model.visit([&](Param& param) { out.parameters += param.value.numel(); });
-  for (Block& block : model.blocks)
-    for (const auto* linear : block.linears()) {
-      if (const auto* low = dynamic_cast<LowBitLinear*>(linear->get())) {
-        const LowBitCount count = count_bits(low->code);
-        out.quantised_parameters += count.weights;
-        paper_bits += count.paper_bits * static_cast<double>(count.weights);
-        paper_numbers += static_cast<double>(count.weights);
-        stored_bits += static_cast<double>(count.stored_bits);
-        continue;
-      }
-      const auto* onebit = dynamic_cast<OneBitLinear*>(linear->get());
-      if (!onebit) continue;
-      const int64_t o = onebit->latent.value.dim(0), i = onebit->latent.value.dim(1);
-      out.quantised_parameters += o * i;
-      extras += o + i;
-      paper_bits += static_cast<double>(o * i + 16 * (o + i));
-      paper_numbers += static_cast<double>(o * i + o + i);
-      stored_bits += static_cast<double>(o * ((i + 7) / 8 * 8) + 16 * (o + i));
-    }
-  out.parameters -= extras;
-  if (out.quantised_parameters) {
-    out.paper_bits = paper_bits / paper_numbers;
-    out.linear_bits = stored_bits / static_cast<double>(out.quantised_parameters);
+  model.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
+    const LinearBits bits = linear->bits();
+    sum.weights += bits.weights;
+    sum.extras += bits.extras;
+    sum.paper_bits += bits.paper_bits;
+    sum.paper_numbers += bits.paper_numbers;
+    sum.stored_bits += bits.stored_bits;
+  });
+  out.parameters -= sum.extras;
+  out.quantised_parameters = sum.weights;
+  if (sum.weights > 0) {
+    out.paper_bits = sum.paper_bits / sum.paper_numbers;
+    out.linear_bits = static_cast<double>(sum.stored_bits) / static_cast<double>(sum.weights);
   }
   out.file_bits = 8.0 * static_cast<double>(file_bytes) / static_cast<double>(out.parameters);
   return out;

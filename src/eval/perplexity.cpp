@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/linear.h"
 #include "ops/logit_rows.h"
 
 namespace halftone {
@@ -23,15 +22,15 @@ struct Sums {
   }
 };
 
-struct Hidden {
-  Tensor states;  // after the final norm
-  Tensor head;
+// Of one window: a model, and its states after the final norm.
+struct Scored {
+  Decoder* model;
+  Tensor states;
 };
 
-Hidden hidden_of(Decoder& model, const std::vector<int32_t>& window) {
+Scored states_of(Decoder& model, const std::vector<int32_t>& window) {
   Tape tape(Tape::Mode::no_grad);
-  const Var hidden = model.hidden(tape, window, 1);
-  return {hidden.value(), model.head_weight(tape).value()};
+  return {&model, model.hidden(tape, window, 1).value()};
 }
 
 int64_t argmax(int64_t v, const float* x) {
@@ -39,20 +38,17 @@ int64_t argmax(int64_t v, const float* x) {
 }
 
 // Sums over predictions of window[first + 1 ..] from the hidden states at first .. end - 2.
-Sums score(const Hidden& model, const Hidden* teacher, const std::vector<int32_t>& window,
+Sums score(const Scored& own, const Scored* teacher, const std::vector<int32_t>& window,
            int64_t first) {
-  const int64_t v = model.head.dim(0), last = static_cast<int64_t>(window.size()) - 1;
-  Tensor logits = Tensor::uninitialized({kChunk, v}, DType::f32), teacher_logits;
-  if (teacher) teacher_logits = Tensor::uninitialized({kChunk, v}, DType::f32);
+  const int64_t last = static_cast<int64_t>(window.size()) - 1;
   Sums total;
   for (int64_t begin = first; begin < last; begin += kChunk) {
     const int64_t rows = std::min(kChunk, last - begin);
-    Tensor x = logits.rows(0, rows), t;
-    multiply_weight(model.states.rows(begin, begin + rows), model.head, x);
-    if (teacher) {
-      t = teacher_logits.rows(0, rows);
-      multiply_weight(teacher->states.rows(begin, begin + rows), teacher->head, t);
-    }
+    const auto logits_of = [&](const Scored& scored) {
+      return scored.model->logits(scored.states.rows(begin, begin + rows));
+    };
+    const Tensor x = logits_of(own), t = teacher ? logits_of(*teacher) : Tensor();
+    const int64_t v = x.dim(1);
     const float* xs = x.data<float>();
     const float* ts = teacher ? t.data<float>() : nullptr;
     std::vector<Sums> parts(rows);
@@ -104,9 +100,9 @@ Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>
     std::vector<int32_t> window(tokens.begin() + k * s.context,
                                 tokens.begin() + (k + 1) * s.context);
     if (llamacpp && window_bos >= 0) window[0] = window_bos;
-    const Hidden own = hidden_of(model, window);
-    Hidden other;
-    if (teacher) other = hidden_of(*teacher, window);
+    const Scored own = states_of(model, window);
+    Scored other;
+    if (teacher) other = states_of(*teacher, window);
     total.add(score(own, teacher ? &other : nullptr, window, first));
     if (progress)
       progress(k + 1, windows, std::exp(total.nll / static_cast<double>((k + 1) * each)));

@@ -41,7 +41,6 @@ inline constexpr const char* kUnknownKey =
     "which is on no list of keys: whether it changes what the model computes is not known; remove "
     "it from the file if it does not";
 
-inline constexpr const char* kSupportedArchitectures =
-    "LlamaForCausalLM (llama), MistralForCausalLM (mistral), Qwen2ForCausalLM (qwen2)";
+std::string supported_architectures();  // for messages
 
 }  // namespace halftone

@@ -1,4 +1,5 @@
 // Which keys of a config.json are read, which may hold anything, and which must hold one value.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -13,8 +14,8 @@ using Json = nlohmann::json;
 const std::set<std::string, std::less<>> kRead = {
     "architectures", "model_type", "hidden_size", "intermediate_size", "num_hidden_layers",
     "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "vocab_size",
-    "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings", "attention_bias", "mlp_bias",
-    "bos_token_id", "eos_token_id", "pad_token_id", "quantization_config",
+    "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings", "bos_token_id",
+    "eos_token_id", "pad_token_id", "quantization_config",
     // Rotary settings and windows; max_window_layers speaks of a window that Qwen2 alone has.
     "rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor",
     "original_max_position_embeddings", "sliding_window", "use_sliding_window", "max_window_layers",
@@ -116,11 +117,9 @@ std::map<std::string, Json, std::less<>> neutral_values(const ModelConfig& confi
   out["num_key_value_groups"] = config.num_attention_heads / config.num_key_value_heads;
   for (const char* key : {"qkv_bias", "add_qkv_bias", "use_qkv_bias", "attention_qkv_bias"})
     out[key] = config.attention_bias;
-  // Llama's are read; elsewhere the architecture decides.
-  if (config.architecture != "llama") {
-    out["attention_bias"] = config.attention_bias;
-    out["mlp_bias"] = config.mlp_bias;
-  }
+  // Where a family does not read them, it decides.
+  out["attention_bias"] = config.attention_bias;
+  out["mlp_bias"] = config.mlp_bias;
   return out;
 }
 
@@ -139,10 +138,11 @@ bool is_neutral(const Json& found, const Json& neutral) {
   return found == neutral || (neutral == false && found == 0);
 }
 
-void check_keys(const ConfigFields& in, const ModelConfig& config) {
+void check_keys(const ConfigFields& in, const ModelConfig& config,
+                const std::vector<std::string_view>& of_family) {
   const auto neutral = neutral_values(config);
   for (const auto& [key, value] : in.json().items()) {
-    if (value.is_null()) continue;
+    if (value.is_null() || std::ranges::find(of_family, key) != of_family.end()) continue;
     const auto at = neutral.find(key);
     if (at != neutral.end() && !is_neutral(value, at->second)) in.fail(key, at->second.dump());
     if (at == neutral.end() && !kRead.contains(key) && !is_harmless(key)) in.fail_unknown(key);

@@ -8,31 +8,15 @@
 namespace halftone {
 namespace {
 
-// h sign(W) g of a layer without normalisation: the dense weight that it is.
-Tensor dense_weight(const OneBitLinear& linear) {
-  const int64_t o = linear.latent.value.dim(0), i = linear.latent.value.dim(1);
-  Tensor w = Tensor::uninitialized({o, i}, DType::f32);
-  for (int64_t r = 0; r < o; ++r)
-    for (int64_t c = 0; c < i; ++c)
-      w.data<float>()[r * i + c] =
-          linear.out_scale.value.data<float>()[r] * linear.in_scale.value.data<float>()[c] *
-          (linear.latent.value.data<float>()[r * i + c] >= 0 ? 1.0f : -1.0f);
-  return w;
-}
-
 Weights dense_weights(Decoder& decoder) {
   Weights all = weights_of(decoder);
-  for (Block& block : decoder.blocks)
-    for (const auto* linear : block.linears()) {
-      const auto* onebit = dynamic_cast<OneBitLinear*>(linear->get());
-      if (!onebit) continue;
-      if (onebit->options.post_layer_norm)
-        throw_error(ErrorKind::recipe, "export --format hf: '{}' {}", onebit->latent.name,
-                    hf_export_obstacle(true));
-      all[onebit->latent.name] = dense_weight(*onebit);
-      all.erase(onebit->in_scale.name);
-      all.erase(onebit->out_scale.name);
-    }
+  decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
+    const Tensor weight = linear->dense_weight();
+    linear->visit([&](Param& param) {
+      if (param.role != ParamRole::bias) all.erase(param.name);
+    });
+    all[linear->name + ".weight"] = weight;
+  });
   return all;
 }
 
@@ -65,12 +49,6 @@ Tensor stored(const Tensor& tensor, const std::string& name, ExportDtype dtype,
 }
 
 }  // namespace
-
-std::string hf_export_obstacle(bool post_layer_norm) {
-  return post_layer_norm ? "has a layer normalisation behind it, which no dense weight can hold; "
-                           "train with student.post_layer_norm = false"
-                         : "";
-}
 
 ExportSummary export_hf(LoadedModel& model, const Companions& companions, ExportDtype dtype,
                         const std::string& directory) {

@@ -10,7 +10,7 @@
 #include "halftone/io/file_kind.h"
 #include "halftone/io/gguf.h"
 #include "halftone/io/safetensors.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "halftone/tensor/numbers.h"
 
 namespace halftone {
@@ -124,7 +124,7 @@ HfModel open_hf(const std::string& path) {
 
   Problems problems;
   std::map<std::string, Tensor> left = file.tensors;
-  for (const ExpectedWeight& spec : expected_weights(out.config)) {
+  for (const ExpectedWeight& spec : expected_weights(decoder_spec(out.config))) {
     const auto at = left.find(spec.name);
     if (at == left.end()) {
       problems.push_back(missing(spec.name, spec.shape));
@@ -144,7 +144,7 @@ HfModel open_hf(const std::string& path) {
 ImportedModel import_hf(const std::string& path, const ImportOptions& options) {
   HfModel model = open_hf(path);
   ImportedModel out{.path = path, .config = std::move(model.config)};
-  for (const ExpectedWeight& spec : expected_weights(out.config))
+  for (const ExpectedWeight& spec : expected_weights(decoder_spec(out.config)))
     put_weight(model.file.tensors.at(spec.name), spec, options, out);
   out.sha256 = digest_of(model.file.files);
   for (const auto& part : model.file.files) part->expect_unchanged();
@@ -181,7 +181,7 @@ GgufModel open_gguf(const std::string& path) {
   std::map<std::string, const GgufTensor*> left;
   for (const GgufTensor& tensor : file.tensors())
     if (!is_harmless_extra(tensor.name)) left.emplace(tensor.name, &tensor);
-  for (const ExpectedWeight& spec : expected_weights(config)) {
+  for (const ExpectedWeight& spec : expected_weights(decoder_spec(config))) {
     const auto at = left.find(spec.gguf_name);
     if (at == left.end()) {
       problems.push_back(missing(spec.gguf_name, spec.shape));
@@ -203,7 +203,7 @@ ImportedModel import_gguf(const std::string& path, const ImportOptions& options)
   const GgufFile& file = model.file;
   ImportedModel out{.path = path, .config = model.config};
   const bool paired = file.metadata().get_string("general.architecture") == "llama";
-  for (const ExpectedWeight& spec : expected_weights(out.config)) {
+  for (const ExpectedWeight& spec : expected_weights(decoder_spec(out.config))) {
     const GgufTensor& entry = *file.find(spec.gguf_name);
     Tensor stored = file.read(entry);
     if (entry.type->quantized) stored = stored.to(DType::f16);

@@ -7,11 +7,14 @@
 #include "halftone/base/sha256.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/io/strict_json.h"
+#include "halftone/model/spec.h"
 
 namespace halftone {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kForms = "linear_forms";
 
 const std::string& meta(const CheckpointContent& content, const std::string& key,
                         const std::string& path) {
@@ -19,12 +22,6 @@ const std::string& meta(const CheckpointContent& content, const std::string& key
   if (it == content.meta.end())
     throw_error(ErrorKind::format, "{}: meta '{}' is missing", path, key);
   return it->second;
-}
-
-OneBitOptions onebit_options(Decoder& decoder) {
-  for (Block& block : decoder.blocks)
-    if (const auto* onebit = dynamic_cast<OneBitLinear*>(block.q.get())) return onebit->options;
-  return {};
 }
 
 // The directory that a file lies in.
@@ -134,7 +131,7 @@ LoadedModel load_model(const std::string& path, const ImportOptions& options) {
   }
   ImportedModel imported = import_model(path, options);
   LoadedModel out;
-  out.decoder = build_decoder(imported.config, imported.weights);
+  out.decoder = build_decoder(decoder_spec(imported.config), imported.weights);
   out.config = std::move(imported.config);
   out.path = path;
   out.home = path;
@@ -148,12 +145,11 @@ ModelOutline read_outline(const std::string& path) {
   std::vector<std::string> notes;
   if (const auto found = find_checkpoint(path, notes)) {
     ModelOutline out{checkpoint_config(found->content, found->path), directory_of(found->path)};
-    for (const auto& [name, tensor] : found->content.tensors) {
-      out.dense = out.dense && !name.ends_with(".in_scale");
+    for (const auto& [name, tensor] : found->content.tensors)
       if (name.starts_with("model/") && tensor.rank() == 2)
         out.stored_as_f16 = out.stored_as_f16 && tensor.dtype() != DType::f32;
-    }
-    out.dense = out.dense && !found->content.meta.contains("quantised");
+    const auto forms = found->content.meta.find(kForms);
+    out.dense = forms == found->content.meta.end() || forms->second == "{}";
     return out;
   }
   ImportOutline imported = read_import_outline(path);
@@ -165,21 +161,18 @@ Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) 
   Weights weights;
   for (const auto& [name, tensor] : content.tensors)
     if (name.starts_with(prefix)) weights[name.substr(prefix.size())] = tensor;
-  const auto quantised = content.meta.find("quantised");
-  std::optional<LowBitLayout> layout;
-  if (quantised != content.meta.end()) layout = parse_layout(quantised->second);
-  const auto norm = content.meta.find("post_layer_norm");
-  return build_decoder(config, weights,
-                       {.post_layer_norm = norm == content.meta.end() || norm->second == "true"},
-                       layout);
+  LinearForms forms;
+  if (const auto found = content.meta.find(kForms); found != content.meta.end()) {
+    const nlohmann::json json = parse_strict_json(found->second, "checkpoint: meta linear_forms");
+    for (const auto& [name, form] : json.items())
+      forms[name] = form.is_string() ? form.get<std::string>() : "";
+  }
+  return build_decoder(decoder_spec(config), weights, forms);
 }
 
 void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config) {
   content.meta["config"] = config_json(config, DType::f32);
-  for (Block& block : decoder.blocks)
-    if (const auto* low = dynamic_cast<LowBitLinear*>(block.q.get()))
-      content.meta["quantised"] = layout_text(low->code.layout);
-  content.meta["post_layer_norm"] = onebit_options(decoder).post_layer_norm ? "true" : "false";
+  content.meta[kForms] = nlohmann::json(linear_forms(decoder)).dump();
 }
 
 CheckpointContent model_content(Decoder& decoder, const ModelConfig& config) {

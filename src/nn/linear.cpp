@@ -1,22 +1,54 @@
+// The kinds of linear: how each computes, what it is as a matrix, how it is stored and counted.
 #include "halftone/nn/linear.h"
 
+#include "halftone/base/error.h"
+#include "halftone/base/rounding.h"
+#include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
+#include "halftone/tensor/numbers.h"
+#include "halftone/tensor/packed_signs.h"
 
 namespace halftone {
 namespace {
 
-Var param_or_none(Tape& tape, Param& param) {
-  return param.value.defined() ? tape.param(param) : Var();
+constexpr const char* kOneBitForm = "onebit";
+constexpr const char* kNormedForm = "onebit post_layer_norm";
+
+Param param(std::string name, Tensor value, ParamRole role) {
+  return {.name = std::move(name), .value = std::move(value), .grad = {}, .role = role};
+}
+
+// A scale is counted as 16 bits, so it is stored in 16 bits or not at all.
+Tensor f16_scale(const Tensor& scale, const std::string& name) {
+  const Tensor half = scale.to(DType::f16);
+  if (const int64_t n = count_non_finite(half))
+    throw_error(ErrorKind::numerical, "'{}': {} of its {} numbers are beyond F16's greatest, 65504",
+                name, n, half.numel());
+  return half;
 }
 
 }  // namespace
 
-Linear::Linear(std::string name, Tensor weight_value, Tensor bias_value)
-    : weight{.name = name + ".weight", .value = std::move(weight_value), .grad = {}},
-      bias{.name = name + ".bias", .value = std::move(bias_value), .grad = {}, .decay = false} {}
+LinearLike::LinearLike(std::string module, Tensor bias_value)
+    : name(std::move(module)),
+      bias(param(name + ".bias", std::move(bias_value), ParamRole::bias)) {}
+
+Var LinearLike::bias_or_none(Tape& tape) {
+  return bias.value.defined() ? tape.param(bias) : Var();
+}
+
+void LinearLike::put_bias(std::map<std::string, Tensor>& out) const {
+  if (bias.value.defined()) out[bias.name] = bias.value;
+}
+
+// --- full precision ----------------------------------------------------------------------------
+
+Linear::Linear(std::string module, Tensor weight_value, Tensor bias_value)
+    : LinearLike(std::move(module), std::move(bias_value)),
+      weight(param(name + ".weight", std::move(weight_value), ParamRole::weight)) {}
 
 Var Linear::forward(Tape& tape, const Var& x) {
-  return linear(x, tape.param(weight), param_or_none(tape, bias));
+  return linear(x, tape.param(weight), bias_or_none(tape));
 }
 
 void Linear::visit(const ParamVisitor& visitor) {
@@ -24,17 +56,29 @@ void Linear::visit(const ParamVisitor& visitor) {
   if (bias.value.defined()) visitor(bias);
 }
 
-OneBitLinear::OneBitLinear(std::string name, Tensor latent_value, Tensor in_scale_value,
+Tensor Linear::dense_weight() const {
+  return weight.value.to(DType::f32);
+}
+
+std::map<std::string, Tensor> Linear::stored() const {
+  std::map<std::string, Tensor> out{{weight.name, to_f16_where_it_fits(weight.value)}};
+  put_bias(out);
+  return out;
+}
+
+// --- OneBit ------------------------------------------------------------------------------------
+
+OneBitLinear::OneBitLinear(std::string module, Tensor latent_value, Tensor in_scale_value,
                            Tensor out_scale_value, Tensor bias_value, const OneBitOptions& options)
-    : latent{.name = name + ".weight", .value = std::move(latent_value), .grad = {}},
-      in_scale{.name = name + ".in_scale", .value = std::move(in_scale_value), .grad = {}},
-      out_scale{.name = name + ".out_scale", .value = std::move(out_scale_value), .grad = {}},
-      bias{.name = name + ".bias", .value = std::move(bias_value), .grad = {}, .decay = false},
+    : LinearLike(std::move(module), std::move(bias_value)),
+      latent(param(name + ".weight", std::move(latent_value), ParamRole::latent)),
+      in_scale(param(name + ".in_scale", std::move(in_scale_value), ParamRole::scale)),
+      out_scale(param(name + ".out_scale", std::move(out_scale_value), ParamRole::scale)),
       options(options) {}
 
 Var OneBitLinear::forward(Tape& tape, const Var& x) {
   return onebit_linear(x, tape.param(latent), tape.param(in_scale), tape.param(out_scale),
-                       param_or_none(tape, bias), options);
+                       bias_or_none(tape), options);
 }
 
 void OneBitLinear::visit(const ParamVisitor& visitor) {
@@ -44,11 +88,48 @@ void OneBitLinear::visit(const ParamVisitor& visitor) {
   if (bias.value.defined()) visitor(bias);
 }
 
+Tensor OneBitLinear::dense_weight() const {
+  if (options.post_layer_norm) throw_error(ErrorKind::recipe, "'{}' {}", name, kNoDenseWeight);
+  const int64_t o = latent.value.dim(0), i = latent.value.dim(1);
+  const float *s = latent.value.data<float>(), *h = out_scale.value.data<float>(),
+              *g = in_scale.value.data<float>();
+  Tensor w = Tensor::uninitialized({o, i}, DType::f32);
+  float* out = w.data<float>();
+  parallel_for(o, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t c = 0; c < i; ++c)
+        out[r * i + c] = h[r] * g[c] * (s[r * i + c] >= 0 ? 1.0f : -1.0f);
+  });
+  return w;
+}
+
+std::string OneBitLinear::form() const {
+  return options.post_layer_norm ? kNormedForm : kOneBitForm;
+}
+
+std::map<std::string, Tensor> OneBitLinear::stored() const {
+  std::map<std::string, Tensor> out{{name + ".sign", pack_signs(latent.value)},
+                                    {in_scale.name, f16_scale(in_scale.value, in_scale.name)},
+                                    {out_scale.name, f16_scale(out_scale.value, out_scale.name)}};
+  put_bias(out);
+  return out;
+}
+
+LinearBits OneBitLinear::bits() const {
+  const int64_t o = latent.value.dim(0), i = latent.value.dim(1);
+  return {.weights = o * i,
+          .extras = o + i,
+          .paper_bits = static_cast<double>(o * i + 16 * (o + i)),
+          .paper_numbers = static_cast<double>(o * i + o + i),
+          .stored_bits = o * round_up(i, 8) + 16 * (o + i)};
+}
+
+// --- post-training methods ---------------------------------------------------------------------
+
 LowBitLinear::LowBitLinear(std::string module, LowBitMatrix matrix, Tensor bias_value)
-    : name(std::move(module)),
+    : LinearLike(std::move(module), std::move(bias_value)),
       code(std::move(matrix)),
-      weight{.name = name + ".weight", .value = reconstruct(code), .grad = {}},
-      bias{.name = name + ".bias", .value = std::move(bias_value), .grad = {}, .decay = false} {}
+      weight(param(name + ".weight", reconstruct(code), ParamRole::weight)) {}
 
 Var LowBitLinear::forward(Tape& tape, const Var& x) {
   return linear(x, tape.constant(weight.value),
@@ -58,6 +139,89 @@ Var LowBitLinear::forward(Tape& tape, const Var& x) {
 void LowBitLinear::visit(const ParamVisitor& visitor) {
   visitor(weight);
   if (bias.value.defined()) visitor(bias);
+}
+
+std::string LowBitLinear::form() const {
+  return layout_text(code.layout);
+}
+
+std::map<std::string, Tensor> LowBitLinear::stored() const {
+  std::map<std::string, Tensor> out;
+  for (const auto& [part, tensor] : code.parts) {
+    const std::string whole = name + "." + part;
+    out[whole] = tensor.dtype() == DType::f16 ? f16_scale(tensor, whole) : tensor;
+  }
+  put_bias(out);
+  return out;
+}
+
+LinearBits LowBitLinear::bits() const {
+  const LowBitCount count = count_bits(code);
+  return {.weights = count.weights,
+          .extras = 0,
+          .paper_bits = count.paper_bits * static_cast<double>(count.weights),
+          .paper_numbers = static_cast<double>(count.weights),
+          .stored_bits = count.stored_bits};
+}
+
+// --- from tensors ------------------------------------------------------------------------------
+
+namespace {
+
+// The tensors of one linear, their shapes checked.
+class Parts {
+ public:
+  Parts(const std::string& name, const TakeTensor& take) : name_(name), take_(take) {}
+
+  Tensor optional(const std::string& part, const Shape& shape) const {
+    Tensor out = take_(part);
+    if (out.defined() && out.shape() != shape)
+      throw_error(ErrorKind::format, "model: tensor '{}.{}' has shape {}, expected {}", name_, part,
+                  shape_text(out.shape()), shape_text(shape));
+    return out;
+  }
+  Tensor at(const std::string& part, const Shape& shape) const {
+    Tensor out = optional(part, shape);
+    if (!out.defined())
+      throw_error(ErrorKind::format, "model: tensor '{}.{}' is missing, shape {} expected", name_,
+                  part, shape_text(shape));
+    return out;
+  }
+  Tensor floats(const std::string& part, const Shape& shape) const {
+    return at(part, shape).to(DType::f32);
+  }
+
+ private:
+  const std::string& name_;
+  const TakeTensor& take_;
+};
+
+std::unique_ptr<LinearLike> low_bit_of(const std::string& form, const std::string& name,
+                                       int64_t out, int64_t in, const TakeTensor& take,
+                                       Tensor bias) {
+  LowBitMatrix code{.layout = parse_layout(form), .rows = out, .columns = in, .parts = {}};
+  for (const std::string& part : part_names(code.layout))
+    if (Tensor tensor = take(part); tensor.defined()) code.parts[part] = std::move(tensor);
+  check_parts(code, "model: tensor " + name);
+  return std::make_unique<LowBitLinear>(name, std::move(code), std::move(bias));
+}
+
+}  // namespace
+
+std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string& name, int64_t out,
+                                      int64_t in, const TakeTensor& take) {
+  const Parts parts(name, take);
+  Tensor bias = parts.optional("bias", {out});
+  if (bias.defined()) bias = bias.to(DType::f32);
+  if (form.empty())
+    return std::make_unique<Linear>(name, parts.at("weight", {out, in}), std::move(bias));
+  if (form != kOneBitForm && form != kNormedForm)
+    return low_bit_of(form, name, out, in, take, std::move(bias));
+  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)});
+  return std::make_unique<OneBitLinear>(
+      name, sign.defined() ? unpack_signs(sign, in) : parts.floats("weight", {out, in}),
+      parts.floats("in_scale", {in}), parts.floats("out_scale", {out}), std::move(bias),
+      OneBitOptions{.post_layer_norm = form == kNormedForm});
 }
 
 }  // namespace halftone

@@ -78,9 +78,10 @@ void rms_norm_backward(int64_t n, int64_t c, const T* x, const T* gain, const T*
 }  // namespace
 
 Var rms_norm(const Var& x, const Var& gain, double eps) {
-  require(x.value().rank() == 2 && gain.shape() == Shape{x.dim(1)} && gain.dtype() == x.dtype(),
+  require(x.value().rank() == 2 && gain.value().rank() == 1 && gain.dim(0) > 0 &&
+              x.dim(1) % gain.dim(0) == 0 && gain.dtype() == x.dtype(),
           "rms_norm: x {}, gain {}", shape_text(x.shape()), shape_text(gain.shape()));
-  const int64_t n = x.dim(0), c = x.dim(1);
+  const int64_t c = gain.dim(0), n = x.value().numel() / c;
   Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
   Tensor s = Tensor::uninitialized({n}, x.dtype());
   with_real(x.dtype(), "rms_norm", [&]<class T>() {

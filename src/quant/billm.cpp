@@ -7,8 +7,8 @@
 #include "halftone/quant/arb_rc.h"
 #include "halftone/quant/arb_x.h"
 #include "halftone/quant/block_code.h"
+#include "halftone/quant/error_feedback.h"
 #include "halftone/quant/hessian.h"
-#include "halftone/tensor/gemm.h"
 
 namespace halftone {
 namespace {
@@ -39,50 +39,39 @@ void solve_row(double* e, int64_t width, const double* u, int64_t m, BlockCompen
   }
 }
 
-// W[:, later] -= E U[block, later].
-void compensate(Tensor& current, const BlockCode& code, const SearchBlock& block, int64_t first,
-                const Tensor& upper, BlockCompensation how) {
-  const int64_t n = block.rows, b = block.width, m = current.dim(1), last = first + b;
-  if (how == BlockCompensation::none || last >= m) return;
-  const double* u = upper.data<double>();
-  std::vector<double> errors(block.t.size());
-  parallel_for(n, 16, [&](int64_t begin, int64_t end) {
+// What the later columns are lowered by, times U.
+void fill_errors(const FeedbackBlock& feedback, const SearchBlock& block, const BlockCode& code,
+                 BlockCompensation how) {
+  parallel_for(block.rows, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      double* e = errors.data() + i * b;
-      for (int64_t j = 0; j < b; ++j) e[j] = block.t[i * b + j] - code.value(i, j);
-      solve_row(e, b, u + first * m + first, m, how);
+      double* e = feedback.errors + i * block.width;
+      for (int64_t j = 0; j < block.width; ++j)
+        e[j] = block.t[i * block.width + j] - code.value(i, j);
+      solve_row(e, block.width, feedback.upper, feedback.stride, how);
     }
   });
-  gemm(Transpose::no, Transpose::no, n, m - last, b, -1.0, errors.data(), b, u + first * m + last,
-       m, 1.0, current.data<double>() + last, m);
 }
 
 }  // namespace
 
-LowBitMatrix billm(const Tensor& w, const Tensor& hessian, PtqMethod method,
+LowBitMatrix billm(const Tensor& w, const Tensor& hessian, Refinement refinement,
                    const PtqSettings& settings) {
   const int64_t m = w.dim(1);
   const int iterations = static_cast<int>(settings.iterations);
-  const bool row_column = method == PtqMethod::arb_rc, x = method == PtqMethod::arb_x;
+  const bool row_column = refinement == Refinement::arb_rc, x = refinement == Refinement::arb_x;
   const PreparedHessian prepared = prepare_hessian(hessian, settings.damp_percent);
   Tensor current = w.to(DType::f64);
   for (int64_t j = 0; j < m; ++j)
     for (int64_t i = 0; prepared.dead[j] && i < w.dim(0); ++i)
       current.data<double>()[i * m + j] = 0;
 
-  BinaryMatrix out({.scheme = LowBitLayout::Scheme::binary,
-                    .blocksize = settings.blocksize,
-                    .row_column = row_column,
-                    .partitioned = true,
-                    .cgb = settings.cgb,
-                    .num_p = settings.num_p},
-                   w.dim(0), m);
-  for (int64_t first = 0; first < m; first += settings.blocksize) {
-    const int64_t last = std::min(m, first + settings.blocksize);
+  BinaryMatrix out(billm_layout(refinement, settings), w.dim(0), m);
+  feed_errors(current, prepared, settings.blocksize, [&](const FeedbackBlock& feedback) {
+    const int64_t first = feedback.first, last = first + feedback.width;
     const SearchBlock block = copy_block(current, first, last);
     std::vector<double> u_diagonal, s;
-    for (int64_t j = first; j < last; ++j)
-      u_diagonal.push_back(prepared.upper.data<double>()[j * m + j]);
+    for (int64_t j = 0; j < feedback.width; ++j)
+      u_diagonal.push_back(feedback.upper[j * feedback.stride + j]);
     if (x) s = block_gram(hessian, first, last);
 
     BlockCode code(partition_block(block, u_diagonal, s, settings), settings.cgb, settings.num_p,
@@ -92,11 +81,22 @@ LowBitMatrix billm(const Tensor& w, const Tensor& hessian, PtqMethod method,
     else if (x)
       arb_x(code, block.t, s, iterations, settings.x_joint);
     else
-      binarise_groups(code, block.t, method == PtqMethod::arb ? iterations : 0);
-    compensate(current, code, block, first, prepared.upper, settings.block_comp);
+      binarise_groups(code, block.t, refinement == Refinement::arb ? iterations : 0);
     out.add(code, first);
-  }
+    if (settings.block_comp == BlockCompensation::none) return false;
+    fill_errors(feedback, block, code, settings.block_comp);
+    return true;
+  });
   return out.pack();
+}
+
+LowBitLayout billm_layout(Refinement refinement, const PtqSettings& settings) {
+  return {.scheme = LowBitLayout::Scheme::binary,
+          .blocksize = settings.blocksize,
+          .row_column = refinement == Refinement::arb_rc,
+          .partitioned = true,
+          .cgb = settings.cgb,
+          .num_p = settings.num_p};
 }
 
 LowBitMatrix xnor(const Tensor& w) {
@@ -109,9 +109,13 @@ LowBitMatrix xnor(const Tensor& w) {
                   .group = std::vector<uint8_t>(block.t.size(), 0)},
                  false, 1, false, false);
   binarise_groups(code, block.t, 0);
-  BinaryMatrix out({.scheme = LowBitLayout::Scheme::binary}, n, m);
+  BinaryMatrix out(xnor_layout(), n, m);
   out.add(code, 0);
   return out.pack();
+}
+
+LowBitLayout xnor_layout() {
+  return {.scheme = LowBitLayout::Scheme::binary};
 }
 
 }  // namespace halftone

@@ -4,8 +4,8 @@
 #include <numeric>
 
 #include "halftone/base/threads.h"
+#include "halftone/quant/error_feedback.h"
 #include "halftone/quant/hessian.h"
-#include "halftone/tensor/gemm.h"
 #include "uniform_matrix.h"
 
 namespace halftone {
@@ -33,14 +33,36 @@ Tensor permuted_hessian(const Tensor& hessian, const std::vector<int32_t>& order
   return out;
 }
 
+// Codes a row of a block column by column; each error goes to the row's later columns at once.
+void code_row(const FeedbackBlock& block, int64_t i, const auto& column,
+              const PtqSettings& settings, UniformMatrix& out) {
+  double *row = block.weights + i * block.stride, *e = block.errors + i * block.width;
+  Grid grid;
+  for (int64_t k = 0; k < block.width; ++k) {
+    const int64_t p = block.first + k, g = p / out.width;
+    if (p % out.width == 0) {
+      const int64_t group_end = std::min(out.columns, p + out.width) - block.first;
+      grid = fit_grid({row + k, row + group_end}, settings);
+      out.set_grid(i, g, grid);
+    } else if (k == 0) {
+      grid = out.grids[i * out.groups + g];
+    }
+    const int code = grid.code(row[k]);
+    out.codes[i * out.columns + column(p)] = static_cast<uint8_t>(code);
+    const double* u = block.upper + k * block.stride;
+    const double error = (row[k] - grid.value(code)) / u[k];
+    for (int64_t q = k; q < block.width; ++q) row[q] -= error * u[q];
+    e[k] = error;
+  }
+}
+
 }  // namespace
 
 LowBitMatrix gptq(const Tensor& w, const Tensor& hessian, const PtqSettings& settings) {
-  const int64_t n = w.dim(0), m = w.dim(1), b = settings.blocksize;
+  const int64_t n = w.dim(0), m = w.dim(1);
   const std::vector<int32_t> order = column_order(hessian, settings);
   const PreparedHessian prepared =
       prepare_hessian(permuted_hessian(hessian, order), settings.damp_percent);
-  const double* u = prepared.upper.data<double>();
   const auto column = [&](int64_t position) { return order.empty() ? position : order[position]; };
 
   // W by positions, dead columns zeroed; later blocks are updated in place.
@@ -51,34 +73,12 @@ LowBitMatrix gptq(const Tensor& w, const Tensor& hessian, const PtqSettings& set
       x[i * m + p] = prepared.dead[p] ? 0 : w.data<float>()[i * m + column(p)];
 
   UniformMatrix out(n, m, settings);
-  Tensor errors = Tensor::uninitialized({n, std::min(b, m)}, DType::f64);
-  for (int64_t first = 0; first < m; first += b) {
-    const int64_t last = std::min(m, first + b), width = last - first;
-    double* e = errors.data<double>();
+  feed_errors(current, prepared, settings.blocksize, [&](const FeedbackBlock& block) {
     parallel_for(n, 16, [&](int64_t begin, int64_t end) {
-      Grid grid;
-      for (int64_t i = begin; i < end; ++i)
-        for (int64_t p = first; p < last; ++p) {
-          double* row = x + i * m;
-          const int64_t g = p / out.width;
-          if (p % out.width == 0) {
-            const int64_t group_end = std::min(m, p + out.width);
-            grid = fit_grid({row + p, row + group_end}, settings);
-            out.set_grid(i, g, grid);
-          } else if (p == first) {
-            grid = out.grids[i * out.groups + g];
-          }
-          const int code = grid.code(row[p]);
-          out.codes[i * m + column(p)] = static_cast<uint8_t>(code);
-          const double error = (row[p] - grid.value(code)) / u[p * m + p];
-          for (int64_t q = p; q < last; ++q) row[q] -= error * u[p * m + q];
-          e[i * width + p - first] = error;
-        }
+      for (int64_t i = begin; i < end; ++i) code_row(block, i, column, settings, out);
     });
-    if (last < m)
-      gemm(Transpose::no, Transpose::no, n, m - last, width, -1.0, e, width, u + first * m + last,
-           m, 1.0, x + last, m);
-  }
+    return true;
+  });
   return out.pack(order);
 }
 

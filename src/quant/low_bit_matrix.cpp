@@ -223,11 +223,10 @@ void check_parts(const LowBitMatrix& m, const std::string& where) {
   }
 }
 
-bool is_part_name(const std::string& name) {
-  for (const char* part : {"codes", "scales", "zeros", "column_order", "signs", "salient", "groups",
-                           "residual_signs", "row_values", "column_values"})
-    if (name == part) return true;
-  return false;
+std::vector<std::string> part_names(const LowBitLayout& layout) {
+  if (layout.scheme == LowBitLayout::Scheme::uniform)
+    return {"codes", "scales", "zeros", "column_order"};
+  return {"signs", "salient", "groups", "residual_signs", "row_values", "column_values"};
 }
 
 LowBitCount count_bits(const LowBitMatrix& m) {

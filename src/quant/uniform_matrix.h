@@ -11,6 +11,10 @@
 
 namespace halftone {
 
+inline LowBitLayout uniform_layout(const PtqSettings& s, bool ordered) {
+  return {.bits = s.bits, .group_size = s.group_size, .symmetric = s.symmetric, .ordered = ordered};
+}
+
 struct UniformMatrix {
   UniformMatrix(int64_t n, int64_t m, const PtqSettings& s)
       : rows(n),
@@ -28,10 +32,7 @@ struct UniformMatrix {
   // `order`: position -> column, where groups are of positions (act_order).
   LowBitMatrix pack(const std::vector<int32_t>& order = {}) const {
     const int bits = static_cast<int>(settings.bits);
-    LowBitMatrix out{.layout = {.bits = settings.bits,
-                                .group_size = settings.group_size,
-                                .symmetric = settings.symmetric,
-                                .ordered = !order.empty()},
+    LowBitMatrix out{.layout = uniform_layout(settings, !order.empty()),
                      .rows = rows,
                      .columns = columns,
                      .parts = {}};

@@ -51,7 +51,7 @@ int64_t adamw_step(Param& param, Moments& moments, int64_t step, double learning
       .clip = static_cast<float>(scale),
       .b1 = static_cast<float>(s.beta1),
       .b2 = static_cast<float>(s.beta2),
-      .keep = static_cast<float>(1.0 - (param.decay ? learning_rate * s.weight_decay : 0.0)),
+      .keep = static_cast<float>(1.0 - (param.decays() ? learning_rate * s.weight_decay : 0.0)),
       .rate = static_cast<float>(learning_rate / (1.0 - std::pow(s.beta1, steps))),
       .v_scale = static_cast<float>(1.0 / (1.0 - std::pow(s.beta2, steps))),
       .eps = static_cast<float>(s.epsilon)};

@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/linear.h"
 
 namespace halftone {
 namespace {
@@ -19,11 +18,7 @@ uint64_t stream_of(int64_t sequence) {
 Tensor next_logits(Decoder& teacher, const std::vector<int32_t>& ids, int64_t batch,
                    KeyValueCache& cache) {
   Tape tape(Tape::Mode::no_grad);
-  const Tensor hidden = teacher.hidden(tape, ids, batch, &cache).value();
-  const Tensor head = teacher.head_weight(tape).value();
-  Tensor logits = Tensor::uninitialized({batch, head.dim(0)}, DType::f32);
-  multiply_weight(hidden, head, logits);
-  return logits;
+  return teacher.logits(teacher.hidden(tape, ids, batch, &cache).value());
 }
 
 }  // namespace

@@ -24,13 +24,7 @@ Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const Los
     params_.push_back(&param);
     moments_.push_back({Tensor::zeros(param.value.shape(), DType::f32),
                         Tensor::zeros(param.value.shape(), DType::f32)});
-    is_latent_.push_back(0);
   });
-  for (Block& block : student_.blocks)
-    for (const auto* linear : block.linears())
-      if (const auto* onebit = dynamic_cast<OneBitLinear*>(linear->get()))
-        is_latent_[std::find(params_.begin(), params_.end(), &onebit->latent) - params_.begin()] =
-            1;
 }
 
 StepReport Trainer::step() {
@@ -80,7 +74,7 @@ void Trainer::update(StepReport& report) {
   for (size_t i = 0; i < params_.size(); ++i) {
     const int64_t flipped =
         adamw_step(*params_[i], moments_[i], state_.step + 1, report.learning_rate, clip, adamw);
-    if (is_latent_[i]) {
+    if (params_[i]->role == ParamRole::latent) {
       flips += flipped;
       latents += params_[i]->value.numel();
     }

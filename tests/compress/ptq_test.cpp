@@ -1,4 +1,5 @@
 #include "halftone/compress/ptq.h"
+#include "halftone/model/spec.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +7,7 @@
 
 #include "halftone/base/rng.h"
 #include "halftone/model/build.h"
-#include "halftone/quant/quantise.h"
+#include "halftone/quant/methods.h"
 
 namespace halftone {
 namespace {
@@ -28,11 +29,11 @@ class PtqTest : public ::testing::Test {
  protected:
   PtqTest() {
     const ModelConfig config = tiny_config();
-    Weights weights = random_weights(config, 3);
+    Weights weights = random_weights(decoder_spec(config), 3);
     for (auto& [name, tensor] : weights)  // louder than a start of training, so that blocks matter
       if (tensor.rank() == 2)
         for (int64_t i = 0; i < tensor.numel(); ++i) tensor.data<float>()[i] *= 8;
-    model_ = build_decoder(config, weights);
+    model_ = build_decoder(decoder_spec(config), weights);
     Rng rng(1, 1);
     std::vector<int32_t> tokens(static_cast<size_t>(kSequences * kLength));
     for (int32_t& t : tokens) t = static_cast<int32_t>(rng.below(40));
@@ -53,7 +54,7 @@ double distance(const Tensor& a, const Tensor& b) {
 
 TEST_F(PtqTest, TheNextBlockSeesWhatTheQuantisedOneGives) {
   const Tensor inputs = calibration_.inputs;
-  const BlockReport report = quantise_block(model_, 0, calibration_, PtqMethod::gptq, {});
+  const BlockReport report = quantise_block(model_, 0, calibration_, ptq_method("gptq"), {});
   EXPECT_EQ(report.linears.size(), 7u);
   EXPECT_EQ(report.linears[0].name, "model.layers.0.self_attn.q_proj");
   for (const QuantisedLinear& linear : report.linears) {
@@ -70,34 +71,36 @@ TEST_F(PtqTest, TrueSequentialCalibratesLaterLinearsOnQuantisedEarlierOnes) {
   CompressSettings sequential;
   sequential.ptq.true_sequential = true;
   Calibration other = calibration_;
-  Decoder twin = build_decoder(tiny_config(), trainable_copy(weights_of(model_)));
-  const auto together = quantise_block(model_, 0, calibration_, PtqMethod::gptq, {}).linears;
-  const auto apart = quantise_block(twin, 0, other, PtqMethod::gptq, sequential).linears;
+  Decoder twin = build_decoder(decoder_spec(tiny_config()), trainable_copy(weights_of(model_)));
+  const auto together = quantise_block(model_, 0, calibration_, ptq_method("gptq"), {}).linears;
+  const auto apart = quantise_block(twin, 0, other, ptq_method("gptq"), sequential).linears;
   EXPECT_EQ(apart.at(0).relative_error, together.at(0).relative_error);
   EXPECT_NE(apart.at(3).relative_error, together.at(3).relative_error);
 }
 
 TEST_F(PtqTest, WhatIsSavedRebuildsTheEvaluatedWeightsBitForBit) {
-  quantise_block(model_, 0, calibration_, PtqMethod::arb_rc, {});
-  quantise_block(model_, 1, calibration_, PtqMethod::arb_rc, {});
-  const auto& q = dynamic_cast<LowBitLinear&>(*model_.blocks[1].q);
-  Decoder back = build_decoder(tiny_config(), packed_weights(model_), {}, q.code.layout);
+  quantise_block(model_, 0, calibration_, ptq_method("arb-rc"), {});
+  quantise_block(model_, 1, calibration_, ptq_method("arb-rc"), {});
+  Decoder back =
+      build_decoder(decoder_spec(tiny_config()), packed_weights(model_), linear_forms(model_));
+  int compared = 0;
   for (size_t block = 0; block < 2; ++block)
-    for (size_t k = 0; k < 7; ++k)
+    for (const auto& [role, linear] : model_.blocks[block].linears) {
       EXPECT_EQ(
-          distance(dynamic_cast<LowBitLinear&>(**back.blocks[block].linears()[k]).weight.value,
-                   dynamic_cast<LowBitLinear&>(**model_.blocks[block].linears()[k]).weight.value),
-          0);
+          distance(back.blocks[block].linears.at(role)->dense_weight(), linear->dense_weight()), 0);
+      ++compared;
+    }
+  EXPECT_EQ(compared, 14);
 }
 
 TEST_F(PtqTest, NormTweakingWithoutIterationsIsTheIdentity) {
   const Tensor targets = calibration_.inputs.clone(),
-               gain = model_.blocks[0].input_norm.value.clone();
+               gain = model_.blocks[0].norms.at(SlotRole::attention_norm).value.clone();
   const NormTweakReport report =
       tweak_norms(model_, 0, calibration_.inputs, targets, kSequences, {.iterations = 0});
   EXPECT_EQ(report.before, report.after);
   EXPECT_FALSE(report.kept);
-  EXPECT_EQ(distance(model_.blocks[0].input_norm.value, gain), 0);
+  EXPECT_EQ(distance(model_.blocks[0].norms.at(SlotRole::attention_norm).value, gain), 0);
 }
 
 TEST_F(PtqTest, NormTweakingLowersItsLossOnHeldOutSequences) {
@@ -105,20 +108,20 @@ TEST_F(PtqTest, NormTweakingLowersItsLossOnHeldOutSequences) {
   settings.norm_tweak_present = true;
   settings.norm_tweak.learning_rate = 1e-2;
   settings.norm_tweak.iterations = 3;
-  const auto report = quantise_block(model_, 0, calibration_, PtqMethod::rtn, settings);
+  const auto report = quantise_block(model_, 0, calibration_, ptq_method("rtn"), settings);
   ASSERT_TRUE(report.tweak);
   EXPECT_LT(report.tweak->after, report.tweak->before);
   EXPECT_TRUE(report.tweak->kept);
 }
 
 TEST_F(PtqTest, AStepThatRaisesTheHeldOutLossIsTakenBack) {
-  const Tensor gain = model_.blocks[0].input_norm.value.clone();
+  const Tensor gain = model_.blocks[0].norms.at(SlotRole::attention_norm).value.clone();
   CompressSettings settings;
   settings.norm_tweak_present = true;
   settings.norm_tweak.learning_rate = 100;
-  const auto report = quantise_block(model_, 0, calibration_, PtqMethod::rtn, settings);
+  const auto report = quantise_block(model_, 0, calibration_, ptq_method("rtn"), settings);
   EXPECT_FALSE(report.tweak->kept);
-  EXPECT_EQ(distance(model_.blocks[0].input_norm.value, gain), 0);
+  EXPECT_EQ(distance(model_.blocks[0].norms.at(SlotRole::attention_norm).value, gain), 0);
 }
 
 }  // namespace

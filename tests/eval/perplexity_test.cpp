@@ -1,4 +1,5 @@
 #include "halftone/eval/perplexity.h"
+#include "halftone/model/spec.h"
 
 #include <gtest/gtest.h>
 
@@ -23,9 +24,9 @@ Decoder model(float gain) {
                            .head_dim = 8,
                            .vocab_size = 40,
                            .max_position_embeddings = 64};
-  Weights weights = random_weights(config, 1);
+  Weights weights = random_weights(decoder_spec(config), 1);
   weights["model.norm.weight"] = Tensor::full({16}, DType::f32, gain);
-  return build_decoder(config, weights);
+  return build_decoder(decoder_spec(config), weights);
 }
 
 std::vector<int32_t> text() {

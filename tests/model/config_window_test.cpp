@@ -3,7 +3,7 @@
 
 #include "config_testing.h"
 #include "halftone/model/build.h"
-#include "halftone/model/weight_names.h"
+#include "halftone/model/spec.h"
 #include "io/file_builders.h"
 
 namespace halftone {
@@ -96,7 +96,7 @@ TEST(ConfigWindow, ALongerContextIsRefusedNamingBothFigures) {
       "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 4,
       "sliding_window": 6})";
   const ModelConfig c = parse(with(mistral(), tiny));
-  Decoder model = build_decoder(c, random_weights(c, 1));
+  Decoder model = build_decoder(decoder_spec(c), random_weights(decoder_spec(c), 1));
   const auto message = [](const auto& action) -> std::string {
     try {
       action();

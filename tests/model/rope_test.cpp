@@ -1,5 +1,6 @@
 // Rotary frequencies of every kind, and what a model computes with them, against transformers.
 #include "halftone/model/rope.h"
+#include "halftone/model/spec.h"
 
 #include <gtest/gtest.h>
 
@@ -50,7 +51,7 @@ Decoder tiny_model(const ModelConfig& config) {
   Weights weights;
   for (const auto& [name, tensor] : read_safetensors(kFixtures + "model.safetensors").tensors)
     weights[name] = tensor.to(DType::f32);
-  return build_decoder(config, weights);
+  return build_decoder(decoder_spec(config), weights);
 }
 
 double loss_of(Decoder& model, const std::vector<int32_t>& ids) {

@@ -7,12 +7,15 @@
 #include "halftone/quant/arb_rc.h"
 #include "halftone/quant/arb_x.h"
 #include "halftone/quant/billm.h"
-#include "halftone/quant/quantise.h"
+#include "halftone/quant/methods.h"
 #include "halftone/quant/svid.h"
 #include "quant_testing.h"
 
 namespace halftone {
 namespace {
+
+constexpr Refinement kRefinements[] = {Refinement::none, Refinement::arb, Refinement::arb_x,
+                                       Refinement::arb_rc};
 
 using testing::random_hessian;
 using testing::random_numbers;
@@ -197,10 +200,10 @@ TEST(ArbX, TheJointRoundsNeverEndAboveTheReleasedOnesOnAverage) {
   for (uint64_t problem = 0; problem < 8; ++problem) {
     const Tensor w = random_weight(16, 64, 400 + problem), h = random_hessian(64, 500 + problem);
     PtqSettings s{.block_comp = BlockCompensation::none};
-    plain += relative_error(w, reconstruct(billm(w, h, PtqMethod::arb, s)), h);
-    released += relative_error(w, reconstruct(billm(w, h, PtqMethod::arb_x, s)), h);
+    plain += relative_error(w, reconstruct(billm(w, h, Refinement::arb, s)), h);
+    released += relative_error(w, reconstruct(billm(w, h, Refinement::arb_x, s)), h);
     s.x_joint = true;
-    joint += relative_error(w, reconstruct(billm(w, h, PtqMethod::arb_x, s)), h);
+    joint += relative_error(w, reconstruct(billm(w, h, Refinement::arb_x, s)), h);
   }
   EXPECT_LT(released, plain);
   EXPECT_LT(joint, released);
@@ -209,16 +212,15 @@ TEST(ArbX, TheJointRoundsNeverEndAboveTheReleasedOnesOnAverage) {
 TEST(Billm, ThePackedFormHoldsTheBitsOfTheFormula) {
   const int64_t n = 32, m = 144;  // a short last block of 16 columns
   const Tensor w = random_weight(n, m, 30), h = random_hessian(m, 31);
-  for (const PtqMethod method :
-       {PtqMethod::billm, PtqMethod::arb, PtqMethod::arb_x, PtqMethod::arb_rc})
+  for (const Refinement refinement : kRefinements)
     for (const bool cgb : {false, true}) {
       const PtqSettings settings{.cgb = cgb};
-      const LowBitMatrix q = quantise(method, w, h, settings);
+      const LowBitMatrix q = billm(w, h, refinement, settings);
       check_parts(q, "w");
       const LowBitCount count = count_bits(q);
       const int64_t c = std::lround((count.paper_bits - 1) * m), nb = 2;
       EXPECT_GT(c, 0);
-      const bool rc = method == PtqMethod::arb_rc;
+      const bool rc = refinement == Refinement::arb_rc;
       const int64_t k = rc ? (cgb ? 6 : 4) : (cgb ? 10 : 7);
       const int64_t kc = rc ? (cgb ? 4 : 2) * c + 2 * (m - c) : 0;
       EXPECT_EQ(count.stored_bits, 2 * n * m + n * c + m + 16 * (k * n * nb + kc));
@@ -228,15 +230,14 @@ TEST(Billm, ThePackedFormHoldsTheBitsOfTheFormula) {
 TEST(Billm, EveryVariantStoresAMatrixCloserThanXnor) {
   const Tensor w = random_weight(24, 200, 32), h = random_hessian(200, 33);
   const double worst = relative_error(w, reconstruct(xnor(w)), h);
-  for (const PtqMethod method :
-       {PtqMethod::billm, PtqMethod::arb, PtqMethod::arb_x, PtqMethod::arb_rc})
+  for (const Refinement refinement : kRefinements)
     for (const Search search : {Search::saliency, Search::magnitude, Search::paper})
       for (const int64_t num_p : {int64_t{1}, int64_t{3}}) {
         const PtqSettings settings{.search = search, .num_p = num_p};
-        const LowBitMatrix q = quantise(method, w, h, settings);
+        const LowBitMatrix q = billm(w, h, refinement, settings);
         check_parts(q, "w");
         EXPECT_LT(relative_error(w, reconstruct(q), h), worst)
-            << static_cast<int>(method) << " " << static_cast<int>(search) << " " << num_p;
+            << static_cast<int>(refinement) << " " << static_cast<int>(search) << " " << num_p;
       }
 }
 
@@ -245,11 +246,11 @@ TEST(Billm, ExactCompensationIsNoWorseThanDiagonalOnAverageAndNoneIsTheWorst) {
   for (uint64_t problem = 0; problem < 20; ++problem) {
     const Tensor w = random_weight(12, 160, 600 + problem), h = random_hessian(160, 700 + problem);
     PtqSettings s{.blocksize = 32, .cgb = false};
-    diag += relative_error(w, reconstruct(billm(w, h, PtqMethod::billm, s)), h);
+    diag += relative_error(w, reconstruct(billm(w, h, Refinement::none, s)), h);
     s.block_comp = BlockCompensation::exact;
-    exact += relative_error(w, reconstruct(billm(w, h, PtqMethod::billm, s)), h);
+    exact += relative_error(w, reconstruct(billm(w, h, Refinement::none, s)), h);
     s.block_comp = BlockCompensation::none;
-    none += relative_error(w, reconstruct(billm(w, h, PtqMethod::billm, s)), h);
+    none += relative_error(w, reconstruct(billm(w, h, Refinement::none, s)), h);
   }
   EXPECT_LE(exact, diag);
   EXPECT_LT(diag, none);
@@ -260,9 +261,8 @@ TEST(Billm, DeadColumnsOneRowAndOddWidthsPass) {
   Tensor h = random_hessian(131, 35);
   for (int64_t j = 0; j < 131; ++j)
     h.data<double>()[9 * 131 + j] = h.data<double>()[j * 131 + 9] = 0;
-  for (const PtqMethod method :
-       {PtqMethod::billm, PtqMethod::arb, PtqMethod::arb_x, PtqMethod::arb_rc}) {
-    const LowBitMatrix q = quantise(method, w, h, {});
+  for (const Refinement refinement : kRefinements) {
+    const LowBitMatrix q = billm(w, h, refinement, {});
     check_parts(q, "w");
     const Tensor back = reconstruct(q);
     for (int64_t j = 0; j < 131; ++j) EXPECT_TRUE(std::isfinite(back.data<float>()[j])) << j;
@@ -271,7 +271,7 @@ TEST(Billm, DeadColumnsOneRowAndOddWidthsPass) {
 
 TEST(Billm, ABlockOfOneColumnHasNoSalientOneAndIsStoredAllTheSame) {
   const Tensor w = random_weight(4, 1, 36), h = random_hessian(1, 37, 9);
-  const LowBitMatrix q = quantise(PtqMethod::billm, w, h, {.cgb = false});
+  const LowBitMatrix q = ptq_method("billm").quantise(w, h, {.cgb = false});
   check_parts(q, "w");
   EXPECT_EQ(count_bits(q).paper_bits, 1);
 }

@@ -7,8 +7,8 @@
 #include "halftone/base/sha256.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/io/strict_json.h"
+#include "halftone/quant/methods.h"
 #include "halftone/quant/packed_codes.h"
-#include "halftone/quant/quantise.h"
 
 namespace halftone {
 namespace {
@@ -32,13 +32,6 @@ struct Fixture {
     return out;
   }
 };
-
-PtqMethod method_of(const std::string& name) {
-  return std::map<std::string, PtqMethod>{
-      {"rtn", PtqMethod::rtn}, {"gptq", PtqMethod::gptq},   {"billm", PtqMethod::billm},
-      {"arb", PtqMethod::arb}, {"arb-x", PtqMethod::arb_x}, {"arb-rc", PtqMethod::arb_rc}}
-      .at(name);
-}
 
 PtqSettings settings_of(const Json& options) {
   PtqSettings s{.block_comp = BlockCompensation::none, .cgb = options.value("cgb", false)};
@@ -65,7 +58,8 @@ TEST(QuantReference, MethodsAgreeWithNumPyOnRealLinears) {
     const int64_t m = w.dim(1);
     const Tensor h = fixture.hessian(variant["hessian"], m);
     const PtqSettings settings = settings_of(variant["options"]);
-    const LowBitMatrix q = quantise(method_of(variant["options"]["method"]), w, h, settings);
+    const LowBitMatrix q =
+        ptq_method(variant["options"]["method"].get<std::string>()).quantise(w, h, settings);
     const Tensor found = reconstruct(q), expected = fixture.file.tensors.at(key);
     const bool feedback = settings.block_comp != BlockCompensation::none;
 

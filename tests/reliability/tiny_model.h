@@ -9,6 +9,7 @@
 
 #include "halftone/io/safetensors.h"
 #include "halftone/model/build.h"
+#include "halftone/model/spec.h"
 #include "halftone/text/bpe.h"
 
 namespace halftone::testing {
@@ -46,7 +47,7 @@ inline void make_tiny_teacher(const std::string& directory) {
   std::ofstream(directory + "/config.json") << kTinyConfig;
   std::ofstream(directory + "/tokenizer.json") << tiny_tokenizer_json();
   const ModelConfig config = read_config(directory + "/config.json");
-  write_safetensors(directory + "/model.safetensors", random_weights(config, 7));
+  write_safetensors(directory + "/model.safetensors", random_weights(decoder_spec(config), 7));
 }
 
 // Some words of which no two lines are equal.

@@ -43,11 +43,11 @@ TEST(AdamW, FollowsTheFormulasWrittenOut) {
 }
 
 TEST(AdamW, NormGainsDoNotDecay) {
-  Param gain{.name = "norm", .value = Tensor::full({1}, DType::f32, 1), .grad = {}, .decay = false};
+  Param gain{.name = "norm", .value = Tensor::full({1}, DType::f32, 1), .grad = {}, .role = ParamRole::norm};
   Moments moments{Tensor::zeros({1}, DType::f32), Tensor::zeros({1}, DType::f32)};
   adamw_step(gain, moments, 1, 0.1, 1, {.weight_decay = 0.5});
   EXPECT_EQ(gain.value.item(), 1);
-  gain.decay = true;
+  gain.role = ParamRole::weight;
   adamw_step(gain, moments, 2, 0.1, 1, {.weight_decay = 0.5});
   EXPECT_NEAR(gain.value.item(), 0.95, 1e-6);
 }

@@ -1,5 +1,6 @@
 // The student, its losses and its steps against PyTorch.
 #include "halftone/train/distillation.h"
+#include "halftone/model/spec.h"
 
 #include <gtest/gtest.h>
 
@@ -25,7 +26,7 @@ struct Fixture {
   nlohmann::json expected;
   Safetensors file;
   ImportedModel imported = import_model(kFolder + "teacher", {.widen = true});
-  Decoder teacher = build_decoder(imported.config, imported.weights);
+  Decoder teacher = build_decoder(decoder_spec(imported.config), imported.weights);
   std::vector<int32_t> ids;
   OneBitOptions options;
 
@@ -41,7 +42,17 @@ struct Fixture {
     Weights start;
     for (const auto& [name, tensor] : file.tensors)
       if (name.starts_with("start.")) start[name.substr(6)] = tensor.clone();
-    return build_decoder(imported.config, start, options);
+    const DecoderSpec spec = decoder_spec(imported.config);
+    LinearForms forms;
+    for (const BlockSpec& block : spec.blocks)
+      for (const Slot& slot : block.slots)
+        if (!slot.is_norm())
+          forms[slot.hf] = options.post_layer_norm ? "onebit post_layer_norm" : "onebit";
+    Decoder student = build_decoder(spec, start, forms);
+    student.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
+      static_cast<OneBitLinear&>(*linear).options.ste = options.ste;
+    });
+    return student;
   }
   StudentSettings settings() const {
     StudentSettings s{.post_layer_norm = options.post_layer_norm};
@@ -66,7 +77,8 @@ class Distillation : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Distillation, StartsFromTheTeacherAsPyTorchDoes) {
   const Fixture f(GetParam());
-  Decoder student = build_decoder(f.imported.config, trainable_copy(f.imported.weights));
+  Decoder student =
+      build_decoder(decoder_spec(f.imported.config), trainable_copy(f.imported.weights));
   start_onebit(student, f.settings());
   for (const auto& [name, tensor] : weights_of(student))
     EXPECT_LT(relative_difference(tensor, f.file.tensors.at("start." + name)), 2e-6) << name;

@@ -1,4 +1,5 @@
 #include "halftone/train/generate_data.h"
+#include "halftone/model/spec.h"
 
 #include <gtest/gtest.h>
 
@@ -41,7 +42,7 @@ TEST(SampleToken, DrawsTheSameWhereEveryIdHasAToken) {
 TEST(GenerateSequences, HoldKnownIdsAlone) {
   const ImportedModel imported =
       import_model(HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/teacher", {.widen = true});
-  Decoder teacher = build_decoder(imported.config, imported.weights);
+  Decoder teacher = build_decoder(decoder_spec(imported.config), imported.weights);
   GeneratorVocabulary vocabulary{.first_tokens = {0, 2, 4}};
   for (int64_t id = 0; id < imported.config.vocab_size / 2; ++id)
     vocabulary.known.push_back(id % 2 == 0);

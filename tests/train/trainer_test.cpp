@@ -1,4 +1,5 @@
 #include "halftone/train/trainer.h"
+#include "halftone/model/spec.h"
 
 #include "halftone/base/rng.h"
 #include "halftone/compress/onebit_start.h"
@@ -14,7 +15,7 @@ class TrainerOnACache : public TemporaryFolder {};
 TEST_F(TrainerOnACache, FollowsTheTrainerOnTheTeacherSequenceBySequence) {
   const ImportedModel imported =
       import_model(HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/teacher", {.widen = true});
-  Decoder teacher = build_decoder(imported.config, imported.weights);
+  Decoder teacher = build_decoder(decoder_spec(imported.config), imported.weights);
   const int64_t vocabulary = imported.config.vocab_size, length = 8;
   std::vector<int32_t> ids(9 * length);
   Rng rng(3, RngStream::test);
@@ -33,7 +34,8 @@ TEST_F(TrainerOnACache, FollowsTheTrainerOnTheTeacherSequenceBySequence) {
   ASSERT_TRUE(cache.whole());
 
   const auto kl_of_steps = [&](Decoder* live, const LogitCache* cached) {
-    Decoder student = build_decoder(imported.config, trainable_copy(imported.weights));
+    Decoder student =
+        build_decoder(decoder_spec(imported.config), trainable_copy(imported.weights));
     start_onebit(student, StudentSettings{});
     Batches batches(sequences, 2, 7);
     // Steps so small that no sign flips in one of the two alone.

@@ -12,6 +12,7 @@
 #include "halftone/eval/settings.h"
 #include "halftone/model/import.h"
 #include "halftone/nn/student_settings.h"
+#include "halftone/quant/methods.h"
 #include "halftone/text/data_settings.h"
 #include "halftone/train/settings.h"
 
@@ -21,19 +22,13 @@ enum class Method {
   none,      // the teacher itself, evaluated
   pretrain,  // a full-precision model from scratch
   onebit,    // a OneBit student distilled from the teacher
-  // Post-training methods, quant/settings.h.
-  rtn,
-  xnor,
-  gptq,
-  billm,
-  arb,
-  arb_x,
-  arb_rc,
+  ptq,       // a post-training method, see RunSettings::ptq
 };
 
 struct RunSettings {
   std::string name;  // of the run directory, output_dir/name
   Method method = Method::none;
+  const PtqMethod* ptq = nullptr;  // of the method ptq: which (quant/methods.h)
   std::string output_dir = "runs";
   int64_t seed = 0;
   std::string device = "cpu";
@@ -97,9 +92,8 @@ std::string recipe_help();
 std::vector<std::pair<std::string, std::string>> recipe_entries(const std::string& text,
                                                                 const std::string& where);
 
-std::string method_name(Method method);
-std::string dtype_text(const TeacherSettings& s);    // "auto", "f32", ...
-std::optional<PtqMethod> ptq_method(Method method);  // nothing: no post-training method
-bool is_trained(Method method);                      // pretrain, onebit
+std::string method_name(const RunSettings& s);     // as the recipe spells it
+std::string dtype_text(const TeacherSettings& s);  // "auto", "f32", ...
+bool is_trained(Method method);                    // pretrain, onebit
 
 }  // namespace halftone

@@ -25,13 +25,26 @@ struct Grad {
   void clear() { *this = {}; }
 };
 
+// What a parameter is, for whoever treats some of them apart.
+enum class ParamRole {
+  weight,     // a matrix that is multiplied by
+  latent,     // a matrix whose signs are multiplied by
+  scale,      // a value vector beside a quantised matrix
+  norm,       // the gain of a norm
+  bias,       // of a linear or a norm
+  embedding,  // of tokens or positions, or a head
+};
+
 // A trainable tensor under its checkpoint name. Its gradient lives on between tapes and adds up
 // over micro-batches until the optimiser clears it.
 struct Param {
   std::string name;
   Tensor value;
   Grad grad;
-  bool decay = true;  // weight decay applies (not to norm gains and biases)
+  ParamRole role = ParamRole::weight;
+
+  // Weight decay applies.
+  bool decays() const { return role != ParamRole::norm && role != ParamRole::bias; }
 };
 
 class Tape;

@@ -9,6 +9,7 @@
 #include "halftone/compress/norm_tweak.h"
 #include "halftone/compress/settings.h"
 #include "halftone/nn/decoder.h"
+#include "halftone/quant/methods.h"
 
 namespace halftone {
 
@@ -33,13 +34,13 @@ struct BlockReport {
   double calibrate_seconds = 0, quantise_seconds = 0;
 };
 
-// Quantises the seven linears of block `index`, which must be Linear with F32 weights, tweaks its
+// Quantises the linears of block `index`, which must be of full precision, in F32, tweaks its
 // norms when the recipe says so, and moves `calibration` on to the block's outputs.
 //
-// q, k, v share one Hessian, gate and up another. All four Hessians are of the block's original
-// weights (released codes); true_sequential takes {q,k,v}, {o}, {gate,up}, {down} in turn instead,
-// each after the ones before it are quantised.
-BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration, PtqMethod method,
-                           const CompressSettings& settings);
+// Linears with one input (Slot::input_group) share a Hessian. All Hessians are of the block's
+// original weights (released codes); true_sequential takes the groups in turn instead, each after
+// the ones before it are quantised.
+BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration,
+                           const PtqMethod& method, const CompressSettings& settings);
 
 }  // namespace halftone

@@ -27,7 +27,4 @@ struct ExportSummary {
 ExportSummary export_hf(LoadedModel& model, const Companions& companions, ExportDtype dtype,
                         const std::string& directory);
 
-// Why this student cannot be exported so; empty where it can.
-std::string hf_export_obstacle(bool post_layer_norm);
-
 }  // namespace halftone

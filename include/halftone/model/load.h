@@ -36,7 +36,7 @@ ModelOutline read_outline(const std::string& path);
 // A final model as a checkpoint file's content: packed weights, and what rebuilds the decoder.
 CheckpointContent model_content(Decoder& decoder, const ModelConfig& config);
 
-// The meta entries that rebuild a decoder: config, post_layer_norm, layout.
+// The meta entries that rebuild a decoder: config, and linear_forms, a JSON object.
 void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config);
 
 // The decoder of a checkpoint's model/ tensors and meta.

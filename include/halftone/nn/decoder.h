@@ -1,29 +1,19 @@
-// A Llama-style decoder: embeddings, blocks of attention and gated MLP with norms in front, a final
-// norm and a head. Its linears are LinearLike, so teacher and student are the same code.
+// A decoder: embeddings, blocks of attention and MLP with norms, a final norm and a head, as its
+// DecoderSpec says. Its linears are LinearLike, so teacher and student are the same code.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "halftone/nn/block_spec.h"
 #include "halftone/nn/linear.h"
-#include "halftone/ops/rotary.h"
 
 namespace halftone {
-
-struct DecoderShape {
-  int64_t hidden_size = 0;
-  int64_t num_attention_heads = 0;
-  int64_t num_key_value_heads = 0;
-  int64_t head_dim = 0;
-  double rms_norm_eps = 1e-5;
-  std::function<RotaryFrequencies(int64_t context)> frequencies;  // head_dim / 2 of them
-  std::optional<int64_t> sliding_window;                          // tokens
-};
 
 // Attention here is over the whole context, which is the model's as long as it fits into its
 // window. Throws Error(recipe) with both figures when `tokens` are more, `what` naming them:
@@ -41,26 +31,27 @@ struct KeyValueCache {
   std::vector<KeyValues> blocks;
 };
 
-struct Block {
-  Param input_norm;
-  std::unique_ptr<LinearLike> q, k, v, o;
-  Param post_attention_norm;
-  std::unique_ptr<LinearLike> gate, up, down;
+// The parameters of one block, each in its place.
+class Block {
+ public:
+  BlockSpec spec;
+  std::map<SlotRole, std::unique_ptr<LinearLike>> linears;
+  std::map<SlotRole, Param> norms;
+  // Sees the input of each linear before it is used, for calibration.
+  std::function<void(const Slot& slot, const Tensor& x)> observer;
 
-  void visit(const ParamVisitor& visitor);
-  // q, k, v, o, gate, up, down: what gets quantised.
-  std::array<std::unique_ptr<LinearLike>*, 7> linears() {
-    return {&q, &k, &v, &o, &gate, &up, &down};
-  }
+  Var linear(Tape& tape, SlotRole role, const Var& x);
+  Var norm(Tape& tape, SlotRole role, const Var& x);  // x itself where the block has none
+  void visit(const ParamVisitor& visitor);            // in the order of spec.slots
 };
 
 // The context is the number of tokens that the rotary frequencies are made for, where these depend
 // on it: the length of the sequences without a cache, the capacity of the cache with one. A model
 // thus computes the same for the tokens of a sequence however they are fed. A context longer than
-// shape.sliding_window throws Error(recipe).
+// spec.sliding_window throws Error(recipe).
 class Decoder {
  public:
-  DecoderShape shape;
+  DecoderSpec spec;
   Param embedding;  // V x C
   std::vector<Block> blocks;
   Param final_norm;  // C
@@ -76,10 +67,15 @@ class Decoder {
   Var hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
              KeyValueCache* cache = nullptr);
 
+  // Logits (N x V) of rows of hidden states (N x C), without gradients.
+  Tensor logits(const Tensor& hidden);
+
   KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
 
   // Every parameter, in an order that depends on nothing but the architecture.
   void visit(const ParamVisitor& visitor);
+  // Every linear of the blocks: what gets quantised.
+  void visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor);
 
  private:
   const RotaryTable& rotary_table(int64_t context, DType dtype);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "halftone/autograd/tape.h"
 #include "halftone/ops/onebit_linear.h"
@@ -12,11 +14,45 @@ namespace halftone {
 
 using ParamVisitor = std::function<void(Param&)>;
 
+// Why a OneBit layer with a normalisation is no matrix.
+inline constexpr const char* kNoDenseWeight =
+    "has a layer normalisation behind it, which no dense weight can hold; train with "
+    "student.post_layer_norm = false";
+
+// What a quantised linear takes; all 0 for one of full precision.
+struct LinearBits {
+  int64_t weights = 0;       // O I
+  int64_t extras = 0;        // numbers beside the weights that are parameters too
+  double paper_bits = 0;     // by the method's own formula, over
+  double paper_numbers = 0;  // so many numbers
+  int64_t stored_bits = 0;   // of all that stored() holds of it, without the bias
+};
+
 class LinearLike {
  public:
+  explicit LinearLike(std::string name, Tensor bias_value);
   virtual ~LinearLike() = default;
+
   virtual Var forward(Tape& tape, const Var& x) = 0;  // (N x I) -> (N x O)
   virtual void visit(const ParamVisitor& visitor) = 0;
+
+  // The weight W that forward multiplies by, O x I in F32. Throws Error(recipe), naming the linear,
+  // where no matrix does what forward does.
+  virtual Tensor dense_weight() const = 0;
+  // The weight of a linear of full precision, which can be quantised; null for others.
+  virtual const Tensor* full_precision() const { return nullptr; }
+  // How it is stored, as a text that linear_of() takes: "" for full precision.
+  virtual std::string form() const { return ""; }
+  // The tensors of a model file that is not trained further, by their whole names.
+  virtual std::map<std::string, Tensor> stored() const = 0;
+  virtual LinearBits bits() const { return {}; }
+
+  const std::string name;  // model.layers.3.self_attn.q_proj
+  Param bias;              // <name>.bias; undefined value: none
+
+ protected:
+  Var bias_or_none(Tape& tape);
+  void put_bias(std::map<std::string, Tensor>& out) const;
 };
 
 // y = x W^T + bias. The weight may be in F16 where it is not trained.
@@ -25,9 +61,11 @@ class Linear : public LinearLike {
   Linear(std::string name, Tensor weight, Tensor bias = {});
   Var forward(Tape& tape, const Var& x) override;
   void visit(const ParamVisitor& visitor) override;
+  Tensor dense_weight() const override;
+  const Tensor* full_precision() const override { return &weight.value; }
+  std::map<std::string, Tensor> stored() const override;
 
   Param weight;  // <name>.weight
-  Param bias;    // <name>.bias; undefined value: none
 };
 
 // The OneBit layer, see ops/onebit_linear.h.
@@ -37,11 +75,14 @@ class OneBitLinear : public LinearLike {
                const OneBitOptions& options);
   Var forward(Tape& tape, const Var& x) override;
   void visit(const ParamVisitor& visitor) override;
+  Tensor dense_weight() const override;  // h sign(W) g
+  std::string form() const override;
+  std::map<std::string, Tensor> stored() const override;
+  LinearBits bits() const override;
 
   Param latent;     // <name>.weight, O x I
   Param in_scale;   // <name>.in_scale, I (g)
   Param out_scale;  // <name>.out_scale, O (h)
-  Param bias;       // <name>.bias; undefined value: none
   OneBitOptions options;
 };
 
@@ -52,11 +93,21 @@ class LowBitLinear : public LinearLike {
   LowBitLinear(std::string name, LowBitMatrix code, Tensor bias);
   Var forward(Tape& tape, const Var& x) override;
   void visit(const ParamVisitor& visitor) override;
+  Tensor dense_weight() const override { return weight.value; }
+  std::string form() const override;
+  std::map<std::string, Tensor> stored() const override;
+  LinearBits bits() const override;
 
-  std::string name;
   LowBitMatrix code;
   Param weight;  // <name>.weight, rebuilt, F32
-  Param bias;    // <name>.bias; undefined value: none
 };
+
+// The linear of O x I that `form` names, of the tensors that take(part) gives: of full precision
+// "weight"; onebit "weight" (latent) or "sign", "in_scale", "out_scale"; of a low-bit layout its
+// parts. take() returns an undefined tensor for what is not there. Throws Error(format) naming the
+// tensor that is missing or has another shape than expected.
+using TakeTensor = std::function<Tensor(const std::string& part)>;
+std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string& name, int64_t out,
+                                      int64_t in, const TakeTensor& take);
 
 }  // namespace halftone

@@ -5,7 +5,8 @@
 
 namespace halftone {
 
-// y_nc = gain_c x_nc s_n, s_n = (mean_c x_nc^2 + eps)^(-1/2); x (N x C), gain (C).
+// y_nc = gain_c x_nc s_n, s_n = (mean_c x_nc^2 + eps)^(-1/2); x (N x C), gain (C). Of an x that is
+// N x kC, a head beside the other, each C numbers are a row of their own.
 // dgain_c += sum_n dy_nc x_nc s_n
 // dx_nc += s_n (gain_c dy_nc - x_nc s_n^2 mean_c(gain dy x)).  Saves x and s.
 Var rms_norm(const Var& x, const Var& gain, double eps);

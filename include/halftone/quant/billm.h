@@ -8,14 +8,24 @@
 
 namespace halftone {
 
+// What is done with the binarised groups.
+enum class Refinement {
+  none,    // BiLLM
+  arb,     // alternating updates on the weights
+  arb_x,   // on calibration data
+  arb_rc,  // with row and column scales
+};
+
 // W (n x m, F32), H (m x m, F64, undamped). Block by block: partition, binarise each group, feed
 // the error to the later columns. Departures from the released code: sgn(0) = +1; scales are
 // rounded to binary16 first, so that the error fed back is that of what is stored; searches in F64
 // with the first minimum. Cost: n m^2 FLOP (feedback) and about 150 passes over W (searches).
-LowBitMatrix billm(const Tensor& w, const Tensor& hessian, PtqMethod method,
+LowBitMatrix billm(const Tensor& w, const Tensor& hessian, Refinement refinement,
                    const PtqSettings& settings);
+LowBitLayout billm_layout(Refinement refinement, const PtqSettings& settings);
 
 // w-hat = mu + alpha sgn(w - mu), mu = row mean, alpha = row mean |w - mu| (methods 1).
 LowBitMatrix xnor(const Tensor& w);
+LowBitLayout xnor_layout();
 
 }  // namespace halftone

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "halftone/tensor/tensor.h"
 
@@ -59,8 +60,8 @@ Tensor reconstruct(const LowBitMatrix& matrix);  // n x m, F32; throws std::inva
 // Throws Error(format), naming the part, when parts are missing, unknown or of another size.
 void check_parts(const LowBitMatrix& matrix, const std::string& where);
 
-// The parts that a matrix of this layout has.
-bool is_part_name(const std::string& name);
+// The parts that a matrix of this layout may have.
+std::vector<std::string> part_names(const LowBitLayout& layout);
 
 struct LowBitCount {
   int64_t weights = 0;

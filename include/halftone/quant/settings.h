@@ -7,8 +7,6 @@
 
 namespace halftone {
 
-enum class PtqMethod { rtn, xnor, gptq, billm, arb, arb_x, arb_rc };
-
 // What ranks columns and, under search = saliency, is split: w^2 / U_jj^2, or w itself.
 enum class Metric { hessian, magnitude };
 // saliency: both searches in the metric's domain (released code). magnitude: both on W. paper: the

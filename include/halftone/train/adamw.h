@@ -19,7 +19,7 @@ struct Moments {
 // Step number `step` (from 1) on one parameter with gradient `scale` * grad:
 //   g = scale grad;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
 //   w <- (1 - lr wd) w - lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
-// No decay where param.decay is false. A gradient that was never filled counts as zero.
+// No decay where !param.decays(). A gradient that was never filled counts as zero.
 // Returns how many entries changed their sign (sign(0) = +1).
 int64_t adamw_step(Param& param, Moments& moments, int64_t step, double learning_rate, double scale,
                    const AdamWSettings& settings);

@@ -76,7 +76,6 @@ class Trainer {
   const LogitCache* cache_;
   std::vector<Param*> params_;
   std::vector<Moments> moments_;
-  std::vector<char> is_latent_;
   TrainerState state_;
 };
 

@@ -1,0 +1,45 @@
+// What a run will need, from the sizes of its model alone: memory, bits, work.
+#pragma once
+
+#include <cstdint>
+
+#include "halftone/nn/block_spec.h"
+#include "halftone/quant/low_bit_matrix.h"
+
+namespace halftone {
+
+// Bytes that a run holds at once, by part.
+struct MemoryPlan {
+  double teacher = 0, student = 0;       // weights, and moments of the optimiser
+  double activations = 0, of_block = 0;  // kept for backward, of all blocks and of one
+  double logits = 0, gradients = 0;
+  // Gradients take the place of the activations as backward frees them, down to those of a block.
+  double total() const;
+};
+
+struct TrainingShape {
+  int64_t tokens = 0;        // of a micro-batch
+  bool teacher = false;      // runs beside the student
+  double teacher_bytes = 2;  // a weight
+  bool post_layer_norm = false;
+  bool gradient_checkpointing = false;
+};
+MemoryPlan plan_training(const DecoderSpec& spec, const TrainingShape& shape);
+
+// A post-training method with so many calibration tokens.
+MemoryPlan plan_quantising(const DecoderSpec& spec, double teacher_bytes, int64_t tokens);
+
+struct BitsPlan {
+  double linears = 0;  // stored bits a weight of the blocks' linears
+  double file = 0;     // bits a parameter of the whole file
+};
+BitsPlan plan_onebit(const DecoderSpec& spec);
+// `salient`: the share of the columns that binary methods treat apart.
+double plan_low_bits(const DecoderSpec& spec, const LowBitLayout& layout, double salient);
+
+// Operations: 6 a weight and trained token, 8 where the blocks are computed twice, 2 more with a
+// teacher beside, and 2 a weight and token that a teacher alone runs over.
+double plan_flop(const DecoderSpec& spec, const TrainingShape& shape, int64_t trained_tokens,
+                 int64_t teacher_tokens);
+
+}  // namespace halftone

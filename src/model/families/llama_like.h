@@ -1,0 +1,35 @@
+// What Llama and the families in its shape share: blocks of rotary attention with grouped keys and
+// a gated MLP, an RMS norm in front of each.
+#pragma once
+
+#include "family.h"
+
+namespace halftone {
+
+// What transformers takes where a config.json names no value.
+struct LlamaDefaults {
+  int64_t max_position_embeddings;
+  std::optional<int64_t> key_value_heads;  // none: as many as heads
+  std::optional<int64_t> sliding_window;
+  bool use_sliding_window;
+  std::optional<int64_t> head_dim = {};  // none: hidden_size / heads
+};
+
+// All but biases and windows of single layers.
+void read_llama_like(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config);
+void read_llama_like(const GgufFile& file, const GgufKeys& keys, ModelConfig& config);
+void write_llama_like(const ModelConfig& config, nlohmann::ordered_json& out);
+
+// Of a GGUF of architecture llama or qwen2; on q, k and v alone they are what tells a Qwen2 from a
+// Llama.
+void read_gguf_biases(const GgufFile& file, ModelConfig& config);
+// Throws std::invalid_argument for biases that the family's config.json has no spelling for.
+void require_biases(const ModelConfig& config, bool fits);
+
+// Which layers have the window, where a config.json says so: layer_types or max_window_layers.
+void keep_window_of_layers(const ConfigFields& in, ModelConfig& config);
+void write_layer_types(const ModelConfig& config, nlohmann::ordered_json& out);
+
+DecoderSpec llama_like_spec(const ModelConfig& config);
+
+}  // namespace halftone

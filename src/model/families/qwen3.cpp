@@ -1,0 +1,51 @@
+// Qwen3 (Yang et al., 2025, arXiv 2505.09388): Llama with an RMS norm over each head of queries and
+// keys, and heads of a size of their own.
+#include <algorithm>
+
+#include "llama_like.h"
+
+namespace halftone {
+namespace {
+
+void read_hf(const ConfigFields& in, ModelConfig& config) {
+  read_llama_like(in, {32768, 32, 4096, false, 128}, config);
+  config.attention_bias = config.attention_output_bias = in.boolean("attention_bias", false);
+  keep_window_of_layers(in, config);
+}
+
+void read_gguf(const GgufFile& file, const GgufKeys& keys, ModelConfig& config) {
+  read_llama_like(file, keys, config);
+}
+
+void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
+  write_llama_like(config, out);
+  out["attention_bias"] = config.attention_bias;
+  out["use_sliding_window"] = config.sliding_window.has_value();
+  if (config.sliding_window) write_layer_types(config, out);
+}
+
+// Behind the linear whose heads it is for.
+void add_norm(BlockSpec& block, SlotRole of, SlotRole role) {
+  const auto linear = std::ranges::find(block.slots, of, &Slot::role);
+  block.slots.insert(linear + 1,
+                     {.role = role,
+                      .hf = linear->hf.substr(0, linear->hf.size() - 4) + "norm",  // q_proj
+                      .gguf = linear->gguf + "_norm",
+                      .out = block.head_dim});
+}
+
+DecoderSpec spec(const ModelConfig& config) {
+  DecoderSpec out = llama_like_spec(config);
+  for (BlockSpec& block : out.blocks) {
+    add_norm(block, SlotRole::q, SlotRole::q_norm);
+    add_norm(block, SlotRole::k, SlotRole::k_norm);
+  }
+  return out;
+}
+
+}  // namespace
+
+const Family kQwen3{"qwen3", "Qwen3ForCausalLM", "qwen3",  {"attention_bias"},
+                    read_hf, read_gguf,          write_hf, spec};
+
+}  // namespace halftone

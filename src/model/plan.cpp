@@ -1,0 +1,105 @@
+// Planning: sums over the slots of a DecoderSpec.
+#include "halftone/model/plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "halftone/model/spec.h"
+#include "halftone/ops/head_loss.h"
+
+namespace halftone {
+namespace {
+
+// Calls visit(slot) for every linear.
+template <class Visit>
+void for_each_linear(const DecoderSpec& spec, const Visit& visit) {
+  for (const BlockSpec& block : spec.blocks)
+    for (const Slot& slot : block.slots)
+      if (!slot.is_norm()) visit(slot);
+}
+
+// Numbers a token that one block of the student keeps for backward: the norms' inputs and outputs,
+// the rotated heads, what attention mixed, the MLP's gate, up and product; with a layer
+// normalisation behind the linears also its output, where nothing else keeps it; the teacher's
+// hidden state.
+int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
+  const BlockSpec& block = spec.blocks.front();
+  const int64_t h = spec.hidden_size, q = block.slot(SlotRole::q).out,
+                kv = block.slot(SlotRole::k).out, f = block.slot(SlotRole::up).out;
+  return 4 * h + 2 * (q + kv) + 3 * f + (shape.post_layer_norm ? q + kv + 2 * h : 0) +
+         (shape.teacher ? h : 0);
+}
+
+}  // namespace
+
+double MemoryPlan::total() const {
+  return teacher + student + std::max(activations + logits, gradients + of_block);
+}
+
+MemoryPlan plan_training(const DecoderSpec& spec, const TrainingShape& shape) {
+  const auto parameters = static_cast<double>(parameter_count(spec));
+  const auto layers = static_cast<double>(spec.blocks.size()),
+             tokens = static_cast<double>(shape.tokens);
+  MemoryPlan plan;
+  if (shape.teacher) plan.teacher = shape.teacher_bytes * parameters;
+  plan.student = 12.0 * parameters;  // weight and two moments in F32
+  plan.gradients = 4.0 * parameters;
+  plan.of_block = 4.0 * tokens * static_cast<double>(kept_numbers(spec, shape));
+  plan.activations = layers * plan.of_block;
+  if (shape.gradient_checkpointing)  // the inputs of the blocks, in place of one the whole block
+    plan.activations =
+        4.0 * tokens * layers * static_cast<double>((shape.teacher ? 2 : 1) * spec.hidden_size) +
+        plan.of_block;
+  const double chunk = std::min(tokens, static_cast<double>(head_chunk_tokens(spec.vocab_size)));
+  plan.logits = 4.0 * chunk * static_cast<double>(spec.vocab_size) * (shape.teacher ? 2 : 1) +
+                4.0 * static_cast<double>(spec.vocab_size * spec.hidden_size);
+  return plan;
+}
+
+MemoryPlan plan_quantising(const DecoderSpec& spec, double teacher_bytes, int64_t tokens) {
+  int64_t most = 0;
+  for_each_linear(spec, [&](const Slot& slot) { most = std::max({most, slot.in, slot.out}); });
+  const auto parameters = static_cast<double>(parameter_count(spec)),
+             hidden = static_cast<double>(spec.hidden_size), widest = static_cast<double>(most);
+  // A dense copy, the activations before and after a block, and F64 matrices of the widest linear:
+  // the Hessians of a block, the damped one, its factor, the weight twice.
+  MemoryPlan plan;
+  plan.teacher = teacher_bytes * parameters;
+  plan.student = 4.0 * parameters;
+  plan.activations = 3 * 4.0 * static_cast<double>(tokens) * hidden +
+                     8.0 * (3 * hidden * hidden + 4 * widest * widest + 2 * widest * hidden);
+  return plan;
+}
+
+BitsPlan plan_onebit(const DecoderSpec& spec) {
+  int64_t weights = 0, scales = 0;
+  for_each_linear(spec, [&](const Slot& slot) {
+    weights += slot.out * slot.in;
+    scales += slot.out + slot.in;
+  });
+  const int64_t parameters = parameter_count(spec);
+  const auto n = static_cast<double>(weights);
+  return {1.0 + 16.0 * static_cast<double>(scales) / n,
+          (n + 16.0 * static_cast<double>(scales + parameters - weights)) /
+              static_cast<double>(parameters)};
+}
+
+double plan_low_bits(const DecoderSpec& spec, const LowBitLayout& layout, double salient) {
+  double bits = 0, weights = 0;
+  for_each_linear(spec, [&](const Slot& slot) {
+    bits += static_cast<double>(planned_bits(layout, slot.out, slot.in,
+                                             std::lround(salient * static_cast<double>(slot.in))));
+    weights += static_cast<double>(slot.out * slot.in);
+  });
+  return bits / weights;
+}
+
+double plan_flop(const DecoderSpec& spec, const TrainingShape& shape, int64_t trained_tokens,
+                 int64_t teacher_tokens) {
+  const double each =
+      6.0 + (shape.gradient_checkpointing ? 2.0 : 0.0) + (shape.teacher ? 2.0 : 0.0);
+  return static_cast<double>(parameter_count(spec)) *
+         (static_cast<double>(trained_tokens) * each + 2.0 * static_cast<double>(teacher_tokens));
+}
+
+}  // namespace halftone
