@@ -5,6 +5,7 @@
 
 #include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
 
@@ -63,14 +64,33 @@ void throw_not_real(DType dtype, const char* what) {
       fmt::format("{}: dtype is {}, expected F32 or F64", what, dtype_name(dtype)));
 }
 
-Tensor Tensor::uninitialized(Shape shape, DType dtype) {
+const char* device_name(Device device) {
+  return device == Device::cpu ? "cpu" : "cuda";
+}
+
+void throw_no_kernel(const char* kernel, Device device) {
+  throw std::invalid_argument(
+      fmt::format("{}: this build of Halftone runs it on cpu alone, not on {}", kernel,
+                  device_name(device)));
+}
+
+Tensor Tensor::uninitialized(Shape shape, DType dtype, Device device) {
+  require(device == Device::cpu, "Tensor: this build of Halftone has no device {}",
+          device_name(device));
+  const size_t bytes = static_cast<size_t>(halftone::numel(shape)) * dtype_bytes(dtype);
+  const std::shared_ptr<void> block = allocate(bytes);
+  return of({.owner = block, .pointer = block.get(), .bytes = bytes}, std::move(shape), dtype);
+}
+
+Tensor Tensor::of(Storage storage, Shape shape, DType dtype) {
   Tensor out;
   out.numel_ = halftone::numel(shape);
   out.shape_ = std::move(shape);
   out.dtype_ = dtype;
-  auto block = allocate(static_cast<size_t>(out.numel_) * dtype_bytes(dtype));
-  out.data_ = block.get();
-  out.storage_ = std::move(block);
+  require(out.bytes() <= storage.bytes, "Tensor: {} of {} in {} bytes", dtype_name(dtype),
+          shape_text(out.shape_), storage.bytes);
+  out.data_ = storage.pointer;
+  out.storage_ = std::move(storage);
   return out;
 }
 
@@ -87,13 +107,12 @@ Tensor Tensor::full(Shape shape, DType dtype, double value) {
 }
 
 Tensor Tensor::view(std::shared_ptr<const void> owner, const void* data, Shape shape, DType dtype) {
-  Tensor out;
-  out.numel_ = halftone::numel(shape);
-  out.shape_ = std::move(shape);
-  out.dtype_ = dtype;
-  out.data_ = const_cast<void*>(data);
-  out.storage_ = std::move(owner);
-  return out;
+  const size_t bytes = static_cast<size_t>(halftone::numel(shape)) * dtype_bytes(dtype);
+  return of({.owner = std::move(owner),
+             .pointer = const_cast<void*>(data),
+             .bytes = bytes,
+             .writable = false},
+            std::move(shape), dtype);
 }
 
 int64_t Tensor::dim(int64_t i) const {
@@ -105,6 +124,12 @@ int64_t Tensor::dim(int64_t i) const {
 void Tensor::expect(DType dtype) const {
   require(dtype == dtype_, "Tensor: dtype is {}, asked for as {}", dtype_name(dtype_),
           dtype_name(dtype));
+  require(device() == Device::cpu, "Tensor: lies on {}, asked for on cpu", device_name(device()));
+}
+
+void Tensor::expect_writable() const {
+  require(writable(), "Tensor {}: written to, but its numbers are read only",
+          shape_text(shape_));
 }
 
 Tensor Tensor::clone() const {
@@ -158,7 +183,7 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 void Tensor::fill(double value) {
-  const auto each = [&]<class T>(T x) { std::fill_n(static_cast<T*>(data_), numel_, x); };
+  const auto each = [&]<class T>(T x) { std::fill_n(data<T>(), numel_, x); };
   switch (dtype_) {
     case DType::f32:
       return each(static_cast<float>(value));

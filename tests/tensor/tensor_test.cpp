@@ -49,6 +49,35 @@ TEST(Tensor, CopiesShareNumbersAndClonesDoNot) {
   EXPECT_THROW(numel({int64_t{1} << 40, int64_t{1} << 40}), std::invalid_argument);
 }
 
+TEST(Tensor, NumbersOfAMappedFileAreReadOnly) {
+  const auto numbers = std::make_shared<std::vector<float>>(6, 1.5f);
+  Tensor x = Tensor::view(numbers, numbers->data(), {2, 3}, DType::f32);
+  EXPECT_THROW(x.data<float>(), std::invalid_argument);
+  EXPECT_THROW(x.raw(), std::invalid_argument);
+  EXPECT_THROW(x.fill(0), std::invalid_argument);
+  EXPECT_THROW(x.rows(0, 1).fill(0), std::invalid_argument);
+  EXPECT_EQ(std::as_const(x).data<float>()[5], 1.5f);
+  Tensor copy = x.clone(), result = x.reused();
+  copy.fill(2);
+  result.fill(3);
+  EXPECT_EQ((*numbers)[0], 1.5f);
+}
+
+TEST(Tensor, DoesNotReachBeyondItsStorage) {
+  const auto numbers = std::make_shared<std::vector<float>>(6, 1.5f);
+  const Storage storage{.owner = numbers, .pointer = numbers->data(), .bytes = 24};
+  EXPECT_EQ(Tensor::of(storage, {2, 3}, DType::f32).numel(), 6);
+  EXPECT_THROW(Tensor::of(storage, {7}, DType::f32), std::invalid_argument);
+}
+
+TEST(Tensor, OfAnotherDeviceIsNotReadHere) {
+  const auto numbers = std::make_shared<std::vector<float>>(6, 1.5f);
+  const Tensor x = Tensor::of(
+      {.owner = numbers, .pointer = numbers->data(), .bytes = 24, .device = Device::cuda}, {6},
+      DType::f32);
+  EXPECT_THROW(x.data<float>(), std::invalid_argument);
+}
+
 TEST(Tensor, ConvertsAmongFloatingDtypes) {
   const Tensor a = Tensor::of<float>({3}, {1.0f, -0.333333f, 70000.0f});
   EXPECT_EQ(a.to(DType::f64).data<double>()[1], static_cast<double>(-0.333333f));

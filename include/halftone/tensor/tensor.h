@@ -50,6 +50,20 @@ struct dtype_of<uint8_t> {
   static constexpr DType value = DType::u8;
 };
 
+// Where numbers lie. Ops run where their tensors do (tensor/dispatch.h).
+enum class Device : uint8_t { cpu, cuda };
+
+const char* device_name(Device device);
+
+// The memory behind a tensor. Copies are handles on the same bytes, which live as long as `owner`.
+struct Storage {
+  std::shared_ptr<const void> owner;
+  void* pointer = nullptr;
+  size_t bytes = 0;
+  Device device = Device::cpu;
+  bool writable = true;  // no: somebody else's numbers, as those of a mapped file
+};
+
 using Shape = std::vector<int64_t>;
 
 int64_t numel(const Shape& shape);  // throws std::invalid_argument on overflow or < 0
@@ -81,20 +95,27 @@ class Tensor {
  public:
   Tensor() = default;  // empty: no storage, numel() == 0
 
-  static Tensor uninitialized(Shape shape, DType dtype);
+  static Tensor uninitialized(Shape shape, DType dtype, Device device = Device::cpu);
   static Tensor zeros(Shape shape, DType dtype);
   static Tensor full(Shape shape, DType dtype, double value);
-  // Numbers owned by somebody else (a mapped file); `owner` keeps them alive. Read-only by custom.
+  // The first numbers of a storage. Throws std::invalid_argument where it is too small.
+  static Tensor of(Storage storage, Shape shape, DType dtype);
+  // Numbers owned by somebody else (a mapped file); `owner` keeps them alive. They are read only.
   static Tensor view(std::shared_ptr<const void> owner, const void* data, Shape shape, DType dtype);
   template <class T>
   static Tensor of(Shape shape, const std::vector<T>& values);
   static Tensor scalar(double value, DType dtype) { return full({}, dtype, value); }
 
-  bool defined() const { return storage_ != nullptr; }
-  bool unique() const { return storage_.use_count() == 1; }  // no other handle on the storage
+  bool defined() const { return storage_.owner != nullptr; }
+  // No other handle on the storage.
+  bool unique() const { return storage_.owner.use_count() == 1; }
   // For a result that takes this tensor's place number by number, as a gradient does in backward:
   // the same storage if no other handle is on it, else a new one.
-  Tensor reused() const { return unique() ? *this : uninitialized(shape_, dtype_); }
+  Tensor reused() const {
+    return unique() && writable() ? *this : uninitialized(shape_, dtype_, device());
+  }
+  Device device() const { return storage_.device; }
+  bool writable() const { return storage_.writable; }
   const Shape& shape() const { return shape_; }
   int64_t rank() const { return static_cast<int64_t>(shape_.size()); }
   int64_t dim(int64_t i) const;  // negative counts from the end
@@ -102,10 +123,12 @@ class Tensor {
   DType dtype() const { return dtype_; }
   size_t bytes() const { return static_cast<size_t>(numel_) * dtype_bytes(dtype_); }
 
-  // The numbers; throws std::invalid_argument when T is not the dtype.
+  // The numbers; throws std::invalid_argument when T is not the dtype, when they lie on another
+  // device, and when they are asked for writing and are read only.
   template <class T>
   T* data() {
     expect(dtype_of<T>::value);
+    expect_writable();
     return static_cast<T*>(data_);
   }
   template <class T>
@@ -113,7 +136,11 @@ class Tensor {
     expect(dtype_of<T>::value);
     return static_cast<const T*>(data_);
   }
-  void* raw() { return data_; }
+  // The same without a type, on any device.
+  void* raw() {
+    expect_writable();
+    return data_;
+  }
   const void* raw() const { return data_; }
 
   Tensor clone() const;
@@ -124,9 +151,10 @@ class Tensor {
   double item() const;  // the number of a one-element f32 or f64 tensor
 
  private:
-  void expect(DType dtype) const;
+  void expect(DType dtype) const;  // and on the CPU
+  void expect_writable() const;
 
-  std::shared_ptr<const void> storage_;
+  Storage storage_;
   void* data_ = nullptr;
   Shape shape_;
   int64_t numel_ = 0;
