@@ -12,6 +12,7 @@
 #include "halftone/base/rng.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/tensor/environment.h"
 #include "halftone/tensor/gemm.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/tensor/tensor.h"
@@ -73,6 +74,7 @@ inline void set_peak_memory(benchmark::State& state) {
 }
 
 inline int run(int argc, char** argv) {
+  start_with_environment(argv);
   set_threads(0);
   benchmark::AddCustomContext("isa", isa_name(isa()));
   benchmark::AddCustomContext("blas", blas_name());

@@ -1,7 +1,6 @@
 # The dependencies, all from Debian 12, and the folder that may call each.
 find_package(PkgConfig REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
-find_package(TBB REQUIRED)
 find_package(fmt REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(nlohmann_json REQUIRED)
@@ -15,7 +14,7 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 find_package(tomlplusplus REQUIRED)
 find_package(CLI11 REQUIRED)
 
-set(HALFTONE_PUBLIC_base fmt::fmt OpenMP::OpenMP_CXX TBB::tbb)
+set(HALFTONE_PUBLIC_base fmt::fmt OpenMP::OpenMP_CXX)
 set(HALFTONE_PRIVATE_base OpenSSL::Crypto nlohmann_json::nlohmann_json)
 set(HALFTONE_PRIVATE_tensor PkgConfig::OPENBLAS Eigen3::Eigen)
 set(HALFTONE_PRIVATE_io PkgConfig::HDF5 nlohmann_json::nlohmann_json)

@@ -281,15 +281,16 @@ void run_adamw(benchmark::State& state, const Step& s) {
   const Shape shape{s.config.vocab_size, s.config.hidden_size};
   Param p{.name = "embedding", .value = scattered(shape, 1), .grad = {scattered(shape, 2), true}};
   Moments moments{Tensor::zeros(shape, DType::f32), Tensor::zeros(shape, DType::f32)};
+  Tensor flips = Tensor::zeros({}, DType::f64);
   const AdamWSettings settings;
   const double rate = 1e-3, before = p.value.data<float>()[7], g = p.grad.tensor.data<float>()[7];
-  adamw_step(p, moments, 1, rate, 0.5, settings);
+  adamw_step(p, moments, 1, rate, 0.5, settings, flips);
   // The moments of a first step, without their bias, are g and g^2.
   const double wanted = before * (1 - rate * settings.weight_decay) -
                         rate * g / (std::abs(g) + settings.epsilon / 0.5);
   if (std::abs(p.value.data<float>()[7] - wanted) > 1e-6) state.SkipWithError("a wrong update");
   measure(state, s, moves(7 * static_cast<double>(p.value.numel())), [&] {
-    return bench::seconds_of([&] { adamw_step(p, moments, 2, rate, 0.5, settings); });
+    return bench::seconds_of([&] { adamw_step(p, moments, 2, rate, 0.5, settings, flips); });
   });
 }
 
@@ -300,7 +301,7 @@ void run_gradient_norm(benchmark::State& state, const Step& s) {
   for (int64_t i = 0; i < p.grad.tensor.numel(); ++i)
     wanted += std::pow(static_cast<double>(p.grad.tensor.data<float>()[i]), 2);
   measure(state, s, moves(static_cast<double>(p.grad.tensor.numel())),
-          [&] { return bench::seconds_of([&] { got = squared_gradient_norm({&p}); }); });
+          [&] { return bench::seconds_of([&] { got = squared_gradient_norm({&p}).item(); }); });
   if (std::abs(got - wanted) > 1e-5 * wanted) state.SkipWithError("a wrong norm");
 }
 

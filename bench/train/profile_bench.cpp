@@ -43,6 +43,7 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps)
         {Tensor::zeros(p.value.shape(), DType::f32), Tensor::zeros(p.value.shape(), DType::f32)});
   });
   const std::vector<int32_t> ids = bench::random_ids(batch * length, config.vocab_size);
+  Tensor flips = Tensor::zeros({}, DType::f64);
   OpTimes times;
   const auto step = [&](OpTimes* t) {
     for (Param* p : params) p->grad.clear();
@@ -50,10 +51,10 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps)
     const BatchLoss loss = batch_loss(tape, student, &teacher, ids, batch, {});
     tape.backward(loss.loss);
     if (t) t->mark();
-    const double norm = std::sqrt(squared_gradient_norm(params));
+    const double norm = std::sqrt(squared_gradient_norm(params).item());
     if (t) t->count("gradient norm", Pass::backward);
     for (size_t i = 0; i < params.size(); ++i)
-      adamw_step(*params[i], moments[i], 1, 1e-4, std::min(1.0, 1 / norm), {});
+      adamw_step(*params[i], moments[i], 1, 1e-4, std::min(1.0, 1 / norm), {}, flips);
     if (t) t->count("AdamW", Pass::backward);
   };
   step(nullptr);

@@ -48,8 +48,10 @@ void print_bits(const Recipe& recipe, const DecoderSpec& spec) {
   }
   if (!recipe.run.ptq) return;
   const LowBitLayout layout = recipe.run.ptq->layout(recipe.ptq.ptq);
+  const auto* binary = std::get_if<BinaryLayout>(&layout);
+  const bool partitioned = binary && binary->partitioned;
   print("# bits a weight      {:.4f} in the linears{}\n", plan_low_bits(spec, layout, kSalient),
-        layout.partitioned ? fmt::format(", if {:.0f} % of the columns are salient", 100 * kSalient)
+        partitioned ? fmt::format(", if {:.0f} % of the columns are salient", 100 * kSalient)
                            : "");
 }
 

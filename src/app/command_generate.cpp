@@ -5,6 +5,7 @@
 #include "halftone/app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
+#include "halftone/ops/sample.h"
 #include "halftone/text/tokenizer_files.h"
 #include "halftone/train/generate_data.h"
 
@@ -19,16 +20,16 @@ int generate_command(const GenerateOptions& options) {
   const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
   KeyValueCache cache = model.decoder.make_cache(1, capacity);
   Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
-  const std::vector<char> known = generator_vocabulary(*tokenizer).known;
+  const SampleOptions sampling{options.top_k, generator_vocabulary(*tokenizer).known};
   const std::vector<int32_t> ends = end_tokens(model.home);
   print_text(options.prompt);
   for (int64_t i = 0; i < options.tokens; ++i) {
     Tape tape(Tape::Mode::no_grad);
     const Tensor hidden = model.decoder.hidden(tape, ids, 1, &cache).value();
     Tensor logits = model.decoder.logits(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)));
-    forbid_unknown(logits.data<float>(), logits.dim(1), known);
-    const int32_t next =
-        sample_token(logits.data<float>(), logits.dim(1), options.top_k, options.temperature, rng);
+    SampleDraw draw{.temperature = options.temperature};
+    if (draw.temperature > 0) draw.uniform = rng.uniform();
+    const int32_t next = sample_tokens(logits, sampling, {draw}).front();
     if (std::find(ends.begin(), ends.end(), next) != ends.end()) break;
     ids = {next};
     print_text(tokenizer->decode(ids));

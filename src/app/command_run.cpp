@@ -1,5 +1,5 @@
 #include "halftone/app/commands.h"
-#include "halftone/app/run_directory.h"
+#include "halftone/io/run_directory.h"
 
 namespace halftone {
 

@@ -1,7 +1,5 @@
 #include "halftone/app/identity.h"
 
-#include <sstream>
-
 #include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
@@ -20,15 +18,6 @@ std::map<std::string, std::string> identity_meta(const RunIdentity& identity) {
           {"threads", std::to_string(threads())},
           {"blas", blas_name()},
           {"version", HALFTONE_VERSION}};
-}
-
-int64_t meta_number(const CheckpointContent& content, const std::string& key) {
-  const auto it = content.meta.find(key);
-  int64_t value = -1;
-  if (it != content.meta.end()) std::istringstream(it->second) >> value;
-  if (value < 0)
-    throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
-  return value;
 }
 
 namespace {

@@ -10,6 +10,7 @@
 #include "halftone/app/interrupt.h"
 #include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
+#include "halftone/tensor/environment.h"
 #include "recipe_sections.h"
 
 namespace {
@@ -235,6 +236,7 @@ int run_program(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  start_with_environment(argv);
   open_console();
   try {
     const int code = run_program(argc, argv);

@@ -5,26 +5,27 @@
 #include <optional>
 
 #include "halftone/app/console.h"
+#include "halftone/app/identity.h"
 #include "halftone/app/inputs.h"
 #include "halftone/app/interrupt.h"
 #include "halftone/app/progress.h"
-#include "halftone/app/quantising.h"
-#include "halftone/app/run_directory.h"
 #include "halftone/app/teacher_logits.h"
 #include "halftone/app/text_tokens.h"
-#include "halftone/app/training.h"
 #include "halftone/base/error.h"
 #include "halftone/base/number_text.h"
 #include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
 #include "halftone/compress/onebit_start.h"
+#include "halftone/compress/quantising.h"
 #include "halftone/eval/result.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/directory_lock.h"
+#include "halftone/io/run_directory.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
 #include "halftone/tensor/memory.h"
+#include "halftone/train/training.h"
 
 namespace halftone {
 namespace {
@@ -139,10 +140,19 @@ class Run {
     const RunIdentity identity{identity_text(recipe_), origin, inputs_.tokenizer->hash(),
                                text.sha256, cache ? cache->sha256() : ""};
     if (cache) release_teacher();
-    const TrainingResult training = halftone::train(
-        recipe_, options_, directory_, student_,
-        has_teacher() && !cache ? &teacher_.decoder : nullptr, cache ? &*cache : nullptr,
-        text.sequences, identity, inputs_.held_out ? &*inputs_.held_out : nullptr);
+    const TrainSettings& settings = recipe_.train;
+    const int64_t steps = planned_steps(settings, text.sequences.count());
+    Batches batches(text.sequences, settings.per_device_train_batch_size,
+                    static_cast<uint64_t>(recipe_.run.seed));
+    Trainer trainer(student_.decoder, has_teacher() && !cache ? &teacher_.decoder : nullptr,
+                    batches, recipe_.loss, settings, steps, cache ? &*cache : nullptr);
+    RunContext run = context(identity);
+    if (const auto from = newest_checkpoint(identity)) restore(trainer, *from, steps);
+    Progress progress("train", steps, options_.quiet, trainer.state().step);
+    run.progress = [&](int64_t done, const std::string& text) { progress.update(done, text); };
+    const TrainingResult training =
+        run_training(run, trainer, student_, settings, held_out_perplexity());
+    progress.finish();
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
     result_.tokens_per_second = training.tokens_per_second;
@@ -156,8 +166,17 @@ class Run {
     student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
     const RunIdentity identity{identity_text(recipe_), teacher_.sha256, inputs_.tokenizer->hash(),
                                text.sha256};
+    RunContext run = context(identity);
+    std::optional<CheckpointContent> from = newest_checkpoint(identity);
+    Progress progress(method_name(recipe_.run),
+                      static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet,
+                      from ? meta_number(*from, "step") : 0);
+    run.progress = [&](int64_t done, const std::string& text) { progress.update(done, text); };
     QuantisingResult quantised =
-        quantise_model(recipe_, options_, directory_, student_, text, identity);
+        run_quantising(run, student_, *recipe_.run.ptq, recipe_.ptq,
+                       start_calibration(student_.decoder, text.tokens, text.sequences),
+                       std::move(from));
+    progress.finish();
     result_.layers = std::move(quantised.layers);
     result_.seconds.calibrate = quantised.calibrate_seconds;
     result_.seconds.quantise = quantised.quantise_seconds;
@@ -209,6 +228,37 @@ class Run {
 
  private:
   bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
+
+  RunContext context(const RunIdentity& identity) const {
+    return {.directory = directory_,
+            .identity = identity_meta(identity),
+            .stop = interrupted,
+            .progress = {}};
+  }
+
+  // What a resumed run goes on from; none: it starts from the beginning.
+  std::optional<CheckpointContent> newest_checkpoint(const RunIdentity& identity) const {
+    if (!options_.resume) return {};
+    std::vector<std::string> damaged;
+    auto content = directory_.newest_content(damaged);
+    for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
+    if (content)
+      check_identity(*content, identity, options_.allow_inexact);
+    else
+      say("no whole checkpoint: starting from the beginning\n");
+    return content;
+  }
+
+  // Of the latent weights as they are, not of a packed file.
+  std::function<double()> held_out_perplexity() {
+    if (!inputs_.held_out) return {};
+    return [this] {
+      const TextTokens& text = *inputs_.held_out;
+      return halftone::evaluate(student_.decoder, nullptr, text.tokens, recipe_.eval,
+                                text.window_bos)
+          .perplexity;
+    };
+  }
 
   // Its weights alone; a cache holds what training needs of them.
   void release_teacher() {

@@ -1,7 +1,6 @@
 #include "halftone/autograd/tape.h"
 
-#include "halftone/base/simd.h"
-#include "halftone/base/threads.h"
+#include "halftone/tensor/arithmetic.h"
 
 namespace halftone {
 namespace {
@@ -33,17 +32,8 @@ void Var::add_grad(const Tensor& dx) const {
     return;
   }
   // The storage may be shared with another variable's gradient (a sum gives dy to both its terms).
-  Tensor sum = grad.tensor.unique() ? grad.tensor : Tensor::uninitialized(dx.shape(), dx.dtype());
-  with_real(dx.dtype(), "gradient", [&]<class T>() {
-    T* out = sum.data<T>();
-    const T* a = grad.tensor.data<T>();
-    const T* b = dx.data<T>();
-    parallel_for(dx.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
-      simd([&]() HT_INLINE {
-        for (int64_t i = begin; i < end; ++i) out[i] = a[i] + b[i];
-      });
-    });
-  });
+  Tensor sum = grad.tensor.unique() ? grad.tensor : dx.like();
+  add(grad.tensor, dx, sum);
   grad.tensor = sum;
 }
 

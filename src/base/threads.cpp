@@ -1,17 +1,18 @@
+// The team of threads: OpenMP's, whose threads take blocks as they get free.
 #include "halftone/base/threads.h"
 
-#include <tbb/info.h>
-#include <tbb/parallel_for.h>
-#include <tbb/task_arena.h>
+#include <omp.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 
 namespace halftone {
 namespace {
 
-tbb::task_arena& arena() {
-  static tbb::task_arena* instance = new tbb::task_arena;  // outlives static destructors
-  return *instance;
+int& team() {
+  static int count = omp_get_num_procs();
+  return count;
 }
 
 thread_local bool inside = false;
@@ -25,29 +26,34 @@ struct Inside {
 }  // namespace
 
 void set_threads(int count) {
-  arena().terminate();
-  arena().initialize(count > 0 ? count : tbb::info::default_concurrency());
+  team() = count > 0 ? count : omp_get_num_procs();
 }
 
 int threads() {
-  return inside ? 1 : arena().max_concurrency();
+  return inside ? 1 : team();
 }
 
 void parallel_for(int64_t n, int64_t block, RangeFunction body) {
-  if (n <= 0) return;
-  if (n <= block || inside) {
+  const int64_t blocks = divide_up(n, block);
+  if (blocks <= 1 || threads() == 1) {
     for (int64_t begin = 0; begin < n; begin += block) body(begin, std::min(begin + block, n));
     return;
   }
-  arena().execute([&] {
-    tbb::parallel_for(
-        int64_t{0}, divide_up(n, block),
-        [&](int64_t i) {
-          const Inside guard;
-          body(i * block, std::min((i + 1) * block, n));
-        },
-        tbb::simple_partitioner());
-  });
+  std::exception_ptr thrown;
+  std::atomic<bool> stop = false;
+  // Always the whole team: OpenMP ends the threads that a smaller one does not need.
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team())
+  for (int64_t i = 0; i < blocks; ++i) {
+    if (stop) continue;
+    const Inside guard;
+    try {
+      body(i * block, std::min((i + 1) * block, n));
+    } catch (...) {
+#pragma omp critical(halftone_parallel_for)
+      if (!stop.exchange(true)) thrown = std::current_exception();
+    }
+  }
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace halftone

@@ -1,8 +1,9 @@
+// Norm tweaking: a block's norms follow its float outputs.
 #include "halftone/compress/norm_tweak.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "halftone/ops/adamw.h"
 #include "halftone/ops/channel_distance.h"
 #include "halftone/ops/losses.h"
 
@@ -11,21 +12,17 @@ namespace {
 
 struct Adam {
   explicit Adam(Param& norm)
-      : param(norm), m(norm.value.numel(), 0.0), v(norm.value.numel(), 0.0) {}
+      : param(norm),
+        m(Tensor::zeros(norm.value.shape(), DType::f64)),
+        v(Tensor::zeros(norm.value.shape(), DType::f64)) {}
 
   void step(int64_t t, double rate) {
-    for (size_t i = 0; i < m.size(); ++i) {
-      const double g = param.grad.tensor.data<float>()[i];
-      m[i] = 0.9 * m[i] + 0.1 * g;
-      v[i] = 0.999 * v[i] + 0.001 * g * g;
-      const double first = m[i] / (1 - std::pow(0.9, t)), second = v[i] / (1 - std::pow(0.999, t));
-      param.value.data<float>()[i] -= static_cast<float>(rate * first / (std::sqrt(second) + 1e-8));
-    }
+    adam_update(param.grad.tensor, t, rate, param.value, m, v);
     param.grad.clear();
   }
 
   Param& param;
-  std::vector<double> m, v;
+  Tensor m, v;
 };
 
 }  // namespace

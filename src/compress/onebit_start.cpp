@@ -1,35 +1,16 @@
+// Linears become OneBit layers by SVID.
 #include "halftone/compress/onebit_start.h"
 
-#include <cmath>
-
-#include "halftone/base/threads.h"
+#include "halftone/quant/latent.h"
 #include "halftone/quant/svid.h"
 
 namespace halftone {
 namespace {
 
-double mean_magnitude(const Tensor& w) {
-  const float* x = w.data<float>();
-  const double sum = parallel_sum(w.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
-    double part = 0;
-    for (int64_t i = begin; i < end; ++i) part += std::abs(static_cast<double>(x[i]));
-    return part;
-  });
-  return sum / static_cast<double>(w.numel());
-}
-
 Tensor start_latent(const Tensor& w, const StudentSettings& settings) {
-  Tensor latent = Tensor::uninitialized(w.shape(), DType::f32);
-  const double scale = resolved_latent_scale(settings), mean = mean_magnitude(w);
-  const float k = static_cast<float>(mean > 0 ? scale / mean : 0.0),
-              level = static_cast<float>(scale);
-  for (int64_t i = 0; i < w.numel(); ++i) {
-    const float x = w.data<float>()[i];
-    latent.data<float>()[i] = settings.latent_init == LatentInit::magnitude ? k * x
-                              : x >= 0                                      ? level
-                                                                            : -level;
-  }
-  return latent;
+  const double scale = resolved_latent_scale(settings);
+  return settings.latent_init == LatentInit::magnitude ? magnitude_latent(w, scale)
+                                                       : sign_latent(w, scale);
 }
 
 std::unique_ptr<OneBitLinear> start(const LinearLike& linear, const Tensor& weight,

@@ -1,26 +1,15 @@
+// Windows of a text through a model, and what they say together.
 #include "halftone/eval/perplexity.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "halftone/base/threads.h"
-#include "ops/logit_rows.h"
+#include "halftone/ops/token_scores.h"
 
 namespace halftone {
 namespace {
 
 constexpr int64_t kChunk = 512;  // tokens whose logits exist at a time
-
-struct Sums {
-  double nll = 0, teacher_nll = 0, kl = 0, agree = 0;
-
-  void add(const Sums& other) {
-    nll += other.nll;
-    teacher_nll += other.teacher_nll;
-    kl += other.kl;
-    agree += other.agree;
-  }
-};
 
 // Of one window: a model, and its states after the final norm.
 struct Scored {
@@ -33,43 +22,19 @@ Scored states_of(Decoder& model, const std::vector<int32_t>& window) {
   return {&model, model.hidden(tape, window, 1).value()};
 }
 
-int64_t argmax(int64_t v, const float* x) {
-  return std::max_element(x, x + v) - x;
-}
-
 // Sums over predictions of window[first + 1 ..] from the hidden states at first .. end - 2.
-Sums score(const Scored& own, const Scored* teacher, const std::vector<int32_t>& window,
-           int64_t first) {
+TokenScores score(const Scored& own, const Scored* teacher, const std::vector<int32_t>& window,
+                  int64_t first) {
+  TokenScores total;
   const int64_t last = static_cast<int64_t>(window.size()) - 1;
-  Sums total;
   for (int64_t begin = first; begin < last; begin += kChunk) {
     const int64_t rows = std::min(kChunk, last - begin);
     const auto logits_of = [&](const Scored& scored) {
       return scored.model->logits(scored.states.rows(begin, begin + rows));
     };
+    const std::vector<int32_t> next(window.begin() + begin + 1, window.begin() + begin + 1 + rows);
     const Tensor x = logits_of(own), t = teacher ? logits_of(*teacher) : Tensor();
-    const int64_t v = x.dim(1);
-    const float* xs = x.data<float>();
-    const float* ts = teacher ? t.data<float>() : nullptr;
-    std::vector<Sums> parts(rows);
-    parallel_for(rows, 4, [&](int64_t from, int64_t to) {
-      simd([&]() HT_INLINE {
-        for (int64_t i = from; i < to; ++i) {
-          const int32_t next = window[begin + i + 1];
-          const float lse = log_sum_exp(v, xs + i * v, 1.0f);
-          parts[i].nll = static_cast<double>(lse - xs[i * v + next]);
-          if (!ts) continue;
-          const float lse_t = log_sum_exp(v, ts + i * v, 1.0f);
-          parts[i].teacher_nll = static_cast<double>(lse_t - ts[i * v + next]);
-          parts[i].kl = static_cast<double>(kl_row(v, xs + i * v, ts + i * v, lse, lse_t, 1.0f));
-        }
-      });
-      // Logits among which there is none that is largest agree with nothing.
-      for (int64_t i = from; i < to; ++i)
-        if (ts && !std::isnan(parts[i].nll) && !std::isnan(parts[i].teacher_nll))
-          parts[i].agree = argmax(v, xs + i * v) == argmax(v, ts + i * v);
-    });
-    for (const Sums& part : parts) total.add(part);
+    add_token_scores(x, t, Tensor::of({rows}, next), total);
   }
   return total;
 }
@@ -95,7 +60,7 @@ Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>
   const bool llamacpp = s.protocol == Protocol::llamacpp;
   const int64_t first = llamacpp ? s.context / 2 : 0;
   const int64_t each = window_predictions(s);
-  Sums total;
+  TokenScores total;
   for (int64_t k = 0; k < windows; ++k) {
     std::vector<int32_t> window(tokens.begin() + k * s.context,
                                 tokens.begin() + (k + 1) * s.context);

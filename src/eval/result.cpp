@@ -77,7 +77,7 @@ std::string result_json(const RunResult& r) {
                     {"threads", threads()},
                     {"blas", blas_name()},
                     {"device", "cpu"}};
-  for (const LayerError& layer : r.layers)
+  for (const QuantisedLinear& layer : r.layers)
     out["layers"].push_back({{"name", layer.name}, {"relative_error", layer.relative_error}});
   out["version"] = HALFTONE_VERSION;
   return json_text(out, 2);

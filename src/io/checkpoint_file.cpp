@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 
 #include "halftone/base/error.h"
 #include "halftone/io/hdf5.h"
@@ -114,6 +115,15 @@ std::optional<FoundCheckpoint> newest_checkpoint(const std::string& directory,
     }
   }
   return std::nullopt;
+}
+
+int64_t meta_number(const CheckpointContent& content, const std::string& key) {
+  const auto it = content.meta.find(key);
+  int64_t value = -1;
+  if (it != content.meta.end()) std::istringstream(it->second) >> value;
+  if (value < 0)
+    throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
+  return value;
 }
 
 std::string tensors_digest(const std::map<std::string, Tensor>& tensors) {

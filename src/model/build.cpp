@@ -5,6 +5,7 @@
 #include "halftone/base/rng.h"
 #include "halftone/base/threads.h"
 #include "halftone/model/spec.h"
+#include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/numbers.h"
 
 namespace halftone {
@@ -85,8 +86,7 @@ Weights random_weights(const DecoderSpec& spec, uint64_t seed) {
     Tensor value = Tensor::full(weight.shape, DType::f32, weight.role == ParamRole::norm ? 1 : 0);
     Rng rng(seed, (static_cast<uint64_t>(RngStream::init) << 32) + static_cast<uint64_t>(index));
     if (weight.shape.size() == 2)
-      for (int64_t i = 0; i < value.numel(); ++i)
-        value.data<float>()[i] = static_cast<float>(0.02 * rng.normal());
+      fill_normal(value, 0.02, rng);
     values[index] = value;
   });
   Weights out;

@@ -4,6 +4,7 @@
 #include "config_checks.h"
 #include "config_gguf_parts.h"
 #include "halftone/base/error.h"
+#include "halftone/tensor/numbers.h"
 
 namespace halftone {
 namespace {
@@ -50,13 +51,12 @@ std::vector<double> read_divisors(const GgufFile& file, const char* name, int64_
                 shape_text(entry->shape), count);
   if (std::string_view(entry->type->name) != "F32")
     throw_error(ErrorKind::format, "{} is of type {}, expected F32", where, entry->type->name);
-  const Tensor tensor = file.read(*entry);
-  const float* values = tensor.data<float>();
+  const std::vector<double> values = values_of(file.read(*entry));
   for (int64_t i = 0; i < count; ++i)
     if (!(values[i] >= kMinRopeFactor && values[i] <= kMaxRopeFactor))
       throw_error(ErrorKind::format, "{}: factor {} is {}, expected a number from {} to {}", where,
                   i, values[i], kMinRopeFactor, kMaxRopeFactor);
-  return {values, values + count};
+  return values;
 }
 
 // rope_freqs.weight holds what llama3 scaling divides each frequency by. Its parameters are found

@@ -6,26 +6,12 @@
 #include "halftone/ops/attention.h"
 #include "halftone/ops/elementwise.h"
 #include "halftone/ops/embedding.h"
-#include "halftone/ops/linear.h"
+#include "halftone/ops/key_values.h"
 #include "halftone/ops/rms_norm.h"
 #include "halftone/ops/swiglu.h"
+#include "halftone/tensor/gemm.h"
 
 namespace halftone {
-namespace {
-
-// Puts rows (B*T x G*D) at `position` of each sequence's heads in the store (B*G*capacity x D).
-void append(Tensor& store, const Tensor& rows, int64_t batch, int64_t position, int64_t capacity) {
-  const int64_t length = rows.dim(0) / batch, d = store.dim(1), heads = rows.dim(1) / d;
-  const float* from = rows.data<float>();
-  for (int64_t row = 0; row < rows.dim(0); ++row)
-    for (int64_t g = 0; g < heads; ++g, from += d)
-      std::copy_n(from, d,
-                  store.data<float>() +
-                      ((row / length * heads + g) * capacity + position + row % length) * d);
-}
-
-}  // namespace
-
 void check_window(const std::optional<int64_t>& window, int64_t tokens, const std::string& what) {
   if (window && tokens > *window)
     throw_error(ErrorKind::recipe,
@@ -101,8 +87,8 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
   Var v = b.linear(tape, SlotRole::v, x);
   if (cache) {
     KeyValues& kv = cache->blocks[index];
-    append(kv.keys, k.value(), batch, first, cache->capacity);
-    append(kv.values, v.value(), batch, first, cache->capacity);
+    append_key_values(k.value(), batch, first, cache->capacity, kv.keys);
+    append_key_values(v.value(), batch, first, cache->capacity, kv.values);
     k = tape.constant(kv.keys);
     v = tape.constant(kv.values);
   }
@@ -148,7 +134,7 @@ Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
 Tensor Decoder::logits(const Tensor& hidden) {
   const Tensor& weight = (head.value.defined() ? head : embedding).value;
   Tensor out = Tensor::uninitialized({hidden.dim(0), weight.dim(0)}, DType::f32);
-  multiply_weight(hidden, weight, out);
+  gemm(Transpose::no, Transpose::yes, hidden, weight, 0, out);
   return out;
 }
 

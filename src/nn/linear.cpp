@@ -90,17 +90,7 @@ void OneBitLinear::visit(const ParamVisitor& visitor) {
 
 Tensor OneBitLinear::dense_weight() const {
   if (options.post_layer_norm) throw_error(ErrorKind::recipe, "'{}' {}", name, kNoDenseWeight);
-  const int64_t o = latent.value.dim(0), i = latent.value.dim(1);
-  const float *s = latent.value.data<float>(), *h = out_scale.value.data<float>(),
-              *g = in_scale.value.data<float>();
-  Tensor w = Tensor::uninitialized({o, i}, DType::f32);
-  float* out = w.data<float>();
-  parallel_for(o, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
-      for (int64_t c = 0; c < i; ++c)
-        out[r * i + c] = h[r] * g[c] * (s[r * i + c] >= 0 ? 1.0f : -1.0f);
-  });
-  return w;
+  return onebit_weight(latent.value, in_scale.value, out_scale.value);
 }
 
 std::string OneBitLinear::form() const {

@@ -1,9 +1,19 @@
+// How far apart the channels' means and variances are.
 #include "halftone/ops/channel_distance.h"
 
 #include <cmath>
 #include <vector>
 
+#include "tensor/dispatch.h"
+
 namespace halftone {
+
+// `slopes` (3 x C, F64): of each channel the signs of the differences of means and of variances, and
+// the mean of x.
+HT_KERNEL(channel_distance_forward, const Tensor& x, const Tensor& t, Tensor& loss, Tensor& slopes)
+HT_KERNEL(channel_distance_backward, const Tensor& x, const Tensor& slopes, const Tensor& dy,
+          double beta, Tensor& dx)
+
 namespace {
 
 struct Statistics {
@@ -34,39 +44,56 @@ double sign(double x) {
 
 }  // namespace
 
+void cpu::channel_distance_forward(const Tensor& x, const Tensor& t, Tensor& loss,
+                                   Tensor& slopes) {
+  with_real(x.dtype(), "channel_distance", [&]<class T>() {
+    const int64_t c = x.dim(1);
+    const Statistics of_x = statistics<T>(x), of_t = statistics<T>(t);
+    double* out = slopes.data<double>();
+    double sum = 0;
+    for (int64_t j = 0; j < c; ++j) {
+      const double mean = of_x.mean[j] - of_t.mean[j],
+                   variance = of_x.variance[j] - of_t.variance[j];
+      sum += std::abs(mean) + std::abs(variance);
+      out[j] = sign(mean);
+      out[c + j] = sign(variance);
+      out[2 * c + j] = of_x.mean[j];
+    }
+    *loss.data<T>() = static_cast<T>(sum / static_cast<double>(c));
+  });
+}
+
+void cpu::channel_distance_backward(const Tensor& x, const Tensor& slopes, const Tensor& dy,
+                                    double beta, Tensor& dx) {
+  with_real(x.dtype(), "channel_distance", [&]<class T>() {
+    const int64_t rows = x.dim(0), c = x.dim(1);
+    const double k = dy.item() / static_cast<double>(c);
+    const double* slope = slopes.data<double>();
+    const T* in = x.data<T>();
+    T* out = dx.data<T>();
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < c; ++j) {
+        const double centred = static_cast<double>(in[i * c + j]) - slope[2 * c + j];
+        const double d = k * (slope[j] / static_cast<double>(rows) +
+                              slope[c + j] * 2 * centred / static_cast<double>(rows - 1));
+        T& to = out[i * c + j];
+        to = static_cast<T>((beta == 0 ? 0.0 : beta * to) + d);
+      }
+  });
+}
+
 Var channel_distance(const Var& x, const Tensor& t) {
   require(
       x.value().rank() == 2 && x.shape() == t.shape() && x.dtype() == t.dtype() && x.dim(0) >= 2,
       "channel_distance: {} of {} and {} of {}", shape_text(x.shape()), dtype_name(x.dtype()),
       shape_text(t.shape()), dtype_name(t.dtype()));
-  return with_real(x.dtype(), "channel_distance", [&]<class T>() {
-    const int64_t rows = x.dim(0), c = x.dim(1);
-    const Statistics of_x = statistics<T>(x.value()), of_t = statistics<T>(t);
-    double sum = 0;
-    std::vector<double> mean_sign, variance_sign;
-    for (int64_t j = 0; j < c; ++j) {
-      const double mean = of_x.mean[j] - of_t.mean[j],
-                   variance = of_x.variance[j] - of_t.variance[j];
-      sum += std::abs(mean) + std::abs(variance);
-      mean_sign.push_back(sign(mean));
-      variance_sign.push_back(sign(variance));
-    }
-    return x.tape().record(
-        "channel_distance", {x}, Tensor::scalar(sum / static_cast<double>(c), x.dtype()),
-        [x, rows, c, mean = of_x.mean, mean_sign, variance_sign](const Tensor& dy) {
-          const double k = dy.item() / static_cast<double>(c);
-          Var::Target target = x.grad_target();
-          T* dx = target.tensor.data<T>();
-          const T* data = x.value().data<T>();
-          for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < c; ++j) {
-              const double centred = static_cast<double>(data[i * c + j]) - mean[j];
-              const double d = k * (mean_sign[j] / static_cast<double>(rows) +
-                                    variance_sign[j] * 2 * centred / static_cast<double>(rows - 1));
-              T& out = dx[i * c + j];
-              out = static_cast<T>((target.beta == 0 ? 0.0 : target.beta * out) + d);
-            }
-        });
+  const Device device = t.device();
+  Tensor loss = Tensor::uninitialized({}, x.dtype(), device),
+         slopes = Tensor::uninitialized({3, x.dim(1)}, DType::f64, device);
+  HT_RUN(channel_distance_forward, device, x.value(), t, loss, slopes);
+  return x.tape().record("channel_distance", {x}, loss, [x, slopes](const Tensor& dy) {
+    auto [dx, beta] = x.grad_target();
+    HT_RUN(channel_distance_backward, dy.device(), x.value(), slopes, dy, beta, dx);
   });
 }
 

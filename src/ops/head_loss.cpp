@@ -1,15 +1,35 @@
+// The head, KL and cross entropy together, a chunk of tokens at a time.
 #include "halftone/ops/head_loss.h"
 
 #include <algorithm>
 
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
-#include "halftone/ops/linear.h"
+#include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/gemm.h"
 #include "logit_rows.h"
+#include "tensor/dispatch.h"
 #include "top_rows.h"
 
 namespace halftone {
+namespace {
+
+// What a row's losses count in the mean, and its gradients.
+struct HeadWeights {
+  double tau, kl_gradient, label_gradient;
+};
+
+}  // namespace
+
+// The losses of a chunk's rows: sums (2, F64) += KL / tau^2 and cross entropies. The logits become
+// their gradient when it is wanted. The teacher is logits, which are spoilt, or what is known of its
+// likeliest ids, or neither; targets (N, I32) may be undefined.
+HT_KERNEL(head_chunk, Tensor& logits, Tensor& teacher_logits, const TopLogProbs& top,
+          const Tensor& targets, const HeadWeights& weights, bool gradient, Tensor& sums)
+// The sums' means, and what they weigh together.
+HT_KERNEL(head_totals, const Tensor& sums, double per_row, double per_label,
+          const HeadLossSettings& settings, HeadLoss& to, Tensor& loss)
+
 namespace {
 
 constexpr int64_t kRows = 4;
@@ -80,40 +100,30 @@ HT_INLINE inline T kl_from_top(int64_t v, T* x, TopRow<T>& row, const half_t* lo
   return kl;
 }
 
-// Losses of `rows` rows; the logits x become their gradient when it is wanted. targets may be null.
+// Losses of rows [begin, end); the logits x become their gradient when it is wanted.
 template <class T>
-Sums chunk_losses(int64_t rows, int64_t v, T* x, const ChunkTeacher<T>& teacher,
-                  const int32_t* targets, const Weights<T>& w, bool gradient) {
-  std::vector<Sums> parts(divide_up(rows, kRows));
-  parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
-    Sums& part = parts[begin / kRows];
-    const int64_t k = teacher.k;
-    std::vector<T> room(static_cast<size_t>(3 * k));
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        T* xi = x + i * v;
-        const bool labelled = targets && targets[i] != kIgnoredTarget;
-        const LabelGradient<T> label{labelled ? w.label_gradient : T(0),
-                                     labelled ? log_sum_exp(v, xi, T(1)) : T(0)};
-        if (labelled) part.labels += static_cast<double>(label.lse - xi[targets[i]]);
-        if (k > 0) {
-          TopRow<T> row{k, teacher.ids + i * k, room.data(), room.data() + k, room.data() + 2 * k};
-          part.kl += static_cast<double>(
-              kl_from_top(v, xi, row, teacher.log_probs + i * k, w, label, gradient));
-        } else if (teacher.logits) {
-          part.kl += static_cast<double>(
-              kl_from_logits(v, xi, teacher.logits + i * v, w, label, gradient));
-        } else if (gradient) {
-          for (int64_t j = 0; j < v; ++j) xi[j] = label(xi[j]);
-        }
-        if (gradient && labelled) xi[targets[i]] -= label.weight;
-      }
-    });
-  });
+HT_INLINE inline Sums row_losses(int64_t begin, int64_t end, int64_t v, T* x,
+                                 const ChunkTeacher<T>& teacher, const int32_t* targets,
+                                 const Weights<T>& w, bool gradient, T* room) {
   Sums sums;
-  for (const Sums& part : parts) {
-    sums.kl += part.kl;
-    sums.labels += part.labels;
+  const int64_t k = teacher.k;
+  for (int64_t i = begin; i < end; ++i) {
+    T* xi = x + i * v;
+    const bool labelled = targets && targets[i] != kIgnoredTarget;
+    const LabelGradient<T> label{labelled ? w.label_gradient : T(0),
+                                 labelled ? log_sum_exp(v, xi, T(1)) : T(0)};
+    if (labelled) sums.labels += static_cast<double>(label.lse - xi[targets[i]]);
+    if (k > 0) {
+      TopRow<T> row{k, teacher.ids + i * k, room, room + k, room + 2 * k};
+      sums.kl += static_cast<double>(
+          kl_from_top(v, xi, row, teacher.log_probs + i * k, w, label, gradient));
+    } else if (teacher.logits) {
+      sums.kl +=
+          static_cast<double>(kl_from_logits(v, xi, teacher.logits + i * v, w, label, gradient));
+    } else if (gradient) {
+      for (int64_t j = 0; j < v; ++j) xi[j] = label(xi[j]);
+    }
+    if (gradient && labelled) xi[targets[i]] -= label.weight;
   }
   return sums;
 }
@@ -152,6 +162,51 @@ void check(const Var& x, const Var& weight, const HeadTeacher* teacher,
 
 }  // namespace
 
+namespace cpu {
+
+void head_chunk(Tensor& logits, Tensor& teacher_logits, const TopLogProbs& top,
+                const Tensor& targets, const HeadWeights& weights, bool gradient, Tensor& sums) {
+  with_real(logits.dtype(), "head_loss", [&]<class T>() {
+    const int64_t rows = logits.dim(0), v = logits.dim(1);
+    const Weights<T> w{static_cast<T>(1 / weights.tau), static_cast<T>(weights.kl_gradient),
+                       static_cast<T>(weights.label_gradient)};
+    ChunkTeacher<T> teacher;
+    if (teacher_logits.defined()) teacher.logits = teacher_logits.data<T>();
+    if (top.ids.defined())
+      teacher = {.k = top.ids.dim(1),
+                 .ids = top.ids.data<int32_t>(),
+                 .log_probs = top.log_probs.data<half_t>()};
+    const int32_t* labels = targets.defined() ? targets.data<int32_t>() : nullptr;
+    T* x = logits.data<T>();
+    std::vector<Sums> parts(divide_up(rows, kRows));
+    parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
+      std::vector<T> room(static_cast<size_t>(3 * teacher.k));
+      simd([&]() HT_INLINE {
+        parts[begin / kRows] =
+            row_losses(begin, end, v, x, teacher, labels, w, gradient, room.data());
+      });
+    });
+    Sums chunk;
+    for (const Sums& part : parts) {
+      chunk.kl += part.kl;
+      chunk.labels += part.labels;
+    }
+    sums.data<double>()[0] += chunk.kl;
+    sums.data<double>()[1] += chunk.labels;
+  });
+}
+
+void head_totals(const Tensor& sums, double per_row, double per_label, const HeadLossSettings& s,
+                 HeadLoss& to, Tensor& loss) {
+  const double tau = s.kl_temperature, kl = sums.data<double>()[0] * tau * tau * per_row,
+               labels = sums.data<double>()[1] * per_label;
+  to.kl.fill(kl);
+  to.labels.fill(labels);
+  loss.fill(s.kl_weight * kl + s.label_weight * labels);
+}
+
+}  // namespace cpu
+
 int64_t head_chunk_tokens(int64_t vocabulary) {
   return std::clamp((int64_t{1} << 21) / vocabulary, int64_t{192}, int64_t{512});
 }
@@ -162,70 +217,55 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
   const int64_t n = x.dim(0), v = weight.dim(0);
   const int64_t chunk = std::min(n, s.chunk_tokens ? s.chunk_tokens : head_chunk_tokens(v));
   const DType dtype = x.dtype();
-  int64_t counted = 0;
-  if (targets)
-    for (int32_t t : *targets) counted += t != kIgnoredTarget;
+  const Device device = x.value().device();
+  const int64_t counted =
+      targets ? n - std::count(targets->begin(), targets->end(), kIgnoredTarget) : 0;
   const double per_row = 1.0 / static_cast<double>(n),
                per_label = counted ? 1.0 / static_cast<double>(counted) : 0.0;
-  const double tau = s.kl_temperature;
+  const HeadWeights weights{s.kl_temperature, s.kl_weight * s.kl_temperature * per_row,
+                            s.label_weight * per_label};
   const bool need_x = x.needs_grad(), need_w = weight.needs_grad();
 
   Tensor dx, dw;
-  if (need_x) dx = Tensor::uninitialized(x.shape(), dtype);
-  if (need_w) dw = Tensor::uninitialized(weight.shape(), dtype);
-  const TopLogProbs* top = teacher && teacher->top.ids.defined() ? &teacher->top : nullptr;
-  Tensor student_logits = Tensor::uninitialized({chunk, v}, dtype), teacher_logits;
-  if (teacher && !top) teacher_logits = Tensor::uninitialized({chunk, v}, dtype);
-  Sums sums;
+  if (need_x) dx = x.value().like();
+  if (need_w) dw = weight.value().like();
+  const bool has_topk = teacher && teacher->top.ids.defined();
+  Tensor student_room = Tensor::uninitialized({chunk, v}, dtype, device), teacher_room, labels;
+  if (teacher && !has_topk) teacher_room = student_room.like();
+  if (targets) labels = Tensor::of({n}, *targets);
+  Tensor sums = Tensor::zeros({2}, DType::f64);
   for (int64_t begin = 0; begin < n; begin += chunk) {
-    const int64_t rows = std::min(chunk, n - begin);
-    const Tensor x_rows = x.value().rows(begin, begin + rows);
-    Tensor logits = student_logits.rows(0, rows), teacher_rows;
-    multiply_weight(x_rows, weight.value(), logits);
-    if (teacher_logits.defined()) {
-      teacher_rows = teacher_logits.rows(0, rows);
-      multiply_weight(teacher->hidden.rows(begin, begin + rows), teacher->weight, teacher_rows);
+    const int64_t rows = std::min(chunk, n - begin), end = begin + rows;
+    const Tensor x_rows = x.value().rows(begin, end);
+    Tensor logits = student_room.rows(0, rows), teacher_logits;
+    gemm(Transpose::no, Transpose::yes, x_rows, weight.value(), 0, logits);
+    if (teacher_room.defined()) {
+      teacher_logits = teacher_room.rows(0, rows);
+      gemm(Transpose::no, Transpose::yes, teacher->hidden.rows(begin, end), teacher->weight, 0,
+           teacher_logits);
     }
-    with_real(dtype, "head_loss", [&]<class T>() {
-      const Weights<T> w{static_cast<T>(1 / tau), static_cast<T>(s.kl_weight * tau * per_row),
-                         static_cast<T>(s.label_weight * per_label)};
-      ChunkTeacher<T> of_rows;
-      if (teacher_rows.defined()) of_rows.logits = teacher_rows.data<T>();
-      if (top)
-        of_rows = {.k = top->ids.dim(1),
-                   .ids = top->ids.rows(begin, begin + rows).data<int32_t>(),
-                   .log_probs = top->log_probs.rows(begin, begin + rows).data<half_t>()};
-      const Sums part =
-          chunk_losses<T>(rows, v, logits.data<T>(), of_rows,
-                          targets ? targets->data() + begin : nullptr, w, need_x || need_w);
-      sums.kl += part.kl;
-      sums.labels += part.labels;
-    });
+    TopLogProbs top;
+    if (has_topk) top = {teacher->top.ids.rows(begin, end), teacher->top.log_probs.rows(begin, end)};
+    HT_RUN(head_chunk, device, logits, teacher_logits, top,
+           targets ? labels.rows(begin, end) : Tensor(), weights, need_x || need_w, sums);
     if (need_x) {
-      Tensor dx_rows = dx.rows(begin, begin + rows);
+      Tensor dx_rows = dx.rows(begin, end);
       gemm(Transpose::no, Transpose::no, logits, weight.value().to(dtype), 0, dx_rows);
     }
     if (need_w) gemm(Transpose::yes, Transpose::no, logits, x_rows, begin == 0 ? 0 : 1, dw);
   }
 
-  HeadLoss out;
-  out.kl = teacher ? sums.kl * tau * tau * per_row : 0;
-  out.labels = sums.labels * per_label;
-  const double loss = s.kl_weight * out.kl + s.label_weight * out.labels;
+  HeadLoss out{.loss = {},
+               .kl = Tensor::uninitialized({}, DType::f64, device),
+               .labels = Tensor::uninitialized({}, DType::f64, device)};
+  Tensor loss = Tensor::uninitialized({}, dtype, device);
+  HT_RUN(head_totals, device, sums, teacher ? per_row : 0.0, per_label, s, out, loss);
   out.loss = x.tape().record(
-      "head_loss", {x, weight}, Tensor::scalar(loss, dtype),
+      "head_loss", {x, weight}, loss,
       [x = x.without_value(), weight = weight.without_value(), dx, dw](const Tensor& dy) {
         // Usually dy = 1; another factor scales what the forward pass made.
         const auto add = [&](const Var& input, Tensor gradient) {
-          if (dy.item() != 1.0) {
-            with_real(gradient.dtype(), "head_loss", [&]<class T>() {
-              T* g = gradient.data<T>();
-              const T k = static_cast<T>(dy.item());
-              parallel_for(gradient.numel(), 1 << 14, [&](int64_t b, int64_t e) {
-                for (int64_t i = b; i < e; ++i) g[i] *= k;
-              });
-            });
-          }
+          if (dy.item() != 1.0) scale(gradient, dy.item(), gradient);
           input.add_grad(gradient);
         };
         if (x.needs_grad()) add(x, dx);

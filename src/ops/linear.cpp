@@ -1,3 +1,4 @@
+// A dense linear and its gradients: products, and sums over rows.
 #include "halftone/ops/linear.h"
 
 #include <algorithm>
@@ -5,16 +6,14 @@
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/gemm.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
-void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out) {
-  if (weight.dtype() != DType::f16) return gemm(Transpose::no, Transpose::yes, x, weight, 0, out);
-  const int64_t k = x.dim(1), o = weight.dim(0);
-  gemm(Transpose::no, Transpose::yes, x.dim(0), o, k, Factor::plain(x.data<float>(), k),
-       Factor::half(weight.data<half_t>(), k), 0, out.data<float>(), o);
-}
 
-void add_bias(const Tensor& bias, Tensor& y) {
+HT_KERNEL(add_bias, const Tensor& bias, Tensor& y)
+HT_KERNEL(add_column_sums, const Tensor& dy, Tensor& db, double beta)
+
+void cpu::add_bias(const Tensor& bias, Tensor& y) {
   with_real(y.dtype(), "add_bias", [&]<class T>() {
     const int64_t n = y.dim(0), o = y.dim(1);
     const T* b = bias.data<T>();
@@ -28,7 +27,7 @@ void add_bias(const Tensor& bias, Tensor& y) {
   });
 }
 
-void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
+void cpu::add_column_sums(const Tensor& dy, Tensor& db, double beta) {
   with_real(dy.dtype(), "add_column_sums", [&]<class T>() {
     const int64_t n = dy.dim(0), c = dy.dim(1);
     const T* in = dy.data<T>();
@@ -43,13 +42,22 @@ void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
   });
 }
 
+void add_bias(const Tensor& bias, Tensor& y) {
+  HT_RUN(add_bias, y.device(), bias, y);
+}
+
+void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
+  HT_RUN(add_column_sums, dy.device(), dy, db, beta);
+}
+
 Var linear(const Var& x, const Var& weight, const Var& bias) {
   require(x.value().rank() == 2 && weight.value().rank() == 2 && x.dim(1) == weight.dim(1),
           "linear: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
   require(weight.dtype() == x.dtype() || (weight.dtype() == DType::f16 && !weight.needs_grad()),
           "linear: x {}, weight {}", dtype_name(x.dtype()), dtype_name(weight.dtype()));
-  Tensor y = Tensor::uninitialized({x.dim(0), weight.dim(0)}, x.dtype());
-  multiply_weight(x.value(), weight.value(), y);
+  Tensor y =
+      Tensor::uninitialized({x.dim(0), weight.dim(0)}, x.dtype(), x.value().device());
+  gemm(Transpose::no, Transpose::yes, x.value(), weight.value(), 0, y);
   if (bias.defined()) {
     require(bias.shape() == Shape{weight.dim(0)}, "linear: bias {}, weight {}",
             shape_text(bias.shape()), shape_text(weight.shape()));

@@ -1,11 +1,20 @@
+// Distances of hidden states.
 #include "halftone/ops/losses.h"
 
 #include <cmath>
 
 #include "halftone/base/threads.h"
 #include "row_math.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
+
+HT_KERNEL(normalised_mse_forward, const Tensor& x, const Tensor& t, Tensor& loss)
+HT_KERNEL(normalised_mse_backward, const Tensor& x, const Tensor& t, const Tensor& dy, double beta,
+          Tensor& dx)
+HT_KERNEL(mse_forward, const Tensor& x, const Tensor& t, Tensor& loss)
+HT_KERNEL(mse_backward, const Tensor& x, const Tensor& t, const Tensor& dy, Tensor& dx)
+
 namespace {
 
 constexpr int64_t kRows = 64;
@@ -43,41 +52,6 @@ HT_INLINE inline void add_difference(int64_t c, T a, const T* x, T b, const T* t
   }
 }
 
-template <class T>
-double normalised_mse_forward(int64_t n, int64_t c, const T* x, const T* t) {
-  return parallel_sum(n, kRows,
-                      [&](int64_t begin, int64_t end) {
-                        double sum = 0;
-                        simd([&]() HT_INLINE {
-                          for (int64_t i = begin; i < end; ++i) {
-                            const T *xi = x + i * c, *ti = t + i * c;
-                            const auto row = row_products(c, xi, ti);
-                            const T a = T(1) / row.x_norm, b = T(1) / row.t_norm;
-                            sum += static_cast<double>(row_distance(c, xi, a, ti, b));
-                          }
-                        });
-                        return sum;
-                      }) /
-         static_cast<double>(n);
-}
-
-// (I - x^ x^^T)(x^ - t^) = cos x^ - t^ for unit vectors, cos = x^ . t^
-template <class T>
-void normalised_mse_backward(int64_t n, int64_t c, const T* x, const T* t, T dy, T* dx, T beta) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const T *xi = x + i * c, *ti = t + i * c;
-        T* dxi = dx + i * c;
-        const auto row = row_products(c, xi, ti);
-        const T k = T(2) * dy / (row.x_norm * static_cast<T>(n));
-        const T a = k * row.cosine / row.x_norm, b = k / row.t_norm;
-        add_difference(c, a, xi, b, ti, beta, dxi);
-      }
-    });
-  });
-}
-
 void check_pair(const char* op, const Var& x, const Tensor& t) {
   require(x.shape() == t.shape() && x.dtype() == t.dtype() && x.value().rank() == 2,
           "{}: x {} {}, t {} {}", op, dtype_name(x.dtype()), shape_text(x.shape()),
@@ -86,48 +60,95 @@ void check_pair(const char* op, const Var& x, const Tensor& t) {
 
 }  // namespace
 
-Var normalised_mse(const Var& x, const Tensor& t) {
-  check_pair("normalised_mse", x, t);
-  const int64_t n = x.dim(0), c = x.dim(1);
-  const double loss = with_real(x.dtype(), "normalised_mse", [&]<class T>() {
-    return normalised_mse_forward(n, c, x.value().data<T>(), t.data<T>());
-  });
-  return x.tape().record(
-      "normalised_mse", {x}, Tensor::scalar(loss, x.dtype()), [=](const Tensor& dy) {
-        auto [dx, beta] = x.grad_target();
-        with_real(x.dtype(), "normalised_mse", [&, dx = dx, beta = beta]<class T>() {
-          Tensor target = dx;
-          normalised_mse_backward(n, c, x.value().data<T>(), t.data<T>(), static_cast<T>(dy.item()),
-                                  target.data<T>(), static_cast<T>(beta));
-        });
+namespace cpu {
+
+void normalised_mse_forward(const Tensor& x, const Tensor& t, Tensor& loss) {
+  with_real(x.dtype(), "normalised_mse", [&]<class T>() {
+    const int64_t n = x.dim(0), c = x.dim(1);
+    const T *xs = x.data<T>(), *ts = t.data<T>();
+    const double sum = parallel_sum(n, kRows, [&](int64_t begin, int64_t end) {
+      double part = 0;
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i) {
+          const T *xi = xs + i * c, *ti = ts + i * c;
+          const auto row = row_products(c, xi, ti);
+          const T a = T(1) / row.x_norm, b = T(1) / row.t_norm;
+          part += static_cast<double>(row_distance(c, xi, a, ti, b));
+        }
       });
+      return part;
+    });
+    *loss.data<T>() = static_cast<T>(sum / static_cast<double>(n));
+  });
 }
 
-Var mse(const Var& x, const Tensor& t) {
-  check_pair("mse", x, t);
-  const int64_t n = t.numel();
-  const double loss = with_real(x.dtype(), "mse", [&]<class T>() {
-    const T *xs = x.value().data<T>(), *ts = t.data<T>();
-    const double sum = parallel_sum(n, kNumbers, [&](int64_t begin, int64_t end) {
+// (I - x^ x^^T)(x^ - t^) = cos x^ - t^ for unit vectors, cos = x^ . t^
+void normalised_mse_backward(const Tensor& x, const Tensor& t, const Tensor& dy, double beta,
+                             Tensor& dx) {
+  with_real(x.dtype(), "normalised_mse", [&]<class T>() {
+    const int64_t n = x.dim(0), c = x.dim(1);
+    const T *xs = x.data<T>(), *ts = t.data<T>();
+    const T of_loss = static_cast<T>(dy.item());
+    T* out = dx.data<T>();
+    parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i) {
+          const T *xi = xs + i * c, *ti = ts + i * c;
+          const auto row = row_products(c, xi, ti);
+          const T k = T(2) * of_loss / (row.x_norm * static_cast<T>(n));
+          const T a = k * row.cosine / row.x_norm, b = k / row.t_norm;
+          add_difference(c, a, xi, b, ti, static_cast<T>(beta), out + i * c);
+        }
+      });
+    });
+  });
+}
+
+void mse_forward(const Tensor& x, const Tensor& t, Tensor& loss) {
+  with_real(x.dtype(), "mse", [&]<class T>() {
+    const T *xs = x.data<T>(), *ts = t.data<T>();
+    const double sum = parallel_sum(x.numel(), kNumbers, [&](int64_t begin, int64_t end) {
       T part = 0;
       simd([&]()
                HT_INLINE { part = row_distance(end - begin, xs + begin, T(1), ts + begin, T(1)); });
       return static_cast<double>(part);
     });
-    return sum / static_cast<double>(n);
+    *loss.data<T>() = static_cast<T>(sum / static_cast<double>(x.numel()));
   });
-  return x.tape().record("mse", {x}, Tensor::scalar(loss, x.dtype()), [=](const Tensor& dy) {
-    Tensor dx = Tensor::uninitialized(x.shape(), x.dtype());
-    with_real(x.dtype(), "mse", [&]<class T>() {
-      const T *xs = x.value().data<T>(), *ts = t.data<T>();
-      T* out = dx.data<T>();
-      const T k = static_cast<T>(2.0 * dy.item() / static_cast<double>(n));
-      parallel_for(n, kNumbers, [&](int64_t begin, int64_t end) {
-        simd([&]() HT_INLINE {
-          add_difference(end - begin, k, xs + begin, k, ts + begin, T(0), out + begin);
-        });
+}
+
+void mse_backward(const Tensor& x, const Tensor& t, const Tensor& dy, Tensor& dx) {
+  with_real(x.dtype(), "mse", [&]<class T>() {
+    const T *xs = x.data<T>(), *ts = t.data<T>();
+    const T k = static_cast<T>(2.0 * dy.item() / static_cast<double>(x.numel()));
+    T* out = dx.data<T>();
+    parallel_for(x.numel(), kNumbers, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        add_difference(end - begin, k, xs + begin, k, ts + begin, T(0), out + begin);
       });
     });
+  });
+}
+
+}  // namespace cpu
+
+Var normalised_mse(const Var& x, const Tensor& t) {
+  check_pair("normalised_mse", x, t);
+  Tensor loss = Tensor::uninitialized({}, x.dtype(), t.device());
+  HT_RUN(normalised_mse_forward, t.device(), x.value(), t, loss);
+  return x.tape().record("normalised_mse", {x}, loss, [x, t](const Tensor& dy) {
+    auto [dx, beta] = x.grad_target();
+    HT_RUN(normalised_mse_backward, dy.device(), x.value(), t, dy, beta, dx);
+  });
+}
+
+Var mse(const Var& x, const Tensor& t) {
+  check_pair("mse", x, t);
+  Tensor loss = Tensor::uninitialized({}, x.dtype(), t.device());
+  HT_RUN(mse_forward, t.device(), x.value(), t, loss);
+  return x.tape().record("mse", {x}, loss, [x, t](const Tensor& dy) {
+    Tensor dx = x.value().like();
+    HT_RUN(mse_backward, dy.device(), x.value(), t, dy, dx);
     x.add_grad(dx);
   });
 }

@@ -1,3 +1,4 @@
+// The product with signs between two value vectors, normalised where its rows are made.
 #include "halftone/ops/onebit_linear.h"
 
 #include <cmath>
@@ -8,9 +9,25 @@
 #include "halftone/ops/linear.h"
 #include "halftone/tensor/gemm.h"
 #include "math.h"
+#include "tensor/dispatch.h"
 #include "tensor/gemm/sign_gemm.h"
 
 namespace halftone {
+
+HT_KERNEL(onebit_weight, const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale,
+          Tensor& w)
+// z (N x O), and with the normalisation r (N).
+HT_KERNEL(onebit_linear_forward, const Tensor& x, const Tensor& latent, const Tensor& in_scale,
+          const Tensor& out_scale, const OneBitOptions& options, Tensor& z, Tensor& r)
+// dy from dz where there is a normalisation (it may be dz; else it is), and dx = beta dx + dy M
+// unless dx is undefined.
+HT_KERNEL(onebit_linear_backward, const Tensor& dz, const Tensor& z, const Tensor& r,
+          const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale, Tensor& dy,
+          double beta, Tensor& dx)
+// dw = beta dw + ..., dh, dg_parts (its column sums are dg) from D = dy^T x; dw may be d.
+HT_KERNEL(onebit_linear_unfold, const Tensor& d, const Tensor& latent, const Tensor& in_scale,
+          const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh, Tensor& dg_parts)
+
 namespace {
 
 constexpr int64_t kOutputs = 32, kRows = 16;  // weights' rows a block, and activations'
@@ -20,13 +37,8 @@ constexpr int64_t kOutputs = 32, kRows = 16;  // weights' rows a block, and acti
 void multiply_signs(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_scale,
                     const Tensor& y_scale, double beta, Tensor& y, const RowSteps& steps = {}) {
   if (x.dtype() == DType::f32) return sign_gemm(tw, x, w, x_scale, y_scale, beta, y, steps);
-  const Tensor &g = tw == Transpose::yes ? x_scale : y_scale,
-               &h = tw == Transpose::yes ? y_scale : x_scale;
-  const int64_t i = w.dim(1);
-  Tensor m = Tensor::uninitialized(w.shape(), DType::f64);  // h S g
-  for (int64_t k = 0; k < w.numel(); ++k)
-    m.data<double>()[k] =
-        sign_of(w.data<double>()[k]) * h.data<double>()[k / i] * g.data<double>()[k % i];
+  const bool forward = tw == Transpose::yes;
+  const Tensor m = onebit_weight(w, forward ? x_scale : y_scale, forward ? y_scale : x_scale);
   steps.before(0, x.dim(0));
   gemm(Transpose::no, tw, x, m, beta, y);
   steps.after(0, x.dim(0));
@@ -92,18 +104,80 @@ void check(const Var& x, const Var& latent, const Var& in_scale, const Var& out_
 
 }  // namespace
 
+namespace cpu {
+
+void onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale,
+                   Tensor& w) {
+  with_real(w.dtype(), "onebit_weight", [&]<class T>() {
+    const int64_t i = latent.dim(1);
+    const T *s = latent.data<T>(), *g = in_scale.data<T>(), *h = out_scale.data<T>();
+    T* out = w.data<T>();
+    parallel_for(w.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        for (int64_t c = 0; c < i; ++c)
+          out[r * i + c] = sign_of(s[r * i + c]) * h[r] * g[c];
+    });
+  });
+}
+
+void onebit_linear_forward(const Tensor& x, const Tensor& latent, const Tensor& in_scale,
+                           const Tensor& out_scale, const OneBitOptions& options, Tensor& z,
+                           Tensor& r) {
+  const auto normalise = [&](int64_t begin, int64_t end) {
+    normalise_rows(begin, end, z, options.eps, z, r);
+  };
+  multiply_signs(Transpose::yes, x, latent, in_scale, out_scale, 0, z,
+                 options.post_layer_norm ? RowSteps{.after = normalise} : RowSteps{});
+}
+
+void onebit_linear_backward(const Tensor& dz, const Tensor& z, const Tensor& r,
+                            const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale,
+                            Tensor& dy, double beta, Tensor& dx) {
+  const bool norm = r.defined();
+  const auto normalise_back = [&](int64_t begin, int64_t end) {
+    normalise_rows_backward(begin, end, z, r, dz, dy);
+  };
+  if (dx.defined())
+    multiply_signs(Transpose::no, dy, latent, out_scale, in_scale, beta, dx,
+                   norm ? RowSteps{.before = normalise_back} : RowSteps{});
+  else if (norm)
+    parallel_for(dz.dim(0), kRows, normalise_back);
+}
+
+void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& in_scale,
+                          const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh,
+                          Tensor& dg_parts) {
+  with_real(d.dtype(), "onebit_linear", [&]<class T>() {
+    unfold<T>(ste, d.dim(0), d.dim(1),
+              {.d = d.data<T>(),
+               .w = latent.data<T>(),
+               .g = in_scale.data<T>(),
+               .h = out_scale.data<T>(),
+               .dw = dw.data<T>(),
+               .dh = dh.data<T>(),
+               .dg_parts = dg_parts.data<T>(),
+               .beta = static_cast<T>(beta)});
+  });
+}
+
+}  // namespace cpu
+
+Tensor onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale) {
+  Tensor w = latent.like();
+  HT_RUN(onebit_weight, w.device(), latent, in_scale, out_scale, w);
+  return w;
+}
+
 Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale,
                   const Var& bias, const OneBitOptions& options) {
   check(x, latent, in_scale, out_scale);
   const int64_t n = x.dim(0), i = latent.dim(1), o = latent.dim(0);
   const DType dtype = x.dtype();
-  Tensor z = Tensor::uninitialized({n, o}, dtype), r;
-  const auto normalise = [&](int64_t begin, int64_t end) {
-    normalise_rows(begin, end, z, options.eps, z, r);
-  };
-  if (options.post_layer_norm) r = Tensor::uninitialized({n}, dtype);
-  multiply_signs(Transpose::yes, x.value(), latent.value(), in_scale.value(), out_scale.value(), 0,
-                 z, options.post_layer_norm ? RowSteps{.after = normalise} : RowSteps{});
+  const Device device = x.value().device();
+  Tensor z = Tensor::uninitialized({n, o}, dtype, device), r;
+  if (options.post_layer_norm) r = Tensor::uninitialized({n}, dtype, device);
+  HT_RUN(onebit_linear_forward, device, x.value(), latent.value(), in_scale.value(),
+         out_scale.value(), options, z, r);
   Tensor out = z;
   if (bias.defined()) {
     if (options.post_layer_norm) out = z.clone();
@@ -113,47 +187,28 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
 
   return x.tape().record(
       "onebit_linear", {x, latent, in_scale, out_scale, bias}, out, [=](const Tensor& dz) {
-        with_real(dtype, "onebit_linear", [&]<class T>() {
-          if (bias.needs_grad()) {
-            auto [db, beta] = bias.grad_target();
-            add_column_sums(dz, db, beta);
-          }
-          const bool norm = options.post_layer_norm;
-          Tensor dy = norm ? dz.reused() : dz;
-          const auto normalise_back = [&](int64_t begin, int64_t end) {
-            normalise_rows_backward(begin, end, z, r, dz, dy);
-          };
-          if (x.needs_grad()) {
-            auto [dx, beta] = x.grad_target();
-            multiply_signs(Transpose::no, dy, latent.value(), out_scale.value(), in_scale.value(),
-                           beta, dx, norm ? RowSteps{.before = normalise_back} : RowSteps{});
-          } else if (norm) {
-            parallel_for(n, kRows, normalise_back);
-          }
-          if (latent.needs_grad() || in_scale.needs_grad() || out_scale.needs_grad()) {
-            auto [dw, beta] = latent.needs_grad()
-                                  ? latent.grad_target()
-                                  : Var::Target{Tensor::uninitialized({o, i}, dtype), 0};
-            Tensor d = beta == 0 ? dw : Tensor::uninitialized({o, i}, dtype);
-            gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
-            Tensor dh = Tensor::uninitialized({o}, dtype);
-            Tensor dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), i}, dtype);
-            unfold<T>(options.ste, o, i,
-                      {.d = d.data<T>(),
-                       .w = latent.value().data<T>(),
-                       .g = in_scale.value().data<T>(),
-                       .h = out_scale.value().data<T>(),
-                       .dw = dw.template data<T>(),
-                       .dh = dh.data<T>(),
-                       .dg_parts = dg_parts.data<T>(),
-                       .beta = static_cast<T>(beta)});
-            if (out_scale.needs_grad()) out_scale.add_grad(dh);
-            if (in_scale.needs_grad()) {
-              auto [dg, g_beta] = in_scale.grad_target();
-              add_column_sums(dg_parts, dg, g_beta);
-            }
-          }
-        });
+        if (bias.needs_grad()) {
+          auto [db, beta] = bias.grad_target();
+          add_column_sums(dz, db, beta);
+        }
+        Tensor dy = r.defined() ? dz.reused() : dz;
+        auto [dx, x_beta] = x.needs_grad() ? x.grad_target() : Var::Target{};
+        HT_RUN(onebit_linear_backward, device, dz, z, r, latent.value(), in_scale.value(),
+               out_scale.value(), dy, x_beta, dx);
+        if (!latent.needs_grad() && !in_scale.needs_grad() && !out_scale.needs_grad()) return;
+        auto [dw, beta] = latent.needs_grad() ? latent.grad_target()
+                                              : Var::Target{latent.value().like(), 0};
+        Tensor d = beta == 0 ? dw : dw.like();
+        gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
+        Tensor dh = out_scale.value().like(),
+               dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), i}, dtype, device);
+        HT_RUN(onebit_linear_unfold, device, d, latent.value(), in_scale.value(),
+               out_scale.value(), options.ste, beta, dw, dh, dg_parts);
+        if (out_scale.needs_grad()) out_scale.add_grad(dh);
+        if (in_scale.needs_grad()) {
+          auto [dg, g_beta] = in_scale.grad_target();
+          add_column_sums(dg_parts, dg, g_beta);
+        }
       });
 }
 

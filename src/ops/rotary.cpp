@@ -1,17 +1,23 @@
+// Rotary position embedding: its table, and the turn there and back.
 #include "halftone/ops/rotary.h"
 
 #include <cmath>
 
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
+
+// direction +1 turns forward, -1 back. y may be x.
+HT_KERNEL(rotate, const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length,
+          int64_t first, int direction, Tensor& y)
+
 namespace {
 
-// direction +1 rotates forward, -1 back. y may be x.
 template <class T>
-void rotate(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t first, const T* cosines,
-            const T* sines, T direction, const T* x, T* y) {
+void rotate_rows(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t first,
+                 const T* cosines, const T* sines, T direction, const T* x, T* y) {
   parallel_for(n, 16, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
       for (int64_t i = begin; i < end; ++i) {
@@ -32,28 +38,28 @@ void rotate(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t firs
   });
 }
 
-Tensor rotated(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length,
-               int64_t first, int direction, Tensor y) {
-  with_real(x.dtype(), "rotary", [&]<class T>() {
-    rotate(x.dim(0), heads, table.cos.dim(1), length, first, table.cos.data<T>(),
-           table.sin.data<T>(), static_cast<T>(direction), x.data<T>(), y.data<T>());
-  });
-  return y;
-}
-
 }  // namespace
+
+void cpu::rotate(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length,
+                 int64_t first, int direction, Tensor& y) {
+  with_real(x.dtype(), "rotary", [&]<class T>() {
+    rotate_rows(x.dim(0), heads, table.cos.dim(1), length, first, table.cos.data<T>(),
+                table.sin.data<T>(), static_cast<T>(direction), x.data<T>(), y.data<T>());
+  });
+}
 
 RotaryTable make_rotary_table(int64_t positions, const RotaryFrequencies& frequencies,
                               DType dtype) {
   const int64_t half = static_cast<int64_t>(frequencies.inverse.size());
-  Tensor cosines = Tensor::uninitialized({positions, half}, DType::f64), sines = cosines.clone();
+  std::vector<double> cosines, sines;
   for (int64_t p = 0; p < positions; ++p)
-    for (int64_t j = 0; j < half; ++j) {
-      const double angle = static_cast<double>(p) * frequencies.inverse[j];
-      cosines.data<double>()[p * half + j] = frequencies.factor * std::cos(angle);
-      sines.data<double>()[p * half + j] = frequencies.factor * std::sin(angle);
+    for (const double frequency : frequencies.inverse) {
+      const double angle = static_cast<double>(p) * frequency;
+      cosines.push_back(frequencies.factor * std::cos(angle));
+      sines.push_back(frequencies.factor * std::sin(angle));
     }
-  return {cosines.to(dtype), sines.to(dtype)};
+  return {Tensor::of<double>({positions, half}, cosines).to(dtype),
+          Tensor::of<double>({positions, half}, sines).to(dtype)};
 }
 
 Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequence_length,
@@ -63,13 +69,13 @@ Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequen
   require(first_position + sequence_length <= table.cos.dim(0),
           "rotary: position {}, the table has {}", first_position + sequence_length - 1,
           table.cos.dim(0));
-  return x.tape().record(
-      "rotary", {x},
-      rotated(x.value(), table, heads, sequence_length, first_position, 1,
-              Tensor::uninitialized(x.shape(), x.dtype())),
-      [=, x = x.without_value()](const Tensor& dy) {
-        x.add_grad(rotated(dy, table, heads, sequence_length, first_position, -1, dy.reused()));
-      });
+  Tensor y = x.value().like();
+  HT_RUN(rotate, y.device(), x.value(), table, heads, sequence_length, first_position, 1, y);
+  return x.tape().record("rotary", {x}, y, [=, x = x.without_value()](const Tensor& dy) {
+    Tensor dx = dy.reused();
+    HT_RUN(rotate, dy.device(), dy, table, heads, sequence_length, first_position, -1, dx);
+    x.add_grad(dx);
+  });
 }
 
 }  // namespace halftone

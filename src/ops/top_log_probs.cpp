@@ -1,3 +1,4 @@
+// The k likeliest ids of each row, a chunk of logits at a time.
 #include "halftone/ops/top_log_probs.h"
 
 #include <algorithm>
@@ -6,10 +7,17 @@
 #include <vector>
 
 #include "halftone/base/threads.h"
-#include "halftone/ops/linear.h"
+#include "halftone/tensor/gemm.h"
 #include "logit_rows.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
+
+// ids and log_probs (N x k) of N rows of logits; `first` is the number of the first one, for the
+// error alone.
+HT_KERNEL(top_rows, const Tensor& logits, double temperature, int64_t first, Tensor& ids,
+          Tensor& log_probs)
+
 namespace {
 
 constexpr int64_t kChunk = 256;  // tokens whose logits exist at a time
@@ -27,29 +35,34 @@ void largest(int64_t v, const T* x, int64_t k, std::vector<int32_t>& order, int3
   std::copy_n(order.begin(), k, ids);
 }
 
-// Of `rows` rows of logits; `first` is the number of the first one, for the error alone.
-template <class T>
-void chunk_top(int64_t first, int64_t rows, int64_t v, const T* logits, int64_t k, T inverse_tau,
-               int32_t* ids, half_t* log_probs) {
-  parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
-    std::vector<int32_t> order(static_cast<size_t>(v));
-    for (int64_t i = begin; i < end; ++i) {
-      const T* x = logits + i * v;
-      T lse = 0;
-      simd([&]() HT_INLINE { lse = log_sum_exp(v, x, inverse_tau); });
-      // Before any comparison: with a NaN among them numbers have no order.
-      if (!std::isfinite(lse))
-        throw_error(ErrorKind::numerical, "the teacher's logits of token {} are not finite",
-                    first + i);
-      largest(v, x, k, order, ids + i * k);
-      for (int64_t j = 0; j < k; ++j)
-        log_probs[i * k + j] = to_half(
-            std::max(static_cast<float>(x[ids[i * k + j]] * inverse_tau - lse), kLowestHalf));
-    }
+}  // namespace
+
+void cpu::top_rows(const Tensor& logits, double temperature, int64_t first, Tensor& ids,
+                   Tensor& log_probs) {
+  with_real(logits.dtype(), "top_log_probs", [&]<class T>() {
+    const int64_t v = logits.dim(1), k = ids.dim(1);
+    const T inverse_tau = static_cast<T>(1 / temperature);
+    const T* from = logits.data<T>();
+    int32_t* to = ids.data<int32_t>();
+    half_t* p = log_probs.data<half_t>();
+    parallel_for(logits.dim(0), kRows, [&](int64_t begin, int64_t end) {
+      std::vector<int32_t> order(static_cast<size_t>(v));
+      for (int64_t i = begin; i < end; ++i) {
+        const T* x = from + i * v;
+        T lse = 0;
+        simd([&]() HT_INLINE { lse = log_sum_exp(v, x, inverse_tau); });
+        // Before any comparison: with a NaN among them numbers have no order.
+        if (!std::isfinite(lse))
+          throw_error(ErrorKind::numerical, "the teacher's logits of token {} are not finite",
+                      first + i);
+        largest(v, x, k, order, to + i * k);
+        for (int64_t j = 0; j < k; ++j)
+          p[i * k + j] = to_half(
+              std::max(static_cast<float>(x[to[i * k + j]] * inverse_tau - lse), kLowestHalf));
+      }
+    });
   });
 }
-
-}  // namespace
 
 TopLogProbs top_log_probs(const Tensor& hidden, const Tensor& weight, int64_t k,
                           double temperature) {
@@ -57,19 +70,18 @@ TopLogProbs top_log_probs(const Tensor& hidden, const Tensor& weight, int64_t k,
           "top_log_probs: hidden {}, weight {}", shape_text(hidden.shape()),
           shape_text(weight.shape()));
   const int64_t n = hidden.dim(0), v = weight.dim(0), chunk = std::min(kChunk, n);
+  const Device device = hidden.device();
   require(k > 0 && k <= v && temperature > 0, "top_log_probs: k {} of {}, temperature {}", k, v,
           temperature);
-  TopLogProbs out{Tensor::uninitialized({n, k}, DType::i32),
-                  Tensor::uninitialized({n, k}, DType::f16)};
-  Tensor room = Tensor::uninitialized({chunk, v}, hidden.dtype());
+  TopLogProbs out{Tensor::uninitialized({n, k}, DType::i32, device),
+                  Tensor::uninitialized({n, k}, DType::f16, device)};
+  Tensor room = Tensor::uninitialized({chunk, v}, hidden.dtype(), device);
   for (int64_t begin = 0; begin < n; begin += chunk) {
-    const int64_t rows = std::min(chunk, n - begin);
-    Tensor logits = room.rows(0, rows);
-    multiply_weight(hidden.rows(begin, begin + rows), weight, logits);
-    with_real(hidden.dtype(), "top_log_probs", [&]<class T>() {
-      chunk_top<T>(begin, rows, v, logits.data<T>(), k, static_cast<T>(1 / temperature),
-                   out.ids.data<int32_t>() + begin * k, out.log_probs.data<half_t>() + begin * k);
-    });
+    const int64_t end = std::min(n, begin + chunk);
+    Tensor logits = room.rows(0, end - begin), ids = out.ids.rows(begin, end),
+           log_probs = out.log_probs.rows(begin, end);
+    gemm(Transpose::no, Transpose::yes, hidden.rows(begin, end), weight, 0, logits);
+    HT_RUN(top_rows, device, logits, temperature, begin, ids, log_probs);
   }
   return out;
 }

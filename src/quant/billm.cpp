@@ -90,9 +90,8 @@ LowBitMatrix billm(const Tensor& w, const Tensor& hessian, Refinement refinement
   return out.pack();
 }
 
-LowBitLayout billm_layout(Refinement refinement, const PtqSettings& settings) {
-  return {.scheme = LowBitLayout::Scheme::binary,
-          .blocksize = settings.blocksize,
+BinaryLayout billm_layout(Refinement refinement, const PtqSettings& settings) {
+  return {.blocksize = settings.blocksize,
           .row_column = refinement == Refinement::arb_rc,
           .partitioned = true,
           .cgb = settings.cgb,
@@ -114,8 +113,8 @@ LowBitMatrix xnor(const Tensor& w) {
   return out.pack();
 }
 
-LowBitLayout xnor_layout() {
-  return {.scheme = LowBitLayout::Scheme::binary};
+BinaryLayout xnor_layout() {
+  return {};
 }
 
 }  // namespace halftone

@@ -13,7 +13,7 @@ namespace halftone {
 
 class BinaryMatrix {
  public:
-  BinaryMatrix(const LowBitLayout& layout, int64_t n, int64_t m)
+  BinaryMatrix(const BinaryLayout& layout, int64_t n, int64_t m)
       : layout_(layout), rows_(n), columns_(m), salient_(static_cast<size_t>(m), 0) {
     for (auto& plane : sign_) plane.assign(static_cast<size_t>(n * m), 0);
     groups_ = sign_[0];
@@ -57,7 +57,7 @@ class BinaryMatrix {
   }
 
  private:
-  LowBitLayout layout_;
+  BinaryLayout layout_;
   int64_t rows_, columns_;
   std::vector<uint8_t> salient_, groups_, sign_[2];
   std::vector<half_t> row_values_, column_values_;

@@ -1,3 +1,4 @@
+// Hessians of linears: their sums, their damping and inverse, and what they weigh an error by.
 #include "halftone/quant/hessian.h"
 
 #include <algorithm>
@@ -5,13 +6,14 @@
 #include "halftone/base/error.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/gemm.h"
+#include "halftone/tensor/gram.h"
 #include "halftone/tensor/linalg.h"
 
 namespace halftone {
 namespace {
 
 // Of a symmetric matrix only the panels of columns down to the diagonal are made.
-constexpr int64_t kPanel = 256, kTokens = 2048;
+constexpr int64_t kPanel = 256;
 
 template <class Body>
 void for_each_panel(int64_t m, const Body& body) {
@@ -21,39 +23,14 @@ void for_each_panel(int64_t m, const Body& body) {
 }  // namespace
 
 void HessianSum::add(const Tensor& x, int64_t sequences) {
-  const int64_t m = sum_.dim(0), tokens = x.dim(0);
-  require(x.rank() == 2 && x.dim(1) == m && sequences > 0, "HessianSum: shape {}, [*, {}] expected",
-          shape_text(x.shape()), m);
-  if (!part_.defined()) part_ = Tensor::uninitialized({m, std::min(m, kPanel)}, DType::f32);
-  for (int64_t t = 0; t < tokens; t += kTokens)
-    for_each_panel(m, [&](int64_t first, int64_t last) {
-      const float* from = x.data<float>() + t * m;
-      float* part = part_.data<float>();
-      const int64_t width = last - first;
-      gemm(Transpose::yes, Transpose::no, last, width, std::min(kTokens, tokens - t), 1.0f, from, m,
-           from + first, m, 0.0f, part, width);
-      double* to = sum_.data<double>();
-      parallel_for(last, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          for (int64_t j = 0; j < width; ++j) to[i * m + first + j] += part[i * width + j];
-      });
-    });
+  require(x.rank() == 2 && x.dim(1) == sum_.dim(0) && sequences > 0,
+          "HessianSum: shape {}, [*, {}] expected", shape_text(x.shape()), sum_.dim(0));
+  add_gram(x, sum_);
   sequences_ += sequences;
 }
 
 Tensor HessianSum::hessian() const {
-  const int64_t m = sum_.dim(0);
-  Tensor out = Tensor::uninitialized({m, m}, DType::f64);
-  const double k = sequences_ ? 2.0 / static_cast<double>(sequences_) : 0;
-  const double* upper = sum_.data<double>();
-  double* h = out.data<double>();
-  parallel_for(m, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t j = 0; j < i; ++j) h[i * m + j] = k * upper[j * m + i];
-      for (int64_t j = i; j < m; ++j) h[i * m + j] = k * upper[i * m + j];
-    }
-  });
-  return out;
+  return symmetric(sum_, sequences_ ? 2.0 / static_cast<double>(sequences_) : 0);
 }
 
 PreparedHessian prepare_hessian(const Tensor& hessian, double damp_percent) {

@@ -11,7 +11,7 @@
 
 namespace halftone {
 
-inline LowBitLayout uniform_layout(const PtqSettings& s, bool ordered) {
+inline UniformLayout uniform_layout(const PtqSettings& s, bool ordered) {
   return {.bits = s.bits, .group_size = s.group_size, .symmetric = s.symmetric, .ordered = ordered};
 }
 

@@ -39,6 +39,17 @@ int64_t count_changed(const Tensor& a, const Tensor& b) {
   return count_where(x.numel(), [&](int64_t i) { return p[i] != q[i]; });
 }
 
+std::vector<double> values_of(const Tensor& tensor) {
+  const Tensor wide = tensor.to(DType::f64);
+  const double* data = wide.data<double>();
+  return {data, data + wide.numel()};
+}
+
+std::vector<int32_t> ids_of(const Tensor& tensor) {
+  const int32_t* data = tensor.data<int32_t>();
+  return {data, data + tensor.numel()};
+}
+
 Tensor to_f16_where_it_fits(const Tensor& tensor) {
   const Tensor half = tensor.to(DType::f16);
   if (count_non_finite(half) == 0) return half;

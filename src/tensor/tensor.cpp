@@ -134,9 +134,19 @@ void Tensor::expect_writable() const {
 
 Tensor Tensor::clone() const {
   if (!defined()) return {};
-  Tensor out = uninitialized(shape_, dtype_);
-  std::memcpy(out.data_, data_, bytes());
+  Tensor out = like();
+  out.copy_from(*this);
   return out;
+}
+
+void Tensor::copy_from(const Tensor& from) {
+  require(from.shape_ == shape_ && from.dtype_ == dtype_, "Tensor::copy_from: {} {} into {} {}",
+          dtype_name(from.dtype_), shape_text(from.shape_), dtype_name(dtype_),
+          shape_text(shape_));
+  require(device() == Device::cpu && from.device() == Device::cpu,
+          "Tensor::copy_from: {} to {}", device_name(from.device()), device_name(device()));
+  expect_writable();
+  if (bytes()) std::memcpy(data_, from.data_, bytes());
 }
 
 Tensor Tensor::reshape(Shape shape) const {

@@ -31,7 +31,7 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
       const Var distance = settings.hidden_kind == HiddenKind::normalised
                                ? normalised_mse(s, t.value())
                                : mse(s, t.value());
-      out.terms.hidden += distance.value().item();
+      out.hidden.push_back(distance.value());
       hidden_loss = hidden_loss.defined() ? add(hidden_loss, distance) : distance;
     }
     const Segment block = [&student, i, batch](Tape& on, const Var& x) {
@@ -56,9 +56,14 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                  .label_weight = distilled ? settings.labels : 1.0});
   out.loss =
       hidden_loss.defined() ? add(head.loss, scale(hidden_loss, settings.hidden)) : head.loss;
-  out.terms.kl = head.kl;
-  out.terms.labels = head.labels;
-  out.terms.total = out.loss.value().item();
+  out.kl = head.kl;
+  out.labels = head.labels;
+  return out;
+}
+
+LossTerms BatchLoss::terms() const {
+  LossTerms out{.total = loss.value().item(), .kl = kl.item(), .labels = labels.item()};
+  for (const Tensor& distance : hidden) out.hidden += distance.item();
   return out;
 }
 

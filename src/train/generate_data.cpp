@@ -1,11 +1,9 @@
+// Sequences that a teacher writes, a batch of them at a time.
 #include "halftone/train/generate_data.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <numeric>
 
-#include "halftone/base/threads.h"
+#include "halftone/ops/sample.h"
 
 namespace halftone {
 namespace {
@@ -23,12 +21,6 @@ Tensor next_logits(Decoder& teacher, const std::vector<int32_t>& ids, int64_t ba
 
 }  // namespace
 
-void forbid_unknown(float* logits, int64_t vocabulary, const std::vector<char>& known) {
-  for (int64_t id = 0; id < vocabulary && !known.empty(); ++id)
-    if (id >= static_cast<int64_t>(known.size()) || !known[id])
-      logits[id] = -std::numeric_limits<float>::infinity();
-}
-
 GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
   GeneratorVocabulary out{.end_token = tokenizer.eos().value_or(-1)};
   for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
@@ -36,37 +28,6 @@ GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
     if (tokenizer.known(id) && !tokenizer.special(id)) out.first_tokens.push_back(id);
   }
   return out;
-}
-
-int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, double temperature,
-                     Rng& rng) {
-  if (temperature <= 0)
-    return static_cast<int32_t>(std::max_element(logits, logits + vocabulary) - logits);
-  const int64_t kept = top_k > 0 ? std::min(top_k, vocabulary) : vocabulary;
-  std::vector<int32_t> order(kept);
-  std::iota(order.begin(), order.end(), 0);
-  const auto larger = [&](int32_t a, int32_t b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  };
-  std::make_heap(order.begin(), order.end(), larger);  // the smallest in front
-  for (int32_t id = static_cast<int32_t>(kept); id < vocabulary; ++id) {
-    if (logits[id] <= logits[order.front()]) continue;
-    std::pop_heap(order.begin(), order.end(), larger);
-    order.back() = id;
-    std::push_heap(order.begin(), order.end(), larger);
-  }
-  std::sort(order.begin(), order.end(), larger);
-  while (order.size() > 1 && logits[order.back()] == -std::numeric_limits<float>::infinity())
-    order.pop_back();
-  std::vector<double> weights;
-  double sum = 0;
-  for (int32_t id : order)
-    sum += weights.emplace_back(
-        std::exp((static_cast<double>(logits[id]) - logits[order[0]]) / temperature));
-  double at = rng.uniform() * sum;
-  for (size_t i = 0; i < order.size(); ++i)
-    if ((at -= weights[i]) < 0) return order[i];
-  return order.back();
 }
 
 std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
@@ -90,18 +51,22 @@ std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
   KeyValueCache cache = teacher.make_cache(count, length);
   for (int64_t at = 1; at < length && std::count(ended.begin(), ended.end(), 0) > 0; ++at) {
     Tensor logits = next_logits(teacher, next, count, cache);
-    const int64_t v = logits.dim(1);
-    parallel_for(count, 1, [&](int64_t i, int64_t) {
-      if (ended[i]) return;
-      const double temperature = at < s.greedy_prefix[0] + (begin + i) % span ? 0.0 : s.temperature;
-      float* row = logits.data<float>() + i * v;
-      forbid_unknown(row, v, vocabulary.known);
-      next[i] = sample_token(row, v, s.top_k, temperature, draws[i]);
+    std::vector<SampleDraw> rows(count);
+    for (int64_t i = 0; i < count; ++i) {
+      rows[i].wanted = !ended[i];
+      if (ended[i] || at < s.greedy_prefix[0] + (begin + i) % span || s.temperature <= 0) continue;
+      rows[i].temperature = s.temperature;
+      rows[i].uniform = draws[i].uniform();
+    }
+    const std::vector<int32_t> ids = sample_tokens(logits, {s.top_k, vocabulary.known}, rows);
+    for (int64_t i = 0; i < count; ++i) {
+      if (ended[i]) continue;
+      next[i] = ids[i];
       if (next[i] == vocabulary.end_token)
         ended[i] = 1;
       else
         out[i].push_back(next[i]);
-    });
+    }
   }
   return out;
 }

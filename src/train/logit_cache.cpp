@@ -8,6 +8,7 @@
 #include "halftone/base/rounding.h"
 #include "halftone/base/sha256.h"
 #include "halftone/io/sealed_file.h"
+#include "halftone/tensor/numbers.h"
 
 namespace halftone {
 namespace {
@@ -104,8 +105,8 @@ std::shared_ptr<const MappedFile> open_part(const LogitCacheSpec& spec, int64_t 
 
 template <class Id>
 void append_ids(const Tensor& ids, std::string& bytes) {
-  for (int64_t i = 0; i < ids.numel(); ++i) {
-    const Id id = static_cast<Id>(ids.data<int32_t>()[i]);
+  for (const int32_t value : ids_of(ids)) {
+    const Id id = static_cast<Id>(value);
     bytes.append(reinterpret_cast<const char*>(&id), sizeof id);
   }
 }
@@ -174,11 +175,11 @@ void LogitCache::write(int64_t part, std::span<const TopLogProbs> rows) {
 
 TopLogProbs LogitCache::rows(std::span<const int64_t> sequences) const {
   const int64_t n = static_cast<int64_t>(sequences.size()) * spec_.length, k = spec_.top_k;
-  TopLogProbs out{Tensor::uninitialized({n, k}, DType::i32),
-                  Tensor::uninitialized({n, k}, DType::f16)};
   const int64_t each = spec_.length * k;  // entries
-  int32_t* ids = out.ids.data<int32_t>();
-  half_t* log_probs = out.log_probs.data<half_t>();
+  std::vector<int32_t> all_ids(static_cast<size_t>(n * k));
+  std::vector<half_t> all_log_probs(all_ids.size());
+  int32_t* ids = all_ids.data();
+  half_t* log_probs = all_log_probs.data();
   for (const int64_t s : sequences) {
     require(s >= 0 && s < spec_.sequences, "LogitCache: sequence {} of {}", s, spec_.sequences);
     const int64_t part = s / sequences_a_part(spec_);
@@ -193,7 +194,7 @@ TopLogProbs LogitCache::rows(std::span<const int64_t> sequences) const {
     ids += each;
     log_probs += each;
   }
-  return out;
+  return {Tensor::of({n, k}, all_ids), Tensor::of({n, k}, all_log_probs)};
 }
 
 std::string LogitCache::sha256() const {

@@ -1,15 +1,31 @@
+// The loop of training: forward, backward, update, one step at a time.
 #include "halftone/train/trainer.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
-#include "halftone/base/threads.h"
+#include "halftone/tensor/numbers.h"
 #include "halftone/train/schedule.h"
-#include "ops/row_math.h"
 
 namespace halftone {
+namespace {
+
+// Of micro-batches of one size.
+LossTerms mean(const std::vector<BatchLoss>& losses) {
+  const double share = 1.0 / static_cast<double>(losses.size());
+  LossTerms out;
+  for (const BatchLoss& loss : losses) {
+    const LossTerms terms = loss.terms();
+    out.total += share * terms.total;
+    out.kl += share * terms.kl;
+    out.hidden += share * terms.hidden;
+    out.labels += share * terms.labels;
+  }
+  return out;
+}
+
+}  // namespace
 
 Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
                  const TrainSettings& settings, int64_t max_steps, const LogitCache* cache)
@@ -31,8 +47,11 @@ StepReport Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
   for (Param* param : params_) param->grad.clear();
-  for (int64_t i = 0; i < settings_.gradient_accumulation_steps; ++i) accumulate(report);
-  report.grad_norm = std::sqrt(squared_gradient_norm(params_));
+  std::vector<BatchLoss> losses;
+  for (int64_t i = 0; i < settings_.gradient_accumulation_steps; ++i)
+    losses.push_back(accumulate());
+  report.loss = mean(losses);
+  report.grad_norm = std::sqrt(squared_gradient_norm(params_).item());
   report.learning_rate = learning_rate_at(state_.step, max_steps_, settings_);
   report.skipped = !std::isfinite(report.loss.total) || !std::isfinite(report.grad_norm);
   if (!report.skipped) update(report);
@@ -46,21 +65,18 @@ StepReport Trainer::step() {
 }
 
 // Forward and backward of one micro-batch; gradients add up in the parameters.
-void Trainer::accumulate(StepReport& report) {
+BatchLoss Trainer::accumulate() {
   const std::vector<int32_t> ids = batches_.next();
   const double share = 1.0 / static_cast<double>(settings_.gradient_accumulation_steps);
   TopLogProbs teacher_topk;
   if (cache_) teacher_topk = cache_->rows(batches_.given());
   Tape tape;
-  const BatchLoss batch =
+  BatchLoss batch =
       batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
                  {cache_ ? &teacher_topk : nullptr, settings_.gradient_checkpointing});
   tape.backward(batch.loss, share);
-  report.loss.total += share * batch.terms.total;
-  report.loss.kl += share * batch.terms.kl;
-  report.loss.hidden += share * batch.terms.hidden;
-  report.loss.labels += share * batch.terms.labels;
   state_.tokens += static_cast<int64_t>(ids.size());
+  return batch;
 }
 
 // Clip by the global norm, then AdamW.
@@ -70,16 +86,15 @@ void Trainer::update(StepReport& report) {
                           : 1.0;
   const AdamWSettings adamw{settings_.adam_beta1, settings_.adam_beta2, settings_.adam_epsilon,
                             settings_.weight_decay};
-  int64_t flips = 0, latents = 0;
+  Tensor flips = Tensor::zeros({}, DType::f64), others = Tensor::zeros({}, DType::f64);
+  int64_t latents = 0;
   for (size_t i = 0; i < params_.size(); ++i) {
-    const int64_t flipped =
-        adamw_step(*params_[i], moments_[i], state_.step + 1, report.learning_rate, clip, adamw);
-    if (params_[i]->role == ParamRole::latent) {
-      flips += flipped;
-      latents += params_[i]->value.numel();
-    }
+    const bool latent = params_[i]->role == ParamRole::latent;
+    adamw_step(*params_[i], moments_[i], state_.step + 1, report.learning_rate, clip, adamw,
+               latent ? flips : others);
+    if (latent) latents += params_[i]->value.numel();
   }
-  report.sign_flip_rate = latents ? static_cast<double>(flips) / static_cast<double>(latents) : 0;
+  report.sign_flip_rate = latents ? flips.item() / static_cast<double>(latents) : 0;
 }
 
 void Trainer::count_skip() {
@@ -106,19 +121,11 @@ std::map<std::string, Tensor> Trainer::tensors() const {
 }
 
 void Trainer::require_finite() const {
-  for (const auto& [name, tensor] : tensors()) {
-    const float* x = tensor.data<float>();
-    const double sum = parallel_sum(tensor.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
-      float part = 0;
-      // A difference with itself is 0 for a finite number, else NaN, which no sum hides.
-      simd([&]() HT_INLINE { part = row_distance(end - begin, x + begin, 1.0f, x + begin, 1.0f); });
-      return static_cast<double>(part);
-    });
-    if (sum != 0)
+  for (const auto& [name, tensor] : tensors())
+    if (count_non_finite(tensor) != 0)
       throw_error(ErrorKind::numerical,
                   "step {}: '{}' holds a number that is not finite; nothing was saved", state_.step,
                   name);
-  }
 }
 
 void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerState& state) {
@@ -136,7 +143,7 @@ void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerSt
                   "checkpoint: tensor '{}' is {} {}, this run's model has {} {}", name,
                   dtype_name(it->second.dtype()), shape_text(it->second.shape()),
                   dtype_name(tensor.dtype()), shape_text(tensor.shape()));
-    std::memcpy(tensor.raw(), it->second.raw(), tensor.bytes());
+    tensor.copy_from(it->second);
   }
   state_ = state;
   batches_.seek(state.cursor);

@@ -60,7 +60,7 @@ double loss_of(Decoder& model, const std::vector<int32_t>& ids) {
   next.push_back(kIgnoredTarget);
   return head_loss(model.hidden(tape, ids, 1), model.head_weight(tape), nullptr, &next,
                    {.label_weight = 1})
-      .labels;
+      .labels.item();
 }
 
 TEST(Rope, FrequenciesAreThoseOfTransformers) {

@@ -58,7 +58,7 @@ TEST(HeadLoss, LabelsAloneGiveTheCrossEntropy) {
   const Var expected = cross_entropy(linear(x1, w1), kTargets);
   const HeadLoss got =
       head_loss(x2, w2, nullptr, &kTargets, {.kl_weight = 0, .label_weight = 1, .chunk_tokens = 3});
-  EXPECT_NEAR(got.labels, expected.value().item(), 1e-13);
+  EXPECT_NEAR(got.labels.item(), expected.value().item(), 1e-13);
   a.backward(expected);
   b.backward(got.loss);
   EXPECT_LT(largest_difference(x1.grad().tensor, x2.grad().tensor), 1e-14);
@@ -85,8 +85,8 @@ TEST(HeadLoss, FloatWithAHalfTeacherAgreesWithDouble) {
   const HeadLoss a = head_loss(wide.constant(p.x), wide.constant(p.w), &p.teacher, &kTargets, s);
   const HeadLoss b = head_loss(narrow.constant(p.x.to(DType::f32)),
                                narrow.constant(p.w.to(DType::f32)), &half, &kTargets, s);
-  EXPECT_NEAR(a.kl, b.kl, 1e-6 * a.kl);
-  EXPECT_NEAR(a.labels, b.labels, 1e-6 * a.labels);
+  EXPECT_NEAR(a.kl.item(), b.kl.item(), 1e-6 * a.kl.item());
+  EXPECT_NEAR(a.labels.item(), b.labels.item(), 1e-6 * a.labels.item());
 }
 
 TEST(HeadLoss, AChunkHasEightMegabytesOfLogits) {
@@ -116,7 +116,7 @@ TEST(HeadLoss, NanInTheInputReachesTheLoss) {
   const HeadLoss out =
       head_loss(tape.constant(p.x.to(DType::f32)), tape.constant(p.w.to(DType::f32)), nullptr,
                 &kTargets, {.kl_weight = 0, .label_weight = 1});
-  EXPECT_TRUE(std::isnan(out.labels));
+  EXPECT_TRUE(std::isnan(out.labels.item()));
 }
 
 // The teacher of a problem by its k likeliest ids.
@@ -162,10 +162,10 @@ TEST(HeadLoss, OfATeachersLikeliestIdsEqualsPlainLoopsForEveryChunk) {
       const HeadLoss got =
           head_loss(tape.constant(p.x), tape.constant(p.w), &teacher, &kTargets, s);
       const double expected = bucketed_kl(student_logits(p), teacher.top, s.kl_temperature);
-      EXPECT_NEAR(got.kl, expected, 1e-13 * std::abs(expected)) << k;
+      EXPECT_NEAR(got.kl.item(), expected, 1e-13 * std::abs(expected)) << k;
       const double labels =
           cross_entropy(tape.constant(student_logits(p)), kTargets).value().item();
-      EXPECT_NEAR(got.labels, labels, 1e-13);
+      EXPECT_NEAR(got.labels.item(), labels, 1e-13);
       EXPECT_NEAR(got.loss.value().item(), 5 * expected + 0.7 * labels, 1e-12);
     }
 }
@@ -203,9 +203,9 @@ TEST(HeadLoss, OfAllIdsIsTheFullLossWithItsGradients) {
   const HeadLoss got = head_loss(x1, w1, &teacher, nullptr, s);
   const Var exact = kl_divergence(linear(x2, w2), stored, s.kl_temperature);
   const HeadLoss full = head_loss(x3, w3, &p.teacher, nullptr, s);
-  EXPECT_NEAR(got.kl, exact.value().item(), 1e-13);
-  EXPECT_NEAR(got.kl, full.kl, 1e-3 * full.kl);
-  EXPECT_NE(got.kl, full.kl);
+  EXPECT_NEAR(got.kl.item(), exact.value().item(), 1e-13);
+  EXPECT_NEAR(got.kl.item(), full.kl.item(), 1e-3 * full.kl.item());
+  EXPECT_NE(got.kl.item(), full.kl.item());
   a.backward(got.loss);
   b.backward(exact);
   c.backward(full.loss);
@@ -221,7 +221,7 @@ TEST(HeadLoss, FewerIdsNeverGiveALargerDivergence) {
   double before = 0;
   for (int64_t k = 1; k <= 7; ++k) {
     const HeadTeacher teacher = top_teacher(p, k, 1);
-    const double kl = head_loss(tape.constant(p.x), tape.constant(p.w), &teacher, nullptr, {}).kl;
+    const double kl = head_loss(tape.constant(p.x), tape.constant(p.w), &teacher, nullptr, {}).kl.item();
     EXPECT_GT(kl, before - 1e-3) << k;  // to the rounding of F16
     before = kl;
   }
@@ -238,7 +238,7 @@ std::pair<double, Tensor> one_row(const std::vector<T>& x, const TopLogProbs& to
   const HeadTeacher teacher{.top = top};
   const HeadLoss out = head_loss(logits, tape.constant(unit), &teacher, nullptr, {});
   tape.backward(out.loss);
-  return {out.kl, logits.grad().tensor};
+  return {out.kl.item(), logits.grad().tensor};
 }
 
 TEST(HeadLoss, ATailThatTheStudentAllButDeniesCancelsNothing) {
@@ -286,7 +286,7 @@ TEST(HeadLoss, OfATeachersLikeliestIdsFloatAgreesWithDouble) {
   const Var x2 = narrow.variable(p.x.to(DType::f32)), w2 = narrow.variable(p.w.to(DType::f32));
   const HeadLoss a = head_loss(x1, w1, &teacher, &kTargets, s);
   const HeadLoss b = head_loss(x2, w2, &teacher, &kTargets, s);
-  EXPECT_NEAR(a.kl, b.kl, 1e-6 * a.kl);
+  EXPECT_NEAR(a.kl.item(), b.kl.item(), 1e-6 * a.kl.item());
   wide.backward(a.loss);
   narrow.backward(b.loss);
   EXPECT_LT(largest_difference(x1.grad().tensor, x2.grad().tensor), 1e-6);

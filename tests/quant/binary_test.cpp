@@ -282,15 +282,9 @@ TEST(LowBitMatrix, HasTheFileSizesOfLlama7B) {
     double bits = 16.0 * 2 * 32000 * 4096;
     for (const auto& [n, m, count] :
          {std::array<int64_t, 3>{4096, 4096, 4 * 32}, {11008, 4096, 2 * 32}, {4096, 11008, 32}}) {
-      LowBitMatrix q{.layout = {.scheme = LowBitLayout::Scheme::binary,
-                                .blocksize = 128,
-                                .row_column = rc,
-                                .partitioned = true,
-                                .cgb = cgb},
-                     .rows = n,
-                     .columns = m,
-                     .parts = {}};
-      bits += static_cast<double>(count * planned_bits(q.layout, n, m, std::lround(0.09 * m)));
+      const BinaryLayout layout{
+          .blocksize = 128, .row_column = rc, .partitioned = true, .cgb = cgb};
+      bits += static_cast<double>(count * layout.planned_bits(n, m, std::lround(0.09 * m)));
     }
     return bits / 8e9;
   };

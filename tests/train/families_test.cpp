@@ -88,7 +88,7 @@ TEST_P(FamilyTest, ItDistilsIntoOneBit) {
   for (int step = 0; step < 12; ++step) {
     Tape tape;
     const BatchLoss loss = batch_loss(tape, student, &model_.decoder, ids(), 2, {});
-    (step == 0 ? first : last) = loss.terms.total;
+    (step == 0 ? first : last) = loss.terms().total;
     tape.backward(loss.loss);
     student.visit([](Param& param) {
       ASSERT_TRUE(param.grad.filled) << param.name;

@@ -27,7 +27,4 @@ std::map<std::string, std::string> identity_meta(const RunIdentity& identity);
 void check_identity(const CheckpointContent& content, const RunIdentity& identity,
                     bool allow_inexact);
 
-// A whole number >= 0 of the meta entries; throws Error(checkpoint).
-int64_t meta_number(const CheckpointContent& content, const std::string& key);
-
 }  // namespace halftone

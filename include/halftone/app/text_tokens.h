@@ -7,7 +7,7 @@
 
 #include "halftone/app/recipe.h"
 #include "halftone/app/run.h"
-#include "halftone/app/run_directory.h"
+#include "halftone/io/run_directory.h"
 #include "halftone/model/load.h"
 #include "halftone/text/token_stream.h"
 #include "halftone/text/tokenizer.h"

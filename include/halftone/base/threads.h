@@ -1,5 +1,5 @@
-// Threads: a pool that takes blocks as it gets free (TBB). Work is split into blocks that depend
-// only on the size of the problem, so results do not depend on the number of threads.
+// Threads: a team that takes blocks as its threads get free (OpenMP). Work is split into blocks that
+// depend only on the size of the problem, so results do not depend on the number of threads.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,8 @@ class RangeFunction {
 };
 
 // Calls body(begin, end) over [0, n) in blocks of `block`; runs in the caller alone when there is
-// one block. Exceptions of the body are rethrown in the caller.
+// one block, or in a body of another call. The first exception of the body is rethrown in the
+// caller, when the blocks that had begun are done.
 void parallel_for(int64_t n, int64_t block, RangeFunction body);
 
 // Sum over the blocks, in their order, of what body(begin, end) returns: the same bits for any

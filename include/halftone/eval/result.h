@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "halftone/compress/ptq.h"
 #include "halftone/eval/footprint.h"
 #include "halftone/eval/perplexity.h"
 
@@ -12,11 +13,6 @@ namespace halftone {
 
 struct RunSeconds {
   double import = 0, calibrate = 0, quantise = 0, train = 0, eval = 0, total = 0;
-};
-
-struct LayerError {
-  std::string name;
-  double relative_error = 0;  // tr(E H E^T) / tr(W H W^T)
 };
 
 struct RunResult {
@@ -33,7 +29,7 @@ struct RunResult {
   int64_t eval_tokens = 0;
   std::string text_sha256;
   int64_t tokens_seen = 0;
-  std::vector<LayerError> layers;  // of post-training methods
+  std::vector<QuantisedLinear> layers;  // of post-training methods
   RunSeconds seconds;
   double tokens_per_second = 0;
 };

@@ -19,6 +19,9 @@ struct CheckpointContent {
   std::map<std::string, std::string> meta;  // keys without '/', texts without a zero byte
 };
 
+// A whole number >= 0 of the meta entries; throws Error(checkpoint).
+int64_t meta_number(const CheckpointContent& content, const std::string& key);
+
 // Before it takes the name `path`, the file is sealed, read back and compared with `content`, one
 // tensor at a time. The bytes are a function of `content` alone. Throws Error(io).
 void write_checkpoint_file(const std::string& path, const CheckpointContent& content);

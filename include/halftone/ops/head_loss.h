@@ -29,9 +29,9 @@ struct HeadTeacher {
 };
 
 struct HeadLoss {
-  Var loss;           // kl_weight * kl + label_weight * labels
-  double kl = 0;      // mean a token, times temperature^2; 0 without a teacher
-  double labels = 0;  // mean cross entropy of the counted targets; 0 without targets
+  Var loss;       // kl_weight * kl + label_weight * labels
+  Tensor kl;      // F64: mean a token, times temperature^2; 0 without a teacher
+  Tensor labels;  // F64: mean cross entropy of the counted targets; 0 without targets
 };
 
 // x (N x C) after the final norm, weight W (V x C): logits = x W^T. Equal to linear() followed by

@@ -10,10 +10,6 @@ namespace halftone {
 // A weight in F16 is allowed where it needs no gradient: it is widened block by block.
 Var linear(const Var& x, const Var& weight, const Var& bias = {});
 
-// out (n x o, row stride ldo) = x (n x i) W^T for W in x's dtype or F16; the product without a
-// tape.
-void multiply_weight(const Tensor& x, const Tensor& weight, Tensor& out);
-
 // y (N x O) += bias (O) in every row.
 void add_bias(const Tensor& bias, Tensor& y);
 

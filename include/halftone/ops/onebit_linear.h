@@ -21,12 +21,16 @@ struct OneBitOptions {
 
 // x (N x I), latent W (O x I), g = in_scale (I), h = out_scale (O), bias (O) or undefined:
 //   y = ((x o g) S^T) o h, S = sign(W), sign(0) = +1;  z = LN(y);  out = z + bias.
-// Computed as y = x M^T with M = h S g (m_oi = h_o s_oi g_i), so that no pass over the activations
-// is needed besides the product. Backward for G = dout, r = 1/sqrt(var + eps), D = dy^T x:
+// The product with S goes by tables of partial sums (tensor/gemm/sign_gemm.h), which scales x where
+// it reads and y where it writes; rows are normalised as soon as they are whole. F64 multiplies by
+// M = h S g (m_oi = h_o s_oi g_i). Backward for G = dout, r = 1/sqrt(var + eps), D = dy^T x:
 //   dbias = sum_n G;  dy = r (G - mean(G) - z mean(G o z));  dx = dy M;
 //   dW = (h D g) o ste(W);  dh_o = sum_i s_oi g_i D_oi;  dg_i = sum_o s_oi h_o D_oi.
-// Saves x and W, with the normalisation also z and one number a row; M is made again.
+// Saves x and W, with the normalisation also z and one number a row.
 Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale,
                   const Var& bias, const OneBitOptions& options);
+
+// M = h S g, O x I: what the layer multiplies by.
+Tensor onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale);
 
 }  // namespace halftone

@@ -22,10 +22,10 @@ enum class Refinement {
 // with the first minimum. Cost: n m^2 FLOP (feedback) and about 150 passes over W (searches).
 LowBitMatrix billm(const Tensor& w, const Tensor& hessian, Refinement refinement,
                    const PtqSettings& settings);
-LowBitLayout billm_layout(Refinement refinement, const PtqSettings& settings);
+BinaryLayout billm_layout(Refinement refinement, const PtqSettings& settings);
 
 // w-hat = mu + alpha sgn(w - mu), mu = row mean, alpha = row mean |w - mu| (methods 1).
 LowBitMatrix xnor(const Tensor& w);
-LowBitLayout xnor_layout();
+BinaryLayout xnor_layout();
 
 }  // namespace halftone

@@ -14,7 +14,7 @@ class HessianSum {
   Tensor hessian() const;                        // m x m, F64
 
  private:
-  Tensor sum_, part_;  // the upper triangle; a panel of it
+  Tensor sum_;  // the upper triangle
   int64_t sequences_ = 0;
 };
 

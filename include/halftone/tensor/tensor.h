@@ -112,7 +112,7 @@ class Tensor {
   // For a result that takes this tensor's place number by number, as a gradient does in backward:
   // the same storage if no other handle is on it, else a new one.
   Tensor reused() const {
-    return unique() && writable() ? *this : uninitialized(shape_, dtype_, device());
+    return unique() && writable() ? *this : like();
   }
   Device device() const { return storage_.device; }
   bool writable() const { return storage_.writable; }
@@ -144,6 +144,9 @@ class Tensor {
   const void* raw() const { return data_; }
 
   Tensor clone() const;
+  Tensor like() const { return uninitialized(shape_, dtype_, device()); }  // numbers not set
+  // Takes the numbers of a tensor of the same shape and dtype; throws std::invalid_argument.
+  void copy_from(const Tensor& from);
   Tensor reshape(Shape shape) const;              // same storage
   Tensor rows(int64_t begin, int64_t end) const;  // rows of the first dimension, same storage
   Tensor to(DType dtype) const;  // converts among f32, f64, f16, bf16; same dtype: *this

@@ -20,11 +20,12 @@ struct Moments {
 //   g = scale grad;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
 //   w <- (1 - lr wd) w - lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
 // No decay where !param.decays(). A gradient that was never filled counts as zero.
-// Returns how many entries changed their sign (sign(0) = +1).
-int64_t adamw_step(Param& param, Moments& moments, int64_t step, double learning_rate, double scale,
-                   const AdamWSettings& settings);
+// flips (one number, F64) += the entries that changed their sign (sign(0) = +1).
+void adamw_step(Param& param, Moments& moments, int64_t step, double learning_rate, double scale,
+                const AdamWSettings& settings, Tensor& flips);
 
-// sum of squares over all filled gradients, in double, in a fixed order; NaN or infinite if one is.
-double squared_gradient_norm(const std::vector<Param*>& params);
+// sum of squares over all filled gradients (one number, F64), in a fixed order; NaN or infinite if
+// one is.
+Tensor squared_gradient_norm(const std::vector<Param*>& params);
 
 }  // namespace halftone

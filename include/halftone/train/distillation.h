@@ -20,7 +20,11 @@ struct LossTerms {
 
 struct BatchLoss {
   Var loss;  // one element, to go backward from
-  LossTerms terms;
+  Tensor kl, labels;
+  std::vector<Tensor> hidden;  // by block input
+
+  // Waits for the numbers.
+  LossTerms terms() const;
 };
 
 struct BatchOptions {

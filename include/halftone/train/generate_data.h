@@ -12,20 +12,10 @@
 
 namespace halftone {
 
-// Logits (V of them) of ids without a token become minus infinity, so that none is drawn: models
-// have more rows than their tokenizer has tokens. `known`: by id; none is known beyond its end, all
-// are where it is empty.
-void forbid_unknown(float* logits, int64_t vocabulary, const std::vector<char>& known);
-
-// One of the `top_k` largest logits (0: of all) with probability softmax(logits / temperature);
-// temperature 0 takes the largest. Logits of minus infinity are not drawn.
-int32_t sample_token(const float* logits, int64_t vocabulary, int64_t top_k, double temperature,
-                     Rng& rng);
-
 struct GeneratorVocabulary {
   std::vector<int32_t> first_tokens;  // the tokens that a sequence may start with (no special ones)
   int32_t end_token = -1;             // ends a sequence; -1: none
-  std::vector<char> known;            // see forbid_unknown
+  std::vector<char> known;            // see SampleOptions
 };
 
 // The tokenizer's, with its end token.

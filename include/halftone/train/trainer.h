@@ -63,7 +63,7 @@ class Trainer {
   void restore(const std::map<std::string, Tensor>& tensors, const TrainerState& state);
 
  private:
-  void accumulate(StepReport& report);
+  BatchLoss accumulate();
   void update(StepReport& report);
   void count_skip();
 

@@ -50,8 +50,7 @@ template void blas_gemm(Transpose, Transpose, int64_t, int64_t, int64_t, double,
 
 // Debian's OpenBLAS takes as many threads as OpenMP would give the caller.
 void blas_on_this_thread() {
-  thread_local const bool alone = (omp_set_num_threads(1), true);
-  (void)alone;
+  omp_set_num_threads(1);
 }
 
 std::string blas_name() {

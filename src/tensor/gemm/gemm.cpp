@@ -6,6 +6,7 @@
 #include "halftone/base/threads.h"
 #include "sgemm.h"
 #include "small_m.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
 namespace {
@@ -78,6 +79,22 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double al
   blas_gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
+HT_KERNEL(gemm, Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta,
+          Tensor& c)
+
+void cpu::gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta,
+               Tensor& c) {
+  const int64_t m = c.dim(0), n = c.dim(1), k = a.dim(ta == Transpose::no ? 1 : 0);
+  if (b.dtype() == DType::f16)
+    return halftone::gemm(ta, tb, m, n, k, Factor::plain(a.data<float>(), a.dim(1)),
+                          Factor::half(b.data<half_t>(), b.dim(1)), static_cast<float>(beta),
+                          c.data<float>(), n);
+  with_real(c.dtype(), "gemm", [&]<class T>() {
+    halftone::gemm(ta, tb, m, n, k, T(1), a.data<T>(), a.dim(1), b.data<T>(), b.dim(1),
+                   static_cast<T>(beta), c.data<T>(), n);
+  });
+}
+
 void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c) {
   require(a.rank() == 2 && b.rank() == 2 && c.rank() == 2, "gemm: ranks {}, {}, {}, expected 2",
           a.rank(), b.rank(), c.rank());
@@ -85,10 +102,7 @@ void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double b
   const int64_t n = b.dim(tb == Transpose::no ? 1 : 0), kb = b.dim(tb == Transpose::no ? 0 : 1);
   require(k == kb && c.dim(0) == m && c.dim(1) == n, "gemm: {} by {} into {}",
           shape_text(a.shape()), shape_text(b.shape()), shape_text(c.shape()));
-  with_real(c.dtype(), "gemm", [&]<class T>() {
-    gemm(ta, tb, m, n, k, T(1), a.data<T>(), a.dim(1), b.data<T>(), b.dim(1), static_cast<T>(beta),
-         c.data<T>(), n);
-  });
+  HT_RUN(gemm, c.device(), ta, tb, a, b, beta, c);
 }
 
 }  // namespace halftone

@@ -1,4 +1,5 @@
-#include "halftone/app/run_directory.h"
+// The files of a run: which are kept, and what its log holds.
+#include "halftone/io/run_directory.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "halftone/app/console.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/text_file.h"
@@ -33,10 +33,9 @@ void RunDirectory::create() const {
   make_directories(path_);
 }
 
-std::optional<CheckpointContent> RunDirectory::newest_content() const {
-  std::vector<std::string> damaged;
+std::optional<CheckpointContent> RunDirectory::newest_content(
+    std::vector<std::string>& damaged) const {
   auto found = newest_checkpoint(path_, damaged);
-  for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
   if (!found) return std::nullopt;
   return std::move(found->content);
 }

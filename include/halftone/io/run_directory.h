@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "halftone/io/checkpoint_file.h"
 
@@ -21,8 +22,9 @@ class RunDirectory {
   std::string checkpoint_file(int64_t step) const { return halftone::checkpoint_file(path_, step); }
 
   void create() const;  // throws Error(io)
-  // Of the newest whole checkpoint, if any; damaged ones are named on stderr and left alone.
-  std::optional<CheckpointContent> newest_content() const;
+  // Of the newest whole checkpoint, if any; what is wrong with the damaged ones that it passed over
+  // is added to `damaged`, they are left alone.
+  std::optional<CheckpointContent> newest_content(std::vector<std::string>& damaged) const;
   // Removes all but the newest `keep` of the checkpoints up to `step`. Those behind it are damaged
   // and were passed over: they are no reason to remove a whole one, and stay until they are written
   // anew. Throws Error(io).

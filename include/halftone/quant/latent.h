@@ -1,0 +1,13 @@
+// Latent weights that have the signs of a matrix.
+#pragma once
+
+#include "halftone/tensor/tensor.h"
+
+namespace halftone {
+
+// k W with a mean magnitude of `mean`; zeros where W is zero throughout. W in F32.
+Tensor magnitude_latent(const Tensor& w, double mean);
+// level sign(W), sign(0) = +1.
+Tensor sign_latent(const Tensor& w, double level);
+
+}  // namespace halftone

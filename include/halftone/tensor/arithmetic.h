@@ -1,0 +1,16 @@
+// Sums and multiples of tensors, number by number; F32 or F64.
+#pragma once
+
+#include "halftone/base/rng.h"
+#include "halftone/tensor/tensor.h"
+
+namespace halftone {
+
+// out = a + b; out may be a or b.
+void add(const Tensor& a, const Tensor& b, Tensor& out);
+// out = c x; out may be x.
+void scale(const Tensor& x, double c, Tensor& out);
+// x_i = deviation times the next number of a normal distribution, i rising; F32.
+void fill_normal(Tensor& x, double deviation, Rng& rng);
+
+}  // namespace halftone

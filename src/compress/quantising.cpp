@@ -1,0 +1,119 @@
+// The loop of a post-training run: a block, its log, its checkpoint.
+#include "halftone/compress/quantising.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "halftone/base/error.h"
+#include "halftone/io/json_numbers.h"
+#include "halftone/io/strict_json.h"
+#include "halftone/tensor/memory.h"
+
+namespace halftone {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kKeptCheckpoints = 1;
+
+std::string layers_json(const std::vector<QuantisedLinear>& layers) {
+  Json out = Json::array();
+  for (const QuantisedLinear& layer : layers) out.push_back({layer.name, layer.relative_error});
+  return json_text(out);
+}
+
+// A parameter of one of the first `done` blocks.
+bool is_done(const DecoderSpec& spec, size_t done, const std::string& name) {
+  return std::any_of(spec.blocks.begin(), spec.blocks.begin() + static_cast<std::ptrdiff_t>(done),
+                     [&](const BlockSpec& block) {
+                       return std::ranges::any_of(block.slots, [&](const Slot& slot) {
+                         return name.starts_with(slot.hf + ".");
+                       });
+                     });
+}
+
+// The blocks done so far: their tensors, the next block's inputs, the errors measured.
+CheckpointContent block_content(const RunContext& run, LoadedModel& student, size_t done,
+                                const Calibration& calibration, const QuantisingResult& result) {
+  CheckpointContent content;
+  content.meta = run.identity;
+  add_model_meta(content, student.decoder, student.config);
+  for (const auto& [name, tensor] : packed_weights(student.decoder))
+    if (is_done(student.decoder.spec, done, name)) content.tensors["model/" + name] = tensor;
+  content.tensors["state/inputs"] = calibration.inputs;
+  content.meta["kind"] = "quantising";
+  content.meta["step"] = std::to_string(done);
+  content.meta["layers"] = layers_json(result.layers);
+  return content;
+}
+
+// Puts the finished blocks of a checkpoint into the student: the dense weights of its other blocks
+// stay. Returns how many there are.
+size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
+                      Calibration& calibration, QuantisingResult& result) {
+  const auto done = static_cast<size_t>(meta_number(content, "step"));
+  const auto inputs = content.tensors.find("state/inputs");
+  if (inputs == content.tensors.end() || inputs->second.shape() != calibration.inputs.shape() ||
+      done > student.decoder.blocks.size())
+    throw_error(ErrorKind::checkpoint, "checkpoint: its blocks do not fit this recipe");
+  CheckpointContent whole = content;
+  for (const auto& [name, tensor] : weights_of(student.decoder))
+    if (!is_done(student.decoder.spec, done, name)) whole.tensors["model/" + name] = tensor;
+  student.decoder = decoder_of(whole, student.config);
+  calibration.inputs = inputs->second;
+  for (const auto& layer : parse_strict_json(content.meta.at("layers"), "checkpoint: meta layers"))
+    result.layers.push_back({layer.at(0).get<std::string>(), json_number(layer.at(1)).value()});
+  return done;
+}
+
+std::string log_line(size_t done, const BlockReport& report) {
+  Json line{{"step", done}};
+  for (const QuantisedLinear& linear : report.linears)
+    line["relative_error"][linear.name] = linear.relative_error;
+  if (report.tweak)
+    line["norm_tweak"] = {{"before", report.tweak->before},
+                          {"after", report.tweak->after},
+                          {"kept", report.tweak->kept}};
+  line["seconds"] = {{"calibrate", report.calibrate_seconds},
+                     {"quantise", report.quantise_seconds}};
+  line["rss_bytes"] = rss_bytes();
+  return json_text(line);
+}
+
+double mean_error(const BlockReport& report) {
+  double sum = 0;
+  for (const QuantisedLinear& linear : report.linears) sum += linear.relative_error;
+  return sum / static_cast<double>(report.linears.size());
+}
+
+}  // namespace
+
+QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
+                                const PtqMethod& method, const CompressSettings& settings,
+                                Calibration calibration, std::optional<CheckpointContent> from) {
+  QuantisingResult result;
+  const size_t blocks = student.decoder.blocks.size();
+  size_t done = from ? restore_blocks(*from, student, calibration, result) : 0;
+  from.reset();  // its tensors are in their places
+  run.directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints);
+  while (done < blocks && !result.interrupted) {
+    const BlockReport report =
+        quantise_block(student.decoder, done, calibration, method, settings);
+    ++done;
+    result.layers.insert(result.layers.end(), report.linears.begin(), report.linears.end());
+    result.calibrate_seconds += report.calibrate_seconds;
+    result.quantise_seconds += report.quantise_seconds;
+    const auto step = static_cast<int64_t>(done);
+    run.directory.append_log(log_line(done, report));
+    run.progress(step, fmt::format("mean relative error {:.4f}", mean_error(report)));
+    result.interrupted = run.stop() && done < blocks;
+    run.directory.flush_log();
+    write_checkpoint_file(run.directory.checkpoint_file(step),
+                          block_content(run, student, done, calibration, result));
+    run.directory.remove_old_checkpoints(step, kKeptCheckpoints);
+  }
+  release_kept_memory();
+  return result;
+}
+
+}  // namespace halftone

@@ -1,0 +1,110 @@
+// The loops of the optimisers.
+#include "halftone/ops/adamw.h"
+
+#include <cmath>
+
+#include "halftone/base/threads.h"
+#include "row_math.h"
+#include "tensor/dispatch.h"
+
+namespace halftone {
+
+HT_KERNEL(adamw_update, const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m,
+          Tensor& v, Tensor& flips)
+HT_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v)
+HT_KERNEL(add_squares, const Tensor& x, Tensor& sum)
+
+namespace {
+
+constexpr int64_t kBlock = 1 << 14;
+
+// The coefficients in the numbers' precision.
+struct Factors {
+  float clip, b1, b2, keep, rate, v_scale, eps;
+};
+
+// One step over n numbers; returns how many changed their sign.
+HT_INLINE inline int update(int64_t n, Factors c, const float* grad, float* w, float* m, float* v) {
+  int flipped = 0;
+#pragma omp simd reduction(+ : flipped)
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = c.clip * grad[i], before = w[i];
+    const float mi = c.b1 * m[i] + (1.0f - c.b1) * g;
+    const float vi = c.b2 * v[i] + (1.0f - c.b2) * g * g;
+    const float after = c.keep * before - c.rate * mi / (std::sqrt(vi * c.v_scale) + c.eps);
+    m[i] = mi;
+    v[i] = vi;
+    w[i] = after;
+    flipped += (before >= 0.0f) != (after >= 0.0f);
+  }
+  return flipped;
+}
+
+}  // namespace
+
+namespace cpu {
+
+void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m, Tensor& v,
+                  Tensor& flips) {
+  const Factors f{.clip = static_cast<float>(c.gradient),
+                  .b1 = static_cast<float>(c.beta1),
+                  .b2 = static_cast<float>(c.beta2),
+                  .keep = static_cast<float>(c.keep),
+                  .rate = static_cast<float>(c.rate),
+                  .v_scale = static_cast<float>(c.v_scale),
+                  .eps = static_cast<float>(c.epsilon)};
+  const float* g = grad.data<float>();
+  float *ws = w.data<float>(), *ms = m.data<float>(), *vs = v.data<float>();
+  *flips.data<double>() += parallel_sum(w.numel(), kBlock, [&](int64_t begin, int64_t end) {
+    int flipped = 0;
+    simd([&]() HT_INLINE {
+      flipped = update(end - begin, f, g + begin, ws + begin, ms + begin, vs + begin);
+    });
+    return static_cast<double>(flipped);
+  });
+}
+
+void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v) {
+  const float* gs = grad.data<float>();
+  float* ws = w.data<float>();
+  double *ms = m.data<double>(), *vs = v.data<double>();
+  for (int64_t i = 0; i < w.numel(); ++i) {
+    const double g = gs[i];
+    ms[i] = 0.9 * ms[i] + 0.1 * g;
+    vs[i] = 0.999 * vs[i] + 0.001 * g * g;
+    const double first = ms[i] / (1 - std::pow(0.9, t)), second = vs[i] / (1 - std::pow(0.999, t));
+    ws[i] -= static_cast<float>(rate * first / (std::sqrt(second) + 1e-8));
+  }
+}
+
+void add_squares(const Tensor& x, Tensor& sum) {
+  const float* xs = x.data<float>();
+  *sum.data<double>() += parallel_sum(x.numel(), kBlock, [&](int64_t begin, int64_t end) {
+    float part = 0;
+    simd([&]() HT_INLINE { part = row_dot(end - begin, xs + begin, xs + begin); });
+    return static_cast<double>(part);
+  });
+}
+
+}  // namespace cpu
+
+void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m, Tensor& v,
+                  Tensor& flips) {
+  require(grad.numel() == w.numel() && m.numel() == w.numel() && v.numel() == w.numel(),
+          "adamw_update: {} numbers, gradient {}, moments {} and {}", w.numel(), grad.numel(),
+          m.numel(), v.numel());
+  HT_RUN(adamw_update, w.device(), grad, c, w, m, v, flips);
+}
+
+void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v) {
+  require(grad.numel() == w.numel() && m.numel() == w.numel() && v.numel() == w.numel(),
+          "adam_update: {} numbers, gradient {}, moments {} and {}", w.numel(), grad.numel(),
+          m.numel(), v.numel());
+  HT_RUN(adam_update, w.device(), grad, t, rate, w, m, v);
+}
+
+void add_squares(const Tensor& x, Tensor& sum) {
+  HT_RUN(add_squares, x.device(), x, sum);
+}
+
+}  // namespace halftone

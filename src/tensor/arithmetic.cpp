@@ -1,0 +1,67 @@
+// Loops over numbers that ops, gradients and their sums share.
+#include "halftone/tensor/arithmetic.h"
+
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
+#include "tensor/dispatch.h"
+
+namespace halftone {
+
+HT_KERNEL(add, const Tensor& a, const Tensor& b, Tensor& out)
+HT_KERNEL(scale, const Tensor& x, double c, Tensor& out)
+
+namespace {
+constexpr int64_t kBlock = 1 << 14;
+}
+
+namespace cpu {
+
+void add(const Tensor& a, const Tensor& b, Tensor& out) {
+  with_real(out.dtype(), "add", [&]<class T>() {
+    const T *as = a.data<T>(), *bs = b.data<T>();
+    T* y = out.data<T>();
+    parallel_for(out.numel(), kBlock, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i) y[i] = as[i] + bs[i];
+      });
+    });
+  });
+}
+
+void scale(const Tensor& x, double c, Tensor& out) {
+  with_real(out.dtype(), "scale", [&]<class T>() {
+    const T* xs = x.data<T>();
+    const T k = static_cast<T>(c);
+    T* y = out.data<T>();
+    parallel_for(out.numel(), kBlock, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i) y[i] = k * xs[i];
+      });
+    });
+  });
+}
+
+}  // namespace cpu
+
+void add(const Tensor& a, const Tensor& b, Tensor& out) {
+  require(a.shape() == b.shape() && a.shape() == out.shape() && a.dtype() == b.dtype() &&
+              a.dtype() == out.dtype(),
+          "add: {} {} and {} {} into {} {}", dtype_name(a.dtype()), shape_text(a.shape()),
+          dtype_name(b.dtype()), shape_text(b.shape()), dtype_name(out.dtype()),
+          shape_text(out.shape()));
+  HT_RUN(add, out.device(), a, b, out);
+}
+
+void scale(const Tensor& x, double c, Tensor& out) {
+  require(x.shape() == out.shape() && x.dtype() == out.dtype(), "scale: {} {} into {} {}",
+          dtype_name(x.dtype()), shape_text(x.shape()), dtype_name(out.dtype()),
+          shape_text(out.shape()));
+  HT_RUN(scale, out.device(), x, c, out);
+}
+
+void fill_normal(Tensor& x, double deviation, Rng& rng) {
+  float* out = x.data<float>();
+  for (int64_t i = 0; i < x.numel(); ++i) out[i] = static_cast<float>(deviation * rng.normal());
+}
+
+}  // namespace halftone
