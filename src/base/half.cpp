@@ -1,6 +1,9 @@
+// Rounding to 16 bits and back.
 #include "halftone/base/half.h"
 
+#if defined(__x86_64__)
 #include <immintrin.h>
+#endif
 
 #include <cmath>
 
@@ -12,8 +15,8 @@ namespace {
 
 constexpr int64_t kBlock = 1 << 16;
 
-__attribute__((target("avx2,f16c"))) void half_to_float_f16c(const half_t* in, float* out,
-                                                             int64_t n) {
+#if defined(__x86_64__)
+HT_AVX2 void half_to_float_f16c(const half_t* in, float* out, int64_t n) {
   int64_t i = 0;
   for (; i + 8 <= n; i += 8)
     _mm256_storeu_ps(out + i,
@@ -21,14 +24,21 @@ __attribute__((target("avx2,f16c"))) void half_to_float_f16c(const half_t* in, f
   for (; i < n; ++i) out[i] = to_float(in[i]);
 }
 
-__attribute__((target("avx2,f16c"))) void float_to_half_f16c(const float* in, half_t* out,
-                                                             int64_t n) {
+HT_AVX2 void float_to_half_f16c(const float* in, half_t* out, int64_t n) {
   int64_t i = 0;
   for (; i + 8 <= n; i += 8)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
                      _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
   for (; i < n; ++i) out[i] = to_half(in[i]);
 }
+#else
+void half_to_float_f16c(const half_t* in, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = to_float(in[i]);
+}
+void float_to_half_f16c(const float* in, half_t* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = to_half(in[i]);
+}
+#endif
 
 }  // namespace
 

@@ -20,33 +20,37 @@ void set_isa(Isa isa);  // for tests; never above what the CPU has
 Isa cpu_isa();
 const char* isa_name(Isa isa);
 
+// What a function's code may use. Other processors have the baseline alone: their isa() is never
+// another, and vectors wider than theirs are cut into pieces by the compiler.
 #if defined(__x86_64__)
-template <class Body>
-__attribute__((
-    target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512"))) void
-simd_avx512(const Body& body) {
-  body();
-}
-
-template <class Body>
-__attribute__((target("avx2,fma,f16c"))) void simd_avx2(const Body& body) {
-  body();
-}
+#define HT_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")))
+#define HT_AVX2 __attribute__((target("avx2,fma,f16c")))
+#else
+#define HT_AVX512
+#define HT_AVX2
 #endif
 
 template <class Body>
+HT_AVX512 void simd_avx512(const Body& body) {
+  body();
+}
+
+template <class Body>
+HT_AVX2 void simd_avx2(const Body& body) {
+  body();
+}
+
+template <class Body>
 void simd(const Body& body) {
-#if defined(__x86_64__)
   switch (isa()) {
     case Isa::avx512:
       return simd_avx512(body);
     case Isa::avx2:
       return simd_avx2(body);
     case Isa::baseline:
-      break;
+      return body();
   }
-#endif
-  body();
 }
 
 }  // namespace halftone

@@ -174,20 +174,18 @@ struct Tile {
 
 template <int R, int V, bool in_rows>
 struct Tile<R, V, Eight, in_rows, float> {
-  __attribute__((noinline, target("avx2,fma"))) static void multiply(int64_t k, const float* a,
-                                                                     int64_t lda, const float* b,
-                                                                     bool add, float* c,
-                                                                     int64_t ldc) {
+  __attribute__((noinline)) HT_AVX2 static void multiply(int64_t k, const float* a, int64_t lda,
+                                                         const float* b, bool add, float* c,
+                                                         int64_t ldc) {
     multiply_panels<R, V, Eight, in_rows>(k, a, lda, b, add, c, ldc);
   }
 };
 
 template <int R, int V, bool in_rows>
 struct Tile<R, V, Sixteen, in_rows, float> {
-  __attribute__((noinline, target("avx512f"))) static void multiply(int64_t k, const float* a,
-                                                                    int64_t lda, const float* b,
-                                                                    bool add, float* c,
-                                                                    int64_t ldc) {
+  __attribute__((noinline)) HT_AVX512 static void multiply(int64_t k, const float* a, int64_t lda,
+                                                           const float* b, bool add, float* c,
+                                                           int64_t ldc) {
     multiply_panels<R, V, Sixteen, in_rows>(k, a, lda, b, add, c, ldc);
   }
 };
