@@ -51,8 +51,7 @@ void print_bits(const Recipe& recipe, const DecoderSpec& spec) {
   const auto* binary = std::get_if<BinaryLayout>(&layout);
   const bool partitioned = binary && binary->partitioned;
   print("# bits a weight      {:.4f} in the linears{}\n", plan_low_bits(spec, layout, kSalient),
-        partitioned ? fmt::format(", if {:.0f} % of the columns are salient", 100 * kSalient)
-                           : "");
+        partitioned ? fmt::format(", if {:.0f} % of the columns are salient", 100 * kSalient) : "");
 }
 
 // What the finished model can be exported as.

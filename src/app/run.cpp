@@ -172,10 +172,9 @@ class Run {
                       static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet,
                       from ? meta_number(*from, "step") : 0);
     run.progress = [&](int64_t done, const std::string& text) { progress.update(done, text); };
-    QuantisingResult quantised =
-        run_quantising(run, student_, *recipe_.run.ptq, recipe_.ptq,
-                       start_calibration(student_.decoder, text.tokens, text.sequences),
-                       std::move(from));
+    QuantisingResult quantised = run_quantising(
+        run, student_, *recipe_.run.ptq, recipe_.ptq,
+        start_calibration(student_.decoder, text.tokens, text.sequences), std::move(from));
     progress.finish();
     result_.layers = std::move(quantised.layers);
     result_.seconds.calibrate = quantised.calibrate_seconds;

@@ -97,8 +97,7 @@ QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
   from.reset();  // its tensors are in their places
   run.directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints);
   while (done < blocks && !result.interrupted) {
-    const BlockReport report =
-        quantise_block(student.decoder, done, calibration, method, settings);
+    const BlockReport report = quantise_block(student.decoder, done, calibration, method, settings);
     ++done;
     result.layers.insert(result.layers.end(), report.linears.begin(), report.linears.end());
     result.calibrate_seconds += report.calibrate_seconds;

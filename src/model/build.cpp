@@ -85,8 +85,7 @@ Weights random_weights(const DecoderSpec& spec, uint64_t seed) {
     const ExpectedWeight& weight = expected[index];
     Tensor value = Tensor::full(weight.shape, DType::f32, weight.role == ParamRole::norm ? 1 : 0);
     Rng rng(seed, (static_cast<uint64_t>(RngStream::init) << 32) + static_cast<uint64_t>(index));
-    if (weight.shape.size() == 2)
-      fill_normal(value, 0.02, rng);
+    if (weight.shape.size() == 2) fill_normal(value, 0.02, rng);
     values[index] = value;
   });
   Weights out;

@@ -8,8 +8,8 @@
 
 namespace halftone {
 
-// `slopes` (3 x C, F64): of each channel the signs of the differences of means and of variances, and
-// the mean of x.
+// `slopes` (3 x C, F64): of each channel the signs of the differences of means and of variances,
+// and the mean of x.
 HT_KERNEL(channel_distance_forward, const Tensor& x, const Tensor& t, Tensor& loss, Tensor& slopes)
 HT_KERNEL(channel_distance_backward, const Tensor& x, const Tensor& slopes, const Tensor& dy,
           double beta, Tensor& dx)
@@ -44,8 +44,7 @@ double sign(double x) {
 
 }  // namespace
 
-void cpu::channel_distance_forward(const Tensor& x, const Tensor& t, Tensor& loss,
-                                   Tensor& slopes) {
+void cpu::channel_distance_forward(const Tensor& x, const Tensor& t, Tensor& loss, Tensor& slopes) {
   with_real(x.dtype(), "channel_distance", [&]<class T>() {
     const int64_t c = x.dim(1);
     const Statistics of_x = statistics<T>(x), of_t = statistics<T>(t);

@@ -22,8 +22,8 @@ struct HeadWeights {
 }  // namespace
 
 // The losses of a chunk's rows: sums (2, F64) += KL / tau^2 and cross entropies. The logits become
-// their gradient when it is wanted. The teacher is logits, which are spoilt, or what is known of its
-// likeliest ids, or neither; targets (N, I32) may be undefined.
+// their gradient when it is wanted. The teacher is logits, which are spoilt, or what is known of
+// its likeliest ids, or neither; targets (N, I32) may be undefined.
 HT_KERNEL(head_chunk, Tensor& logits, Tensor& teacher_logits, const TopLogProbs& top,
           const Tensor& targets, const HeadWeights& weights, bool gradient, Tensor& sums)
 // The sums' means, and what they weigh together.
@@ -245,7 +245,8 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
            teacher_logits);
     }
     TopLogProbs top;
-    if (has_topk) top = {teacher->top.ids.rows(begin, end), teacher->top.log_probs.rows(begin, end)};
+    if (has_topk)
+      top = {teacher->top.ids.rows(begin, end), teacher->top.log_probs.rows(begin, end)};
     HT_RUN(head_chunk, device, logits, teacher_logits, top,
            targets ? labels.rows(begin, end) : Tensor(), weights, need_x || need_w, sums);
     if (need_x) {

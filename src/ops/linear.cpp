@@ -55,8 +55,7 @@ Var linear(const Var& x, const Var& weight, const Var& bias) {
           "linear: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
   require(weight.dtype() == x.dtype() || (weight.dtype() == DType::f16 && !weight.needs_grad()),
           "linear: x {}, weight {}", dtype_name(x.dtype()), dtype_name(weight.dtype()));
-  Tensor y =
-      Tensor::uninitialized({x.dim(0), weight.dim(0)}, x.dtype(), x.value().device());
+  Tensor y = Tensor::uninitialized({x.dim(0), weight.dim(0)}, x.dtype(), x.value().device());
   gemm(Transpose::no, Transpose::yes, x.value(), weight.value(), 0, y);
   if (bias.defined()) {
     require(bias.shape() == Shape{weight.dim(0)}, "linear: bias {}, weight {}",

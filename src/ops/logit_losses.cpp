@@ -22,8 +22,7 @@ constexpr int64_t kRows = 4;
 
 namespace cpu {
 
-void cross_entropy_forward(const Tensor& logits, const Tensor& targets, double each,
-                           Tensor& loss) {
+void cross_entropy_forward(const Tensor& logits, const Tensor& targets, double each, Tensor& loss) {
   with_real(logits.dtype(), "cross_entropy", [&]<class T>() {
     const int64_t v = logits.dim(1);
     const T* xs = logits.data<T>();

@@ -114,8 +114,7 @@ void onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& o
     T* out = w.data<T>();
     parallel_for(w.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r)
-        for (int64_t c = 0; c < i; ++c)
-          out[r * i + c] = sign_of(s[r * i + c]) * h[r] * g[c];
+        for (int64_t c = 0; c < i; ++c) out[r * i + c] = sign_of(s[r * i + c]) * h[r] * g[c];
     });
   });
 }
@@ -196,14 +195,14 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
         HT_RUN(onebit_linear_backward, device, dz, z, r, latent.value(), in_scale.value(),
                out_scale.value(), dy, x_beta, dx);
         if (!latent.needs_grad() && !in_scale.needs_grad() && !out_scale.needs_grad()) return;
-        auto [dw, beta] = latent.needs_grad() ? latent.grad_target()
-                                              : Var::Target{latent.value().like(), 0};
+        auto [dw, beta] =
+            latent.needs_grad() ? latent.grad_target() : Var::Target{latent.value().like(), 0};
         Tensor d = beta == 0 ? dw : dw.like();
         gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
         Tensor dh = out_scale.value().like(),
                dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), i}, dtype, device);
-        HT_RUN(onebit_linear_unfold, device, d, latent.value(), in_scale.value(),
-               out_scale.value(), options.ste, beta, dw, dh, dg_parts);
+        HT_RUN(onebit_linear_unfold, device, d, latent.value(), in_scale.value(), out_scale.value(),
+               options.ste, beta, dw, dh, dg_parts);
         if (out_scale.needs_grad()) out_scale.add_grad(dh);
         if (in_scale.needs_grad()) {
           auto [dg, g_beta] = in_scale.grad_target();

@@ -21,7 +21,8 @@ int64_t argmax(int64_t v, const float* x) {
 
 }  // namespace
 
-void cpu::add_token_scores(const Tensor& x, const Tensor& t, const Tensor& next, TokenScores& sums) {
+void cpu::add_token_scores(const Tensor& x, const Tensor& t, const Tensor& next,
+                           TokenScores& sums) {
   const int64_t rows = x.dim(0), v = x.dim(1);
   const float* xs = x.data<float>();
   const float* ts = t.defined() ? t.data<float>() : nullptr;
@@ -54,9 +55,9 @@ void TokenScores::add(const TokenScores& other) {
 }
 
 void add_token_scores(const Tensor& x, const Tensor& t, const Tensor& next, TokenScores& sums) {
-  require(x.rank() == 2 && next.shape() == Shape{x.dim(0)} &&
-              (!t.defined() || t.shape() == x.shape()),
-          "token_scores: logits {}, {} tokens", shape_text(x.shape()), shape_text(next.shape()));
+  require(
+      x.rank() == 2 && next.shape() == Shape{x.dim(0)} && (!t.defined() || t.shape() == x.shape()),
+      "token_scores: logits {}, {} tokens", shape_text(x.shape()), shape_text(next.shape()));
   HT_RUN(add_token_scores, x.device(), x, t, next, sums);
 }
 

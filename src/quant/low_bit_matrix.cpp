@@ -13,8 +13,8 @@ std::string layout_text(const LowBitLayout& layout) {
     return fmt::format("{} {} {} {:d} {:d}", l->kScheme, l->bits, l->group_size, l->symmetric,
                        l->ordered);
   const auto& l = std::get<BinaryLayout>(layout);
-  return fmt::format("{} {} {:d} {:d} {:d} {}", l.kScheme, l.blocksize, l.row_column,
-                     l.partitioned, l.cgb, l.num_p);
+  return fmt::format("{} {} {:d} {:d} {:d} {}", l.kScheme, l.blocksize, l.row_column, l.partitioned,
+                     l.cgb, l.num_p);
 }
 
 LowBitLayout parse_layout(const std::string& text) {

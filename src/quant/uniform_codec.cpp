@@ -44,8 +44,7 @@ Tensor UniformLayout::reconstruct(const LowBitMatrix& m) const {
   const auto codes = unpack_codes(m.parts.at("codes"), m.rows * m.columns, q);
   const auto scales = halves(m.parts.at("scales"));
   std::vector<uint8_t> zeros(scales.size(), static_cast<uint8_t>(1 << (q - 1)));
-  if (!symmetric)
-    zeros = unpack_codes(m.parts.at("zeros"), static_cast<int64_t>(scales.size()), q);
+  if (!symmetric) zeros = unpack_codes(m.parts.at("zeros"), static_cast<int64_t>(scales.size()), q);
   const int32_t* order = ordered ? m.parts.at("column_order").data<int32_t>() : nullptr;
   Tensor out = Tensor::uninitialized({m.rows, m.columns}, DType::f32);
   for (int64_t i = 0; i < m.rows; ++i)

@@ -69,9 +69,8 @@ const char* device_name(Device device) {
 }
 
 void throw_no_kernel(const char* kernel, Device device) {
-  throw std::invalid_argument(
-      fmt::format("{}: this build of Halftone runs it on cpu alone, not on {}", kernel,
-                  device_name(device)));
+  throw std::invalid_argument(fmt::format(
+      "{}: this build of Halftone runs it on cpu alone, not on {}", kernel, device_name(device)));
 }
 
 Tensor Tensor::uninitialized(Shape shape, DType dtype, Device device) {
@@ -128,8 +127,7 @@ void Tensor::expect(DType dtype) const {
 }
 
 void Tensor::expect_writable() const {
-  require(writable(), "Tensor {}: written to, but its numbers are read only",
-          shape_text(shape_));
+  require(writable(), "Tensor {}: written to, but its numbers are read only", shape_text(shape_));
 }
 
 Tensor Tensor::clone() const {
@@ -141,10 +139,9 @@ Tensor Tensor::clone() const {
 
 void Tensor::copy_from(const Tensor& from) {
   require(from.shape_ == shape_ && from.dtype_ == dtype_, "Tensor::copy_from: {} {} into {} {}",
-          dtype_name(from.dtype_), shape_text(from.shape_), dtype_name(dtype_),
-          shape_text(shape_));
-  require(device() == Device::cpu && from.device() == Device::cpu,
-          "Tensor::copy_from: {} to {}", device_name(from.device()), device_name(device()));
+          dtype_name(from.dtype_), shape_text(from.shape_), dtype_name(dtype_), shape_text(shape_));
+  require(device() == Device::cpu && from.device() == Device::cpu, "Tensor::copy_from: {} to {}",
+          device_name(from.device()), device_name(device()));
   expect_writable();
   if (bytes()) std::memcpy(data_, from.data_, bytes());
 }

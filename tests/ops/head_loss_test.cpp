@@ -221,7 +221,8 @@ TEST(HeadLoss, FewerIdsNeverGiveALargerDivergence) {
   double before = 0;
   for (int64_t k = 1; k <= 7; ++k) {
     const HeadTeacher teacher = top_teacher(p, k, 1);
-    const double kl = head_loss(tape.constant(p.x), tape.constant(p.w), &teacher, nullptr, {}).kl.item();
+    const double kl =
+        head_loss(tape.constant(p.x), tape.constant(p.w), &teacher, nullptr, {}).kl.item();
     EXPECT_GT(kl, before - 1e-3) << k;  // to the rounding of F16
     before = kl;
   }

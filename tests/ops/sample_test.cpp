@@ -51,7 +51,8 @@ TEST(SampleTokens, FollowTheSoftmaxOfTheLargest) {
       Tensor row = Tensor::of({1, 5}, std::vector<float>(logits.begin(), logits.end()));
       share[sample_tokens(row, {top_k, {}}, {{temperature, (d + 0.5) / draws}})[0]] += 1.0 / draws;
     }
-    for (size_t i = 0; i < 5; ++i) EXPECT_NEAR(share[i], wanted[i] / sum, 1e-4) << top_k << " " << i;
+    for (size_t i = 0; i < 5; ++i)
+      EXPECT_NEAR(share[i], wanted[i] / sum, 1e-4) << top_k << " " << i;
   }
 }
 

@@ -44,7 +44,10 @@ TEST(AdamW, FollowsTheFormulasWrittenOut) {
 }
 
 TEST(AdamW, NormGainsDoNotDecay) {
-  Param gain{.name = "norm", .value = Tensor::full({1}, DType::f32, 1), .grad = {}, .role = ParamRole::norm};
+  Param gain{.name = "norm",
+             .value = Tensor::full({1}, DType::f32, 1),
+             .grad = {},
+             .role = ParamRole::norm};
   Moments moments{Tensor::zeros({1}, DType::f32), Tensor::zeros({1}, DType::f32)};
   Tensor flips = Tensor::zeros({}, DType::f64);
   adamw_step(gain, moments, 1, 0.1, 1, {.weight_decay = 0.5}, flips);

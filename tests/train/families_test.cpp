@@ -19,8 +19,7 @@ namespace fs = std::filesystem;
 
 std::vector<std::string> family_folders() {
   std::vector<std::string> out;
-  for (const auto& entry :
-       fs::directory_iterator(HALFTONE_SOURCE_DIR "/tests/fixtures/families"))
+  for (const auto& entry : fs::directory_iterator(HALFTONE_SOURCE_DIR "/tests/fixtures/families"))
     if (entry.is_directory()) out.push_back(entry.path());
   std::sort(out.begin(), out.end());
   return out;
@@ -64,8 +63,8 @@ TEST_P(FamilyTest, ACacheGivesTheSameLogitsTokenByToken) {
     const Tensor logits =
         model_.decoder.logits(model_.decoder.hidden(tape, {all[t]}, 1, &cache).value());
     for (int64_t i = 0; i < v; ++i)
-      ASSERT_NEAR(logits.data<float>()[i],
-                  wanted.data<float>()[static_cast<int64_t>(t) * v + i], 1e-4)
+      ASSERT_NEAR(logits.data<float>()[i], wanted.data<float>()[static_cast<int64_t>(t) * v + i],
+                  1e-4)
           << "token " << t;
   }
 }

@@ -24,7 +24,8 @@ const char* isa_name(Isa isa);
 // another, and vectors wider than theirs are cut into pieces by the compiler.
 #if defined(__x86_64__)
 #define HT_AVX512 \
-  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")))
+  __attribute__(( \
+      target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")))
 #define HT_AVX2 __attribute__((target("avx2,fma,f16c")))
 #else
 #define HT_AVX512

@@ -1,5 +1,5 @@
-// Threads: a team that takes blocks as its threads get free (OpenMP). Work is split into blocks that
-// depend only on the size of the problem, so results do not depend on the number of threads.
+// Threads: a team that takes blocks as its threads get free (OpenMP). Work is split into blocks
+// that depend only on the size of the problem, so results do not depend on the number of threads.
 #pragma once
 
 #include <cstddef>

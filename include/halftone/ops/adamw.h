@@ -7,9 +7,9 @@ namespace halftone {
 
 // What a step multiplies by.
 struct AdamWCoefficients {
-  double gradient;        // of the gradient: g = gradient grad
-  double beta1, beta2;    // m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
-  double keep;            // w <- keep w - rate m / (sqrt(v_scale v) + epsilon)
+  double gradient;      // of the gradient: g = gradient grad
+  double beta1, beta2;  // m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+  double keep;          // w <- keep w - rate m / (sqrt(v_scale v) + epsilon)
   double rate, v_scale;
   double epsilon;
 };
@@ -19,8 +19,8 @@ struct AdamWCoefficients {
 void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m, Tensor& v,
                   Tensor& flips);
 
-// Step t (from 1) of Adam (Kingma and Ba, 2015) with betas 0.9 and 0.999 and epsilon 1e-8 on w (F32),
-// with moments in F64 and in F64 throughout. For the few numbers of a block's norms.
+// Step t (from 1) of Adam (Kingma and Ba, 2015) with betas 0.9 and 0.999 and epsilon 1e-8 on w
+// (F32), with moments in F64 and in F64 throughout. For the few numbers of a block's norms.
 void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v);
 
 // sum (one number, F64) += sum_i x_i^2 of F32, in a fixed order; NaN or infinite if an x_i is.

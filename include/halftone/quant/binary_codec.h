@@ -13,10 +13,11 @@ namespace halftone {
 
 struct LowBitMatrix;
 
-// The parts (n = rows, m = columns, c of them salient; bit streams as in packed_codes.h, row by row):
-//   signs (n m bits, 1 = -1), salient (m bits), groups (n m at group_bits), residual_signs (n c bits
-//   over the salient columns), row_values (blocks x n x row_values, F16), column_values (F16; column
-//   by column: salient 2 a group, others 1 a group; row_column only)
+// The parts (n = rows, m = columns, c of them salient; bit streams as in packed_codes.h, row by
+// row):
+//   signs (n m bits, 1 = -1), salient (m bits), groups (n m at group_bits), residual_signs (n c
+//   bits over the salient columns), row_values (blocks x n x row_values, F16), column_values (F16;
+//   column by column: salient 2 a group, others 1 a group; row_column only)
 struct BinaryLayout {
   int64_t blocksize = 0;     // columns a block; 0: the whole row
   bool row_column = false;   // scales a_i c_j (ARB-RC) instead of alpha_i, mu_i

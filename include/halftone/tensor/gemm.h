@@ -40,8 +40,8 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double al
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Factor& a,
           const Factor& b, float beta, float* c, int64_t ldc);
 
-// c = op(a) op(b) + beta c for tensors of rank 2 and of one dtype, F32 or F64; where they are F32, b
-// may be F16 (beta 0 or 1 then), which is widened block by block. Shapes are checked.
+// c = op(a) op(b) + beta c for tensors of rank 2 and of one dtype, F32 or F64; where they are F32,
+// b may be F16 (beta 0 or 1 then), which is widened block by block. Shapes are checked.
 void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c);
 
 // The BLAS and the kernels it chose, for instance "OpenBLAS 0.3.21 SkylakeX".

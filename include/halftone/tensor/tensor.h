@@ -111,9 +111,7 @@ class Tensor {
   bool unique() const { return storage_.owner.use_count() == 1; }
   // For a result that takes this tensor's place number by number, as a gradient does in backward:
   // the same storage if no other handle is on it, else a new one.
-  Tensor reused() const {
-    return unique() && writable() ? *this : like();
-  }
+  Tensor reused() const { return unique() && writable() ? *this : like(); }
   Device device() const { return storage_.device; }
   bool writable() const { return storage_.writable; }
   const Shape& shape() const { return shape_; }
