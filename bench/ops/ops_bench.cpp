@@ -9,6 +9,7 @@
 
 #include "bench/bench.h"
 #include "bench/models.h"
+#include "halftone/ops/activation.h"
 #include "halftone/ops/attention.h"
 #include "halftone/ops/embedding.h"
 #include "halftone/ops/layer_norm.h"
@@ -17,7 +18,6 @@
 #include "halftone/ops/onebit_linear.h"
 #include "halftone/ops/rms_norm.h"
 #include "halftone/ops/rotary.h"
-#include "halftone/ops/swiglu.h"
 #include "halftone/train/adamw.h"
 
 namespace halftone {
@@ -259,10 +259,10 @@ std::vector<Entry> entries() {
        [=](const Step& s) {
          return row_op({hidden(s, 1)}, 2, 3, [](const auto& x) { return layer_norm(x[0], 1e-5); });
        }},
-      {"swiglu", "",
+      {"gated", "",
        [=](const Step& s) {
          return row_op({inner(s, 1), inner(s, 2)}, 3, 5,
-                       [](const auto& x) { return swiglu(x[0], x[1]); });
+                       [](const auto& x) { return gated(x[0], x[1], Activation::silu); });
        }},
       {"rotary", "", rotary_op},
       {"embedding", "", embedding_op},

@@ -194,7 +194,7 @@ RunInputs read_inputs(const Recipe& recipe, const std::string& directory) {
   });
   for (const auto& [key, tokens] : contexts(recipe))
     faults.collect([&, key = key, tokens = tokens] {
-      check_context(inputs.teacher.config, tokens, key);
+      check_context(decoder_spec(inputs.teacher.config), tokens, key);
     });
   faults.collect([&] { check_disk(recipe, inputs, directory); });
   faults.throw_if_any();

@@ -51,11 +51,12 @@ NormTweakReport tweak_norms(Decoder& model, size_t index, const Tensor& inputs,
 
   std::vector<Adam> norms;
   std::vector<Tensor> before;
-  for (auto& [role, norm] : model.blocks[index].norms) {
-    norm.grad.clear();
-    norms.emplace_back(norm);
-    before.push_back(norm.value.clone());
-  }
+  for (auto& [role, norm] : model.blocks[index].norms)
+    norm.visit([&](Param& param) {
+      param.grad.clear();
+      norms.emplace_back(param);
+      before.push_back(param.value.clone());
+    });
   const double rate = settings.learning_rate * (1 + settings.scale * static_cast<double>(index) /
                                                         static_cast<double>(model.blocks.size()));
   NormTweakReport report{.before = judge()};

@@ -80,7 +80,7 @@ QuantisedLinear quantise_linear(std::unique_ptr<LinearLike>& linear, const Tenso
 Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens,
                               int64_t sequences) {
   Tape tape(Tape::Mode::no_grad);
-  return {model.embed(tape, tokens).value().to(DType::f32), sequences};
+  return {model.embed(tape, tokens, sequences).value().to(DType::f32), sequences};
 }
 
 BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration,

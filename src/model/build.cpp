@@ -28,7 +28,7 @@ class Source {
     if (value.shape() != expected)
       throw_error(ErrorKind::format, "model: tensor '{}' has shape {}, expected {}", name,
                   shape_text(value.shape()), shape_text(expected));
-    if (role == ParamRole::norm) value = value.to(DType::f32);
+    if (expected.size() == 1) value = value.to(DType::f32);
     return {.name = name, .value = std::move(value), .grad = {}, .role = role};
   }
 
@@ -43,12 +43,19 @@ std::unique_ptr<LinearLike> build_linear(const Source& from, const Slot& slot,
                    [&](const std::string& part) { return from.find(slot.hf + "." + part); });
 }
 
+Norm build_norm(const Source& from, const NormSpec& spec, const std::string& name, int64_t size) {
+  Norm norm{.spec = spec, .gain = {}, .bias = {}};
+  if (spec.affine) norm.gain = from.take(name + ".weight", {size}, ParamRole::norm);
+  if (spec.has_bias()) norm.bias = from.take(name + ".bias", {size}, ParamRole::bias);
+  return norm;
+}
+
 Block build_block(const Source& from, const BlockSpec& spec, const LinearForms& forms) {
   Block block;
   block.spec = spec;
   for (const Slot& slot : spec.slots) {
     if (slot.is_norm())
-      block.norms[slot.role] = from.take(slot.hf + ".weight", {slot.out}, ParamRole::norm);
+      block.norms[slot.role] = build_norm(from, spec.norm, slot.hf, slot.out);
     else
       block.linears[slot.role] = build_linear(from, slot, forms);
   }
@@ -59,15 +66,24 @@ Block build_block(const Source& from, const BlockSpec& spec, const LinearForms& 
 
 Decoder build_decoder(const DecoderSpec& spec, const Weights& weights, const LinearForms& forms) {
   const Source from(weights);
-  const Shape table{spec.vocab_size, spec.hidden_size};
+  const int64_t c = spec.hidden_size, e = spec.embedding_size;
+  const Shape table{spec.vocab_size, e};
+  const auto take = [&](const OuterNames& names, const Shape& shape, ParamRole role) {
+    return from.take(names.hf + ".weight", shape, role);
+  };
   Decoder decoder;
   decoder.spec = spec;
-  decoder.embedding = from.take(spec.embedding.hf + ".weight", table, ParamRole::embedding);
+  decoder.embedding = take(spec.embedding, table, ParamRole::embedding);
+  if (const auto& positions = spec.positions)
+    decoder.positions = take(positions->names, {positions->rows, c}, ParamRole::embedding);
+  if (spec.projections) {
+    decoder.project_in = take(spec.projections->in, {c, e}, ParamRole::weight);
+    decoder.project_out = take(spec.projections->out, {e, c}, ParamRole::weight);
+  }
   for (const BlockSpec& block : spec.blocks)
     decoder.blocks.push_back(build_block(from, block, forms));
-  decoder.final_norm =
-      from.take(spec.final_norm.hf + ".weight", {spec.hidden_size}, ParamRole::norm);
-  if (spec.head) decoder.head = from.take(spec.head->hf + ".weight", table, ParamRole::embedding);
+  if (spec.final_norm) decoder.final_norm = build_norm(from, spec.norm, spec.final_norm->hf, c);
+  if (spec.head) decoder.head = take(*spec.head, table, ParamRole::embedding);
   return decoder;
 }
 
@@ -83,7 +99,8 @@ Weights random_weights(const DecoderSpec& spec, uint64_t seed) {
   std::vector<Tensor> values(expected.size());
   parallel_for(static_cast<int64_t>(expected.size()), 1, [&](int64_t index, int64_t) {
     const ExpectedWeight& weight = expected[index];
-    Tensor value = Tensor::full(weight.shape, DType::f32, weight.role == ParamRole::norm ? 1 : 0);
+    const double start = weight.role == ParamRole::norm ? 1 - weight.gguf_offset : 0;
+    Tensor value = Tensor::full(weight.shape, DType::f32, start);
     Rng rng(seed, (static_cast<uint64_t>(RngStream::init) << 32) + static_cast<uint64_t>(index));
     if (weight.shape.size() == 2) fill_normal(value, 0.02, rng);
     values[index] = value;

@@ -4,7 +4,6 @@
 
 #include "config_checks.h"
 #include "halftone/base/error.h"
-#include "halftone/nn/decoder.h"
 #include "halftone/ops/attention.h"
 
 namespace halftone {
@@ -65,10 +64,6 @@ const char* rope_type_name(RopeScaling::Kind kind) {
       return "llama3";
   }
   throw std::invalid_argument("rope_type_name: no kind of scaling");
-}
-
-void check_context(const ModelConfig& config, int64_t tokens, const std::string& what) {
-  check_window(config.sliding_window, tokens, what);
 }
 
 }  // namespace halftone

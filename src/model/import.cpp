@@ -97,16 +97,27 @@ Safetensors read_hf_weights(const std::string& directory) {
   return file.ends_with(".json") ? read_sharded_safetensors(file) : read_safetensors(file);
 }
 
+// A model saved without its head lacks the prefix that the head's sibling has.
+void add_prefixes(Safetensors& file, const DecoderSpec& spec) {
+  constexpr std::string_view kPrefix = "model.";
+  for (const ExpectedWeight& weight : expected_weights(spec)) {
+    if (!weight.name.starts_with(kPrefix) || file.tensors.contains(weight.name)) continue;
+    auto bare = file.tensors.extract(weight.name.substr(kPrefix.size()));
+    if (bare.empty()) continue;
+    bare.key() = weight.name;
+    file.tensors.insert(std::move(bare));
+  }
+}
+
 // A tied model may hold its head a second time, as long as it is the embedding.
-void drop_tied_head(Safetensors& file, const ModelConfig& config, const std::string& path) {
-  const auto head = file.tensors.find("lm_head.weight");
-  const auto embedding = file.tensors.find("model.embed_tokens.weight");
-  if (!config.tie_word_embeddings || head == file.tensors.end()) return;
+void drop_tied_head(Safetensors& file, const DecoderSpec& spec, const std::string& path) {
+  const std::string name = spec.embedding.hf + ".weight";
+  const auto head = file.tensors.find("lm_head.weight"), embedding = file.tensors.find(name);
+  if (spec.head || head == file.tensors.end()) return;
   if (embedding != file.tensors.end() && !same_numbers(head->second, embedding->second))
     throw_error(ErrorKind::format,
-                "{}: tie_word_embeddings is true, but tensor 'lm_head.weight' differs from "
-                "'model.embed_tokens.weight'",
-                path);
+                "{}: tie_word_embeddings is true, but tensor 'lm_head.weight' differs from '{}'",
+                path, name);
   file.tensors.erase(head);
 }
 
@@ -119,21 +130,23 @@ struct HfModel {
 HfModel open_hf(const std::string& path) {
   HfModel out{read_config(path + "/config.json"), read_hf_weights(path)};
   Safetensors& file = out.file;
-  drop_tied_head(file, out.config, path);
+  const DecoderSpec spec = decoder_spec(out.config);
+  add_prefixes(file, spec);
+  drop_tied_head(file, spec, path);
   std::erase_if(file.tensors, [](const auto& item) { return is_harmless_extra(item.first); });
 
   Problems problems;
   std::map<std::string, Tensor> left = file.tensors;
-  for (const ExpectedWeight& spec : expected_weights(decoder_spec(out.config))) {
-    const auto at = left.find(spec.name);
+  for (const ExpectedWeight& weight : expected_weights(spec)) {
+    const auto at = left.find(weight.name);
     if (at == left.end()) {
-      problems.push_back(missing(spec.name, spec.shape));
+      problems.push_back(missing(weight.name, weight.shape));
       continue;
     }
-    check_shape(spec.name, at->second.shape(), spec.shape, problems);
+    check_shape(weight.name, at->second.shape(), weight.shape, problems);
     if (!is_real(at->second.dtype()))
-      problems.push_back(fmt::format("tensor '{}' is {}, expected F32, F64, F16 or BF16", spec.name,
-                                     dtype_name(at->second.dtype())));
+      problems.push_back(fmt::format("tensor '{}' is {}, expected F32, F64, F16 or BF16",
+                                     weight.name, dtype_name(at->second.dtype())));
     left.erase(at);
   }
   for (const auto& [name, tensor] : left) problems.push_back(unknown(name, tensor.shape()));
@@ -165,6 +178,14 @@ Tensor unpair_rows(const Tensor& paired, int64_t heads) {
       for (int64_t p = 0; p < 2; ++p)
         std::memcpy(to + static_cast<size_t>(head * head_dim + p * half + i) * row_bytes,
                     from + static_cast<size_t>(head * head_dim + 2 * i + p) * row_bytes, row_bytes);
+  return out;
+}
+
+// x + offset, in F32.
+Tensor shifted(const Tensor& x, double offset) {
+  Tensor out = x.to(DType::f32).clone();
+  float* values = out.data<float>();
+  for (int64_t i = 0; i < out.numel(); ++i) values[i] += static_cast<float>(offset);
   return out;
 }
 
@@ -208,6 +229,7 @@ ImportedModel import_gguf(const std::string& path, const ImportOptions& options)
     Tensor stored = file.read(entry);
     if (entry.type->quantized) stored = stored.to(DType::f16);
     if (paired && spec.rotary_heads) stored = unpair_rows(stored, spec.rotary_heads);
+    if (spec.gguf_offset != 0) stored = shifted(stored, -spec.gguf_offset);
     put_weight(stored, spec, options, out);
   }
   out.sha256 = digest_of({file.file()});

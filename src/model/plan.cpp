@@ -18,16 +18,18 @@ void for_each_linear(const DecoderSpec& spec, const Visit& visit) {
       if (!slot.is_norm()) visit(slot);
 }
 
-// Numbers a token that one block of the student keeps for backward: the norms' inputs and outputs,
-// the rotated heads, what attention mixed, the MLP's gate, up and product; with a layer
-// normalisation behind the linears also its output, where nothing else keeps it; the teacher's
-// hidden state.
+// Numbers a token that one block of the student keeps for backward: the inputs of its norms of
+// whole rows, what the linears read of them, the rotated heads, what attention mixed, the MLP's
+// gate, up and product; with a layer normalisation behind the linears also its output, where nothing
+// else keeps it; the teacher's hidden state.
 int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
   const BlockSpec& block = spec.blocks.front();
   const int64_t h = spec.hidden_size, q = block.slot(SlotRole::q).out,
                 kv = block.slot(SlotRole::k).out, f = block.slot(SlotRole::up).out;
-  return 4 * h + 2 * (q + kv) + 3 * f + (shape.post_layer_norm ? q + kv + 2 * h : 0) +
-         (shape.teacher ? h : 0);
+  const auto norms = std::ranges::count_if(
+      block.slots, [&](const Slot& slot) { return slot.is_norm() && slot.out == h; });
+  return (norms + 2) * h + 2 * (q + kv) + (block.has(SlotRole::gate) ? 3 : 2) * f +
+         (shape.post_layer_norm ? q + kv + 2 * h : 0) + (shape.teacher ? h : 0);
 }
 
 }  // namespace
@@ -52,7 +54,7 @@ MemoryPlan plan_training(const DecoderSpec& spec, const TrainingShape& shape) {
         plan.of_block;
   const double chunk = std::min(tokens, static_cast<double>(head_chunk_tokens(spec.vocab_size)));
   plan.logits = 4.0 * chunk * static_cast<double>(spec.vocab_size) * (shape.teacher ? 2 : 1) +
-                4.0 * static_cast<double>(spec.vocab_size * spec.hidden_size);
+                4.0 * static_cast<double>(spec.vocab_size * spec.embedding_size);
   return plan;
 }
 

@@ -4,33 +4,55 @@
 namespace halftone {
 namespace {
 
-ExpectedWeight outer(const OuterNames& names, Shape shape, ParamRole role) {
-  return {names.hf + ".weight", names.gguf + ".weight", std::move(shape), role};
+using List = std::vector<ExpectedWeight>;
+
+void add(const OuterNames& names, Shape shape, ParamRole role, List& out, int64_t layer = -1) {
+  out.push_back({names.hf + ".weight", names.gguf + ".weight", std::move(shape), role, layer});
 }
 
-void add_slot(const Slot& slot, int64_t layer, std::vector<ExpectedWeight>& out) {
-  const Shape shape = slot.is_norm() ? Shape{slot.out} : Shape{slot.out, slot.in};
-  out.push_back({slot.hf + ".weight", slot.gguf + ".weight", shape,
-                 slot.is_norm() ? ParamRole::norm : ParamRole::weight, layer, slot.rotary_heads});
-  if (slot.bias)
-    out.push_back({slot.hf + ".bias",
-                   slot.gguf + ".bias",
-                   {slot.out},
-                   ParamRole::bias,
-                   layer,
-                   slot.rotary_heads});
+void add_bias(const OuterNames& names, int64_t size, List& out, int64_t layer = -1) {
+  out.push_back({names.hf + ".bias", names.gguf + ".bias", {size}, ParamRole::bias, layer});
+}
+
+void add_norm(const OuterNames& names, const NormSpec& norm, int64_t size, List& out,
+              int64_t layer = -1) {
+  if (!norm.affine) return;
+  add(names, {size}, ParamRole::norm, out, layer);
+  out.back().gguf_offset = norm.gain_offset;
+  if (norm.has_bias()) add_bias(names, size, out, layer);
+}
+
+void add_linear(const Slot& slot, int64_t layer, List& out) {
+  const OuterNames names{slot.hf, slot.gguf};
+  add(names, {slot.out, slot.in}, ParamRole::weight, out, layer);
+  out.back().rotary_heads = slot.rotary_heads;
+  if (!slot.bias) return;
+  add_bias(names, slot.out, out, layer);
+  out.back().rotary_heads = slot.rotary_heads;
+}
+
+void add_block(const BlockSpec& block, int64_t layer, List& out) {
+  for (const Slot& slot : block.slots)
+    if (slot.is_norm())
+      add_norm({slot.hf, slot.gguf}, block.norm, slot.out, out, layer);
+    else
+      add_linear(slot, layer, out);
 }
 
 }  // namespace
 
-std::vector<ExpectedWeight> expected_weights(const DecoderSpec& spec) {
-  std::vector<ExpectedWeight> out;
-  const Shape table{spec.vocab_size, spec.hidden_size};
-  out.push_back(outer(spec.embedding, table, ParamRole::embedding));
+List expected_weights(const DecoderSpec& spec) {
+  List out;
+  const int64_t c = spec.hidden_size, e = spec.embedding_size;
+  const Shape table{spec.vocab_size, e};
+  add(spec.embedding, table, ParamRole::embedding, out);
+  if (spec.positions) add(spec.positions->names, {spec.positions->rows, c}, ParamRole::embedding, out);
+  if (spec.projections) add(spec.projections->in, {c, e}, ParamRole::weight, out);
   for (size_t i = 0; i < spec.blocks.size(); ++i)
-    for (const Slot& slot : spec.blocks[i].slots) add_slot(slot, static_cast<int64_t>(i), out);
-  out.push_back(outer(spec.final_norm, {spec.hidden_size}, ParamRole::norm));
-  if (spec.head) out.push_back(outer(*spec.head, table, ParamRole::embedding));
+    add_block(spec.blocks[i], static_cast<int64_t>(i), out);
+  if (spec.final_norm) add_norm(*spec.final_norm, spec.norm, c, out);
+  if (spec.projections) add(spec.projections->out, {e, c}, ParamRole::weight, out);
+  if (spec.head) add(*spec.head, table, ParamRole::embedding, out);
   return out;
 }
 

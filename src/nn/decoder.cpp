@@ -1,22 +1,28 @@
+// A decoder from its description: what a block does, and blocks one after another.
 #include "halftone/nn/decoder.h"
 
 #include <algorithm>
 
 #include "halftone/base/error.h"
+#include "halftone/ops/activation.h"
 #include "halftone/ops/attention.h"
 #include "halftone/ops/elementwise.h"
 #include "halftone/ops/embedding.h"
 #include "halftone/ops/key_values.h"
-#include "halftone/ops/rms_norm.h"
-#include "halftone/ops/swiglu.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
-void check_window(const std::optional<int64_t>& window, int64_t tokens, const std::string& what) {
-  if (window && tokens > *window)
+
+std::optional<int64_t> DecoderSpec::longest_context() const {
+  if (!positions) return {};
+  return positions->rows - positions->offset;
+}
+
+void check_context(const DecoderSpec& spec, int64_t tokens, const std::string& what) {
+  if (const auto most = spec.longest_context(); most && tokens > *most)
     throw_error(ErrorKind::recipe,
-                "{} is {} tokens, expected at most {}, the sliding window of the model's attention",
-                what, tokens, *window);
+                "{} is {} tokens, expected at most {}: the model has learned no positions beyond",
+                what, tokens, *most);
 }
 
 const Slot& BlockSpec::slot(SlotRole role) const {
@@ -36,23 +42,29 @@ Var Block::linear(Tape& tape, SlotRole role, const Var& x) {
 
 Var Block::norm(Tape& tape, SlotRole role, const Var& x) {
   const auto it = norms.find(role);
-  return it == norms.end() ? x : rms_norm(x, tape.param(it->second), spec.norm_eps);
+  return it == norms.end() ? x : it->second.forward(tape, x);
 }
 
 void Block::visit(const ParamVisitor& visitor) {
   for (const Slot& slot : spec.slots) {
     if (slot.is_norm())
-      visitor(norms.at(slot.role));
+      norms.at(slot.role).visit(visitor);
     else
       linears.at(slot.role)->visit(visitor);
   }
 }
 
 void Decoder::visit(const ParamVisitor& visitor) {
+  const auto where_there = [&](Param& param) {
+    if (param.value.defined()) visitor(param);
+  };
   visitor(embedding);
+  where_there(positions);
+  where_there(project_in);
   for (Block& b : blocks) b.visit(visitor);
-  visitor(final_norm);
-  if (head.value.defined()) visitor(head);
+  if (final_norm) final_norm->visit(visitor);
+  where_there(project_out);
+  where_there(head);
 }
 
 void Decoder::visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor) {
@@ -61,16 +73,25 @@ void Decoder::visit_linears(const std::function<void(std::unique_ptr<LinearLike>
       if (!slot.is_norm()) visitor(b.linears.at(slot.role));
 }
 
-const RotaryTable& Decoder::rotary_table(int64_t context, DType dtype) {
-  if (!table_.cos.defined() || table_.cos.dim(0) != context || table_.cos.dtype() != dtype) {
-    check_window(spec.sliding_window, context, "the context");
-    table_ = make_rotary_table(context, spec.frequencies(context), dtype);
-  }
-  return table_;
+const RotaryTable& Decoder::rotary_table(size_t index, int64_t context, DType dtype) {
+  tables_.resize(spec.frequencies.size());
+  RotaryTable& table = tables_[index];
+  if (!table.cos.defined() || table.cos.dim(0) != context || table.cos.dtype() != dtype)
+    table = make_rotary_table(context, spec.frequencies[index](context), dtype);
+  return table;
 }
 
-Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids) {
-  return halftone::embedding(ids, tape.param(embedding));
+Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
+                   int64_t first_position) {
+  require(batch > 0 && ids.size() % static_cast<size_t>(batch) == 0,
+          "Decoder: {} ids in {} sequences", ids.size(), batch);
+  Var x = halftone::embedding(ids, tape.param(embedding));
+  if (spec.embedding_scale != 1) x = scale(x, spec.embedding_scale);
+  if (spec.projections) x = linear(x, tape.param(project_in));
+  if (!spec.positions) return x;
+  const int64_t length = static_cast<int64_t>(ids.size()) / batch;
+  check_context(spec, first_position + length, "the context");
+  return add_positions(x, tape.param(positions), length, spec.positions->offset + first_position);
 }
 
 Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index,
@@ -78,9 +99,11 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
   const int64_t length = x.dim(0) / batch, first = cache ? cache->position : 0;
   require(!cache || first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
           first + length, cache ? cache->capacity : 0);
-  const RotaryTable& table = rotary_table(cache ? cache->capacity : length, x.dtype());
   const auto heads = [&](SlotRole role, SlotRole norm, int64_t count) {
-    return rotary(b.norm(tape, norm, b.linear(tape, role, x)), table, count, length, first);
+    const Var y = b.norm(tape, norm, b.linear(tape, role, x));
+    if (!b.spec.rotary) return y;
+    const int64_t context = cache ? cache->capacity : length;
+    return rotary(y, rotary_table(*b.spec.rotary, context, x.dtype()), count, length, first);
   };
   const Var q = heads(SlotRole::q, SlotRole::q_norm, b.spec.heads);
   Var k = heads(SlotRole::k, SlotRole::k_norm, b.spec.key_value_heads);
@@ -99,22 +122,33 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
                                .heads = b.spec.heads,
                                .key_value_heads = b.spec.key_value_heads,
                                .head_dim = b.spec.head_dim,
-                               .key_capacity = cache ? cache->capacity : 0});
+                               .key_capacity = cache ? cache->capacity : 0,
+                               .window = b.spec.window,
+                               .scale = b.spec.attention_scale});
   return b.linear(tape, SlotRole::o, mixed);
+}
+
+Var Decoder::mix(Tape& tape, Block& b, const Var& x) {
+  const Activation f = b.spec.activation;
+  const Var up = b.linear(tape, SlotRole::up, x);
+  return b.linear(tape, SlotRole::down,
+                  b.spec.has(SlotRole::gate) ? gated(b.linear(tape, SlotRole::gate, x), up, f)
+                                             : activate(up, f));
 }
 
 Var Decoder::block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache) {
   Block& b = blocks[index];
-  const Var attended =
-      add(x, attend(tape, b, b.norm(tape, SlotRole::attention_norm, x), batch, index, cache));
-  const Var normed = b.norm(tape, SlotRole::mlp_norm, attended);
-  const Var gated =
-      swiglu(b.linear(tape, SlotRole::gate, normed), b.linear(tape, SlotRole::up, normed));
-  return add(attended, b.linear(tape, SlotRole::down, gated));
+  Var y = attend(tape, b, b.norm(tape, SlotRole::attention_norm, x), batch, index, cache);
+  y = add(x, b.norm(tape, SlotRole::attention_out_norm, y));
+  const Var attended = b.norm(tape, SlotRole::attention_sum_norm, y);
+  y = mix(tape, b, b.norm(tape, SlotRole::mlp_norm, attended));
+  y = add(attended, b.norm(tape, SlotRole::mlp_out_norm, y));
+  return b.norm(tape, SlotRole::mlp_sum_norm, y);
 }
 
 Var Decoder::normalise(Tape& tape, const Var& x) {
-  return rms_norm(x, tape.param(final_norm), spec.norm_eps);
+  const Var y = final_norm ? final_norm->forward(tape, x) : x;
+  return spec.projections ? linear(y, tape.param(project_out)) : y;
 }
 
 Var Decoder::head_weight(Tape& tape) {
@@ -123,9 +157,7 @@ Var Decoder::head_weight(Tape& tape) {
 
 Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
                     KeyValueCache* cache) {
-  require(batch > 0 && ids.size() % static_cast<size_t>(batch) == 0,
-          "Decoder: {} ids in {} sequences", ids.size(), batch);
-  Var x = embed(tape, ids);
+  Var x = embed(tape, ids, batch, cache ? cache->position : 0);
   for (size_t i = 0; i < blocks.size(); ++i) x = block(tape, i, x, batch, cache);
   if (cache) cache->position += static_cast<int64_t>(ids.size()) / batch;
   return normalise(tape, x);
@@ -139,7 +171,7 @@ Tensor Decoder::logits(const Tensor& hidden) {
 }
 
 KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
-  check_window(spec.sliding_window, capacity, "the context");
+  check_context(spec, capacity, "the context");
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
   for (const Block& b : blocks) {
     const Shape size{batch * b.spec.key_value_heads * capacity, b.spec.head_dim};

@@ -1,3 +1,4 @@
+// RMS normalisation: rows, and the gain's gradient in parts.
 #include "halftone/ops/rms_norm.h"
 
 #include <algorithm>
@@ -7,8 +8,17 @@
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "row_math.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
+
+// s (N): a row's factor. dx = beta dx + ..., undefined where it is not wanted; so are the parts
+// (N / kPart x C), sums of dy o x s over kPart rows each.
+HT_KERNEL(rms_norm_forward, const Tensor& x, const Tensor& gain, double eps, Tensor& y, Tensor& s)
+HT_KERNEL(rms_norm_backward, const Tensor& x, const Tensor& gain, const Tensor& s, const Tensor& dy,
+          double beta, Tensor& dx, Tensor& dgain_parts)
+HT_KERNEL(add_gain_offset, const Tensor& gain, double offset, Tensor& out)
+
 namespace {
 
 constexpr int64_t kRows = 16;
@@ -36,15 +46,6 @@ HT_INLINE inline void rms_row_backward(int64_t c, const T* x, const T* gain, T s
   }
 }
 
-template <class T>
-void rms_norm_forward(int64_t n, int64_t c, const T* x, const T* gain, T eps, T* y, T* s) {
-  parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) s[i] = rms_row(c, x + i * c, gain, eps, y + i * c);
-    });
-  });
-}
-
 // sum += dy o x s over one row's columns
 template <class T>
 HT_INLINE inline void add_row(int64_t c, const T* dy, const T* x, T s, T* sum) {
@@ -52,59 +53,90 @@ HT_INLINE inline void add_row(int64_t c, const T* dy, const T* x, T s, T* sum) {
   for (int64_t j = 0; j < c; ++j) sum[j] += dy[j] * x[j] * s;
 }
 
-// Where backward writes, null what is not wanted: dx, and dgain by block of kPart rows.
-template <class T>
-struct RmsGradients {
-  T *dx, beta;
-  T* dgain_parts;
-};
+}  // namespace
 
-template <class T>
-void rms_norm_backward(int64_t n, int64_t c, const T* x, const T* gain, const T* s, const T* dy,
-                       const RmsGradients<T>& to) {
-  parallel_for(n, kPart, [&](int64_t begin, int64_t end) {
-    T* dgain = to.dgain_parts ? to.dgain_parts + begin / kPart * c : nullptr;
-    if (dgain) std::fill_n(dgain, c, T(0));
-    simd([&]() HT_INLINE {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t at = i * c;
-        if (dgain) add_row(c, dy + at, x + at, s[i], dgain);
-        if (to.dx) rms_row_backward(c, x + at, gain, s[i], dy + at, to.dx + at, to.beta);
-      }
+namespace cpu {
+
+void rms_norm_forward(const Tensor& x, const Tensor& gain, double eps, Tensor& y, Tensor& s) {
+  with_real(x.dtype(), "rms_norm", [&]<class T>() {
+    const int64_t n = s.numel(), c = gain.numel();
+    const T *xs = x.data<T>(), *g = gain.data<T>();
+    T *ys = y.data<T>(), *factors = s.data<T>();
+    parallel_for(n, kRows, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i)
+          factors[i] = rms_row(c, xs + i * c, g, static_cast<T>(eps), ys + i * c);
+      });
     });
   });
 }
 
+void rms_norm_backward(const Tensor& x, const Tensor& gain, const Tensor& s, const Tensor& dy,
+                       double beta, Tensor& dx, Tensor& dgain_parts) {
+  with_real(dy.dtype(), "rms_norm", [&]<class T>() {
+    const int64_t n = s.numel(), c = gain.numel();
+    const T *xs = x.data<T>(), *g = gain.data<T>(), *factors = s.data<T>(), *in = dy.data<T>();
+    T* to = dx.defined() ? dx.data<T>() : nullptr;
+    T* parts = dgain_parts.defined() ? dgain_parts.data<T>() : nullptr;
+    parallel_for(n, kPart, [&](int64_t begin, int64_t end) {
+      T* dgain = parts ? parts + begin / kPart * c : nullptr;
+      if (dgain) std::fill_n(dgain, c, T(0));
+      simd([&]() HT_INLINE {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t at = i * c;
+          if (dgain) add_row(c, in + at, xs + at, factors[i], dgain);
+          if (to)
+            rms_row_backward(c, xs + at, g, factors[i], in + at, to + at, static_cast<T>(beta));
+        }
+      });
+    });
+  });
+}
+
+void add_gain_offset(const Tensor& gain, double offset, Tensor& out) {
+  with_real(gain.dtype(), "rms_norm", [&]<class T>() {
+    for (int64_t i = 0; i < gain.numel(); ++i)
+      out.data<T>()[i] = gain.data<T>()[i] + static_cast<T>(offset);
+  });
+}
+
+}  // namespace cpu
+
+namespace {
+
+// What rows are multiplied by.
+Tensor whole_gain(const Tensor& gain, double offset) {
+  if (offset == 0) return gain;
+  Tensor out = Tensor::uninitialized(gain.shape(), gain.dtype(), gain.device());
+  HT_RUN(add_gain_offset, gain.device(), gain, offset, out);
+  return out;
+}
+
 }  // namespace
 
-Var rms_norm(const Var& x, const Var& gain, double eps) {
+Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
   require(x.value().rank() == 2 && gain.value().rank() == 1 && gain.dim(0) > 0 &&
               x.dim(1) % gain.dim(0) == 0 && gain.dtype() == x.dtype(),
           "rms_norm: x {}, gain {}", shape_text(x.shape()), shape_text(gain.shape()));
   const int64_t c = gain.dim(0), n = x.value().numel() / c;
-  Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
-  Tensor s = Tensor::uninitialized({n}, x.dtype());
-  with_real(x.dtype(), "rms_norm", [&]<class T>() {
-    rms_norm_forward(n, c, x.value().data<T>(), gain.value().data<T>(), static_cast<T>(eps),
-                     y.data<T>(), s.data<T>());
-  });
-  return x.tape().record("rms_norm", {x, gain}, y, [x, gain, s, n, c](const Tensor& dy) {
-    Tensor dgain_parts;
-    if (gain.needs_grad())
-      dgain_parts = Tensor::uninitialized({divide_up(n, kPart), c}, dy.dtype());
-    Var::Target target = x.needs_grad() ? x.grad_target() : Var::Target{};
-    with_real(dy.dtype(), "rms_norm", [&]<class T>() {
-      rms_norm_backward<T>(n, c, x.value().data<T>(), gain.value().data<T>(), s.data<T>(),
-                           dy.data<T>(),
-                           {.dx = x.needs_grad() ? target.tensor.data<T>() : nullptr,
-                            .beta = static_cast<T>(target.beta),
-                            .dgain_parts = gain.needs_grad() ? dgain_parts.data<T>() : nullptr});
-    });
-    if (gain.needs_grad()) {
-      auto [dgain, beta] = gain.grad_target();
-      add_column_sums(dgain_parts, dgain, beta);
-    }
-  });
+  const Device device = x.value().device();
+  const Tensor g = whole_gain(gain.value(), gain_offset);
+  Tensor y = Tensor::uninitialized(x.shape(), x.dtype(), device),
+         s = Tensor::uninitialized({n}, x.dtype(), device);
+  HT_RUN(rms_norm_forward, device, x.value(), g, eps, y, s);
+  return x.tape().record(
+      "rms_norm", {x, gain}, y, [x, gain = gain.without_value(), g, s, n, c](const Tensor& dy) {
+        Tensor dgain_parts;
+        if (gain.needs_grad())
+          dgain_parts = Tensor::uninitialized({divide_up(n, kPart), c}, dy.dtype(), dy.device());
+        Var::Target dx = x.needs_grad() ? x.grad_target() : Var::Target{};
+        HT_RUN(rms_norm_backward, dy.device(), x.value(), g, s, dy, dx.beta, dx.tensor,
+               dgain_parts);
+        if (gain.needs_grad()) {
+          auto [dgain, beta] = gain.grad_target();
+          add_column_sums(dgain_parts, dgain, beta);
+        }
+      });
 }
 
 }  // namespace halftone

@@ -24,8 +24,8 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
           teacher ? "the teacher" : "a loss on its hidden states");
   Tape reading(Tape::Mode::no_grad, tape.times());
   BatchLoss out;
-  Var hidden_loss, s = student.embed(tape, ids), t;
-  if (teacher) t = teacher->embed(reading, ids);
+  Var hidden_loss, s = student.embed(tape, ids, batch), t;
+  if (teacher) t = teacher->embed(reading, ids, batch);
   for (size_t i = 0; i < student.blocks.size(); ++i) {
     if (teacher && settings.hidden > 0) {
       const Var distance = settings.hidden_kind == HiddenKind::normalised

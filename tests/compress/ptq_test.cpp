@@ -95,12 +95,12 @@ TEST_F(PtqTest, WhatIsSavedRebuildsTheEvaluatedWeightsBitForBit) {
 
 TEST_F(PtqTest, NormTweakingWithoutIterationsIsTheIdentity) {
   const Tensor targets = calibration_.inputs.clone(),
-               gain = model_.blocks[0].norms.at(SlotRole::attention_norm).value.clone();
+               gain = model_.blocks[0].norms.at(SlotRole::attention_norm).gain.value.clone();
   const NormTweakReport report =
       tweak_norms(model_, 0, calibration_.inputs, targets, kSequences, {.iterations = 0});
   EXPECT_EQ(report.before, report.after);
   EXPECT_FALSE(report.kept);
-  EXPECT_EQ(distance(model_.blocks[0].norms.at(SlotRole::attention_norm).value, gain), 0);
+  EXPECT_EQ(distance(model_.blocks[0].norms.at(SlotRole::attention_norm).gain.value, gain), 0);
 }
 
 TEST_F(PtqTest, NormTweakingLowersItsLossOnHeldOutSequences) {
@@ -115,13 +115,13 @@ TEST_F(PtqTest, NormTweakingLowersItsLossOnHeldOutSequences) {
 }
 
 TEST_F(PtqTest, AStepThatRaisesTheHeldOutLossIsTakenBack) {
-  const Tensor gain = model_.blocks[0].norms.at(SlotRole::attention_norm).value.clone();
+  const Tensor gain = model_.blocks[0].norms.at(SlotRole::attention_norm).gain.value.clone();
   CompressSettings settings;
   settings.norm_tweak_present = true;
   settings.norm_tweak.learning_rate = 100;
   const auto report = quantise_block(model_, 0, calibration_, ptq_method("rtn"), settings);
   EXPECT_FALSE(report.tweak->kept);
-  EXPECT_EQ(distance(model_.blocks[0].norms.at(SlotRole::attention_norm).value, gain), 0);
+  EXPECT_EQ(distance(model_.blocks[0].norms.at(SlotRole::attention_norm).gain.value, gain), 0);
 }
 
 }  // namespace

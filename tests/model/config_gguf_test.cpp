@@ -67,6 +67,7 @@ TEST(ConfigGguf, ReadsGgufMetadata) {
   EXPECT_EQ(read_gguf("llama.attention.head_count_kv").num_key_value_heads, 4);
   EXPECT_EQ(read_gguf("llama.rope.freq_base").rope_theta, 1e4);
   EXPECT_EQ(read_gguf_u32("llama.attention.sliding_window", 64).sliding_window, 64);
+  EXPECT_EQ(read_gguf_u32("llama.attention.sliding_window", 64).architecture, "mistral");
   EXPECT_FALSE(read_gguf_u32("llama.attention.sliding_window", 0).sliding_window);
 }
 

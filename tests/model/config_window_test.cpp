@@ -1,8 +1,7 @@
-// Sliding windows: which configurations have one, and that no longer context is computed.
+// Sliding windows: which configurations have one, and which of their blocks.
 #include <gtest/gtest.h>
 
 #include "config_testing.h"
-#include "halftone/model/build.h"
 #include "halftone/model/spec.h"
 #include "io/file_builders.h"
 
@@ -34,9 +33,9 @@ TEST(ConfigWindow, MistralHasOneUnlessItIsNull) {
   EXPECT_EQ(parse(with(mistral(), R"({"max_window_layers": 21})")).sliding_layers, Layers());
 }
 
-TEST(ConfigWindow, LlamaHasOneWhereItIsNamed) {
+TEST(ConfigWindow, LlamaHasNoneAsInTransformers) {
   EXPECT_EQ(parse(llama()).sliding_window, Window());
-  EXPECT_EQ(parse(with(llama(), R"({"sliding_window": 4096})")).sliding_window, 4096);
+  EXPECT_EQ(parse(with(llama(), R"({"sliding_window": 4096})")).sliding_window, Window());
 }
 
 TEST(ConfigWindow, Qwen2HasOneWhereItIsUsedAndALayerSlides) {
@@ -91,33 +90,20 @@ TEST(ConfigWindow, IsWrittenAndReadBack) {
   }
 }
 
-TEST(ConfigWindow, ALongerContextIsRefusedNamingBothFigures) {
-  const char* tiny = R"({"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
-      "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 4,
-      "sliding_window": 6})";
-  const ModelConfig c = parse(with(mistral(), tiny));
-  Decoder model = build_decoder(decoder_spec(c), random_weights(decoder_spec(c), 1));
-  const auto message = [](const auto& action) -> std::string {
-    try {
-      action();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::recipe);
-      return error.what();
-    }
-    return "";
+TEST(ConfigWindow, IsOfTheBlocksThatHaveIt) {
+  const auto windows = [](const Json& json) {
+    std::vector<int64_t> out;
+    for (const BlockSpec& block : decoder_spec(parse(json)).blocks) out.push_back(block.window);
+    return out;
   };
-  const auto run = [&](size_t tokens) {
-    Tape tape(Tape::Mode::no_grad);
-    model.hidden(tape, std::vector<int32_t>(tokens), 1);
-  };
-  EXPECT_EQ(message([&] { check_context(c, 6, "eval.context"); }), "");
-  EXPECT_EQ(message([&] { run(6); }), "");
-  EXPECT_EQ(message([&] { model.make_cache(1, 6); }), "");
-  const std::string rest =
-      " is 7 tokens, expected at most 6, the sliding window of the model's attention";
-  EXPECT_EQ(message([&] { check_context(c, 7, "eval.context"); }), "eval.context" + rest);
-  EXPECT_EQ(message([&] { run(7); }), "the context" + rest);
-  EXPECT_EQ(message([&] { model.make_cache(1, 7); }), "the context" + rest);
+  using Windows = std::vector<int64_t>;
+  const Json two = with(qwen2(), R"({"num_hidden_layers": 2, "use_sliding_window": true,
+      "sliding_window": 64, "max_window_layers": 1})");
+  EXPECT_EQ(windows(two), (Windows{0, 64}));
+  EXPECT_EQ(windows(with(two, R"({"max_window_layers": 0})")), (Windows{64, 64}));
+  EXPECT_EQ(windows(with(two, R"({"use_sliding_window": false})")), (Windows{0, 0}));
+  EXPECT_EQ(windows(with(mistral(), R"({"num_hidden_layers": 2, "sliding_window": 6})")),
+            (Windows{6, 6}));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Every smooth op against central differences in double.
 #include <functional>
 
-#include "halftone/ops/attention.h"
+#include "halftone/ops/activation.h"
 #include "halftone/ops/channel_distance.h"
 #include "halftone/ops/embedding.h"
 #include "halftone/ops/layer_norm.h"
@@ -11,7 +11,6 @@
 #include "halftone/ops/onebit_linear.h"
 #include "halftone/ops/rms_norm.h"
 #include "halftone/ops/rotary.h"
-#include "halftone/ops/swiglu.h"
 #include "ops/ops_testing.h"
 
 namespace halftone {
@@ -38,20 +37,88 @@ TEST(Embedding, GradientsAddUpOverRepeatedTokens) {
       {random_tensor({4, 6}, 1)});
 }
 
+TEST(AddPositions, GradientsAddUpOverSequences) {
+  expect_gradients(
+      [](Tape&, const Vars& x) { return random_sum(add_positions(x[0], x[1], 3, 2)); },
+      {random_tensor({6, 5}, 1), random_tensor({7, 5}, 2)});
+}
+
+TEST(AddPositions, CountsRowsFromTheFirstInEachSequenceAndWidensF16) {
+  Tape tape(Tape::Mode::no_grad);
+  const Tensor x = Tensor::of<float>({4, 1}, {100, 200, 300, 400}),
+               table = Tensor::of<float>({5, 1}, {0, 1, 2, 3, 4});
+  for (const DType dtype : {DType::f32, DType::f16})
+    EXPECT_EQ(largest_difference(
+                  add_positions(tape.constant(x), tape.constant(table.to(dtype)), 2, 3).value(),
+                  Tensor::of<float>({4, 1}, {103, 204, 303, 404})),
+              0);
+  EXPECT_THROW(add_positions(tape.constant(x), tape.constant(table), 2, 4), std::invalid_argument);
+  EXPECT_THROW(add_positions(tape.constant(x), tape.constant(table), 3, 0), std::invalid_argument);
+}
+
 TEST(RmsNorm, GradientsMatchDifferences) {
   for (const int64_t rows : {4, 130})  // the gain's gradient is summed by parts of 64
-    expect_gradients([](Tape&, const Vars& x) { return random_sum(rms_norm(x[0], x[1], 1e-5)); },
-                     {random_tensor({rows, 9}, 1), random_tensor({9}, 2)});
+    for (const double offset : {0.0, 1.0})
+      expect_gradients(
+          [&](Tape&, const Vars& x) { return random_sum(rms_norm(x[0], x[1], 1e-5, offset)); },
+          {random_tensor({rows, 9}, 1), random_tensor({9}, 2)});
 }
 
 TEST(LayerNorm, GradientsMatchDifferences) {
   expect_gradients([](Tape&, const Vars& x) { return random_sum(layer_norm(x[0], 1e-5)); },
                    {random_tensor({4, 9}, 1)});
+  for (const int64_t rows : {4, 130})  // the gain's gradient is summed by parts of 64
+    expect_gradients(
+        [](Tape&, const Vars& x) { return random_sum(layer_norm(x[0], x[1], x[2], 1e-5)); },
+        {random_tensor({rows, 9}, 1), random_tensor({9}, 2), random_tensor({9}, 3)});
 }
 
-TEST(SwiGlu, GradientsMatchDifferences) {
-  expect_gradients([](Tape&, const Vars& x) { return random_sum(swiglu(x[0], x[1])); },
-                   {random_tensor({4, 9}, 1, 2.0), random_tensor({4, 9}, 2)});
+TEST(LayerNorm, HasAGainAndABiasBehindTheBareOne) {
+  Tape tape(Tape::Mode::no_grad);
+  const Var x = tape.constant(Tensor::of<double>({1, 2}, {1, 3}));  // mean 2, deviation 1
+  const Var y = layer_norm(x, tape.constant(Tensor::of<double>({2}, {2, 3})),
+                           tape.constant(Tensor::of<double>({2}, {10, 20})), 0);
+  EXPECT_LT(largest_difference(y.value(), Tensor::of<double>({1, 2}, {8, 23})), 1e-15);
+}
+
+TEST(RmsNorm, TheOffsetIsPartOfTheGain) {
+  Tape tape(Tape::Mode::no_grad);
+  const Var x = tape.constant(random_tensor({3, 8}, 1));
+  const Tensor gain = random_tensor({4}, 2);
+  Tensor whole = gain.clone();
+  for (int64_t i = 0; i < 4; ++i) whole.data<double>()[i] += 1;
+  EXPECT_EQ(largest_difference(rms_norm(x, tape.constant(gain), 1e-5, 1).value(),
+                               rms_norm(x, tape.constant(whole), 1e-5).value()),
+            0);
+}
+
+TEST(Activation, GradientsMatchDifferences) {
+  for (const Activation f : {Activation::silu, Activation::relu, Activation::gelu_tanh}) {
+    expect_gradients([&](Tape&, const Vars& x) { return random_sum(activate(x[0], f)); },
+                     {random_tensor({4, 9}, 1, 2.0)});
+    expect_gradients([&](Tape&, const Vars& x) { return random_sum(gated(x[0], x[1], f)); },
+                     {random_tensor({4, 9}, 1, 2.0), random_tensor({4, 9}, 2)});
+  }
+}
+
+TEST(Activation, IsTheFormula) {
+  const auto expected = [](Activation f, double a) {
+    if (f == Activation::silu) return a / (1 + std::exp(-a));
+    if (f == Activation::relu) return std::max(a, 0.0);
+    return a * (1 + std::tanh(std::sqrt(2 / M_PI) * (a + 0.044715 * a * a * a))) / 2;
+  };
+  for (const Activation f : {Activation::silu, Activation::relu, Activation::gelu_tanh})
+    for (const double a : {-30.0, -3.0, -0.7, 0.0, 0.2, 1.9, 25.0}) {
+      Tape tape(Tape::Mode::no_grad);
+      const auto value = [&](DType dtype) {
+        return activate(tape.constant(Tensor::scalar(a, dtype)), f).value().item();
+      };
+      EXPECT_NEAR(value(DType::f64), expected(f, a), 1e-14) << a;
+      EXPECT_NEAR(value(DType::f32), expected(f, a), 1e-6) << a;
+    }
+  Tape tape(Tape::Mode::no_grad);
+  for (const Activation f : {Activation::silu, Activation::relu, Activation::gelu_tanh})
+    EXPECT_TRUE(std::isnan(activate(tape.constant(Tensor::scalar(NAN, DType::f32)), f).value().item()));
 }
 
 TEST(Rotary, GradientsMatchDifferences) {
@@ -66,7 +133,12 @@ TEST(Gradients, OfAnotherVariableAreLeftAlone) {
   const RotaryTable table = make_rotary_table(4, {{1.0, 0.3}}, DType::f64);
   const Tensor latent = random_tensor({4, 4}, 5), scales = random_tensor({4}, 6);
   const std::vector<std::function<Var(Tape&, const Var&)>> ops = {
-      [](Tape&, const Var& x) { return swiglu(x, x); },
+      [](Tape&, const Var& x) { return gated(x, x, Activation::silu); },
+      [](Tape&, const Var& x) { return activate(x, Activation::relu); },
+      [](Tape& tape, const Var& x) {
+        const Var gain = tape.constant(random_tensor({4}, 7));
+        return layer_norm(x, gain, gain, 1e-5);
+      },
       [&](Tape&, const Var& x) { return rotary(x, table, 1, 4, 0); },
       [&](Tape& tape, const Var& x) {
         return onebit_linear(x, tape.constant(latent), tape.constant(scales), tape.constant(scales),
@@ -79,92 +151,6 @@ TEST(Gradients, OfAnotherVariableAreLeftAlone) {
     tape.backward(random_sum(add(op(tape, x), other)));
     EXPECT_EQ(largest_difference(other.grad().tensor, random_tensor({4, 4}, 99)), 0);
   }
-}
-
-TEST(Attention, GradientsMatchDifferencesWithGroupedKeys) {
-  const AttentionShape shape{.batch = 2,
-                             .query_length = 5,
-                             .key_length = 5,
-                             .heads = 4,
-                             .key_value_heads = 2,
-                             .head_dim = 3};
-  expect_gradients(
-      [&](Tape&, const Vars& x) { return random_sum(attention(x[0], x[1], x[2], shape)); },
-      {random_tensor({10, 12}, 1), random_tensor({10, 6}, 2), random_tensor({10, 6}, 3)});
-}
-
-TEST(Attention, GradientsMatchDifferencesOverSeveralTilesAndBlocksOfKeysAndACachedPast) {
-  const AttentionShape shape{.batch = 1,
-                             .query_length = 290,
-                             .key_length = 295,
-                             .heads = 2,
-                             .key_value_heads = 1,
-                             .head_dim = 2};
-  expect_gradients(
-      [&](Tape&, const Vars& x) { return random_sum(attention(x[0], x[1], x[2], shape)); },
-      {random_tensor({290, 4}, 1), random_tensor({295, 2}, 2), random_tensor({295, 2}, 3)});
-}
-
-// Every query's softmax written out: the oracle of the tiles.
-TEST(Attention, EqualsThePlainLoop) {
-  const AttentionShape s{.batch = 2,
-                         .query_length = 130,
-                         .key_length = 133,
-                         .heads = 4,
-                         .key_value_heads = 2,
-                         .head_dim = 8};
-  const Tensor q = random_tensor({260, 32}, 1), k = random_tensor({266, 16}, 2),
-               v = random_tensor({266, 16}, 3);
-  Tensor plain = Tensor::zeros({260, 32}, DType::f64);
-  for (int64_t b = 0; b < 2; ++b)
-    for (int64_t h = 0; h < 4; ++h)
-      for (int64_t i = 0; i < 130; ++i) {
-        const double* qi = q.data<double>() + (b * 130 + i) * 32 + h * 8;
-        std::vector<double> p;
-        double sum = 0;
-        for (int64_t j = 0; j <= i + 3; ++j) {
-          const double* kj = k.data<double>() + (b * 133 + j) * 16 + h / 2 * 8;
-          double dot = 0;
-          for (int d = 0; d < 8; ++d) dot += qi[d] * kj[d];
-          p.push_back(std::exp(dot / std::sqrt(8.0)));
-          sum += p.back();
-        }
-        for (size_t j = 0; j < p.size(); ++j)
-          for (int d = 0; d < 8; ++d)
-            plain.data<double>()[(b * 130 + i) * 32 + h * 8 + d] +=
-                p[j] / sum * v.data<double>()[(b * 133 + j) * 16 + h / 2 * 8 + d];
-      }
-  Tape tape(Tape::Mode::no_grad);
-  const Var out = attention(tape.constant(q), tape.constant(k), tape.constant(v), s);
-  EXPECT_LT(largest_difference(out.value(), plain), 1e-12);
-  const Var single = attention(tape.constant(q.to(DType::f32)), tape.constant(k.to(DType::f32)),
-                               tape.constant(v.to(DType::f32)), s);
-  EXPECT_LT(largest_difference(single.value(), plain), 1e-5);
-}
-
-TEST(Attention, ReadsTheFilledPartOfACacheHeadByHead) {
-  const int64_t batch = 2, keys = 3, heads = 2, d = 4, capacity = 5;
-  const AttentionShape plain{.batch = batch,
-                             .query_length = 1,
-                             .key_length = keys,
-                             .heads = 4,
-                             .key_value_heads = heads,
-                             .head_dim = d};
-  AttentionShape cached = plain;
-  cached.key_capacity = capacity;
-  const Tensor q = random_tensor({batch, 4 * d}, 1),
-               filled = random_tensor({batch * keys, heads * d}, 2);
-  Tensor cache = random_tensor({batch * heads * capacity, d}, 3);
-  for (int64_t b = 0; b < batch; ++b)
-    for (int64_t t = 0; t < keys; ++t)
-      for (int64_t g = 0; g < heads; ++g)
-        std::copy_n(filled.data<double>() + ((b * keys + t) * heads + g) * d, d,
-                    cache.data<double>() + ((b * heads + g) * capacity + t) * d);
-  Tape tape(Tape::Mode::no_grad);
-  const Var kv = tape.constant(filled), store = tape.constant(cache), x = tape.constant(q);
-  EXPECT_EQ(largest_difference(attention(x, kv, kv, plain).value(),
-                               attention(x, store, store, cached).value()),
-            0);
 }
 
 TEST(Losses, GradientsMatchDifferences) {

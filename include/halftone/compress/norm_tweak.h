@@ -1,5 +1,5 @@
-// Norm tweaking (Li et al., AAAI 2024; methods 6): after a block is quantised, its norm gains are
-// trained so that its outputs have the float block's statistics channel by channel.
+// Norm tweaking (Li et al., AAAI 2024; methods 6): after a block is quantised, the gains and
+// biases of its norms are trained so that its outputs have the float block's statistics channel by channel.
 #pragma once
 
 #include "halftone/compress/settings.h"
@@ -9,10 +9,10 @@ namespace halftone {
 
 struct NormTweakReport {
   double before = 0, after = 0;  // mean loss on held-out sequences
-  bool kept = false;             // the guard keeps new gains only where that loss fell
+  bool kept = false;             // the guard keeps new norms only where that loss fell
 };
 
-// Trains the two norms of block `index`, whose linears are frozen. `inputs`: what the quantised
+// Trains the norms of block `index`, whose linears are frozen. `inputs`: what the quantised
 // blocks before it give; `targets`: the float block's outputs on the same inputs; both (N L x C),
 // N sequences. The last eighth (at least one) of the sequences is held out for the guard.
 // Adam (0.9, 0.999, 1e-8), one sequence a step.

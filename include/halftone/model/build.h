@@ -20,7 +20,7 @@ Decoder build_decoder(const DecoderSpec& spec, const Weights& weights,
 // Own F32 copies of everything, for training.
 Weights trainable_copy(const Weights& weights);
 
-// Normal with deviation 0.02, norm gains 1, biases 0: the usual start of a Llama.
+// Normal with deviation 0.02, norm gains 1 with their offset, biases 0: the usual start of a Llama.
 Weights random_weights(const DecoderSpec& spec, uint64_t seed);
 
 // Every parameter under its name, sharing storage.

@@ -28,8 +28,7 @@ struct ModelConfig {
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
-  // The latest tokens, itself included, that a token attends to: a context that is no longer knows
-  // nothing of it, and longer ones are refused (check_context).
+  // The latest tokens, itself included, that a token attends to.
   std::optional<int64_t> sliding_window;
   std::vector<bool> sliding_layers;  // the layers that have it; empty: all of them
   bool tie_word_embeddings = false;
@@ -72,9 +71,5 @@ ModelConfig read_gguf_config(const GgufFile& file);
 // config.json with both spellings of the rotary settings and of the dtype (transformers 4 and 5).
 // parse_config gives the same configuration back.
 std::string config_json(const ModelConfig& config, DType dtype);
-
-// Throws Error(recipe) naming both figures when `tokens` are more than the model's sliding window;
-// `what` names them: "eval.context".
-void check_context(const ModelConfig& config, int64_t tokens, const std::string& what);
 
 }  // namespace halftone

@@ -23,10 +23,12 @@ struct ExpectedWeight {
   ParamRole role;
   int64_t layer = -1;        // -1: outside the blocks
   int64_t rotary_heads = 0;  // Slot::rotary_heads
+  double gguf_offset = 0;    // what a GGUF file holds more than the number
 };
 
-// Every parameter of a model, once each: embedding; for each block its slots in order, a bias
-// behind its weight; final norm; head unless it is tied.
+// Every parameter of a model, once each: embedding, positions, the projection into the blocks; for
+// each block its slots in order, a bias behind its weight; final norm, the projection out, head
+// unless it is tied.
 std::vector<ExpectedWeight> expected_weights(const DecoderSpec& spec);
 
 int64_t parameter_count(const DecoderSpec& spec);

@@ -12,13 +12,13 @@
 
 #include "halftone/nn/block_spec.h"
 #include "halftone/nn/linear.h"
+#include "halftone/nn/norm.h"
 
 namespace halftone {
 
-// Attention here is over the whole context, which is the model's as long as it fits into its
-// window. Throws Error(recipe) with both figures when `tokens` are more, `what` naming them:
-// "eval.context".
-void check_window(const std::optional<int64_t>& window, int64_t tokens, const std::string& what);
+// Throws Error(recipe) with both figures when `tokens` are more than the model has positions for,
+// `what` naming them: "eval.context".
+void check_context(const DecoderSpec& spec, int64_t tokens, const std::string& what);
 
 // Keys and values of one block, B*G*capacity x D each, filled up to the cache's position.
 struct KeyValues {
@@ -36,7 +36,7 @@ class Block {
  public:
   BlockSpec spec;
   std::map<SlotRole, std::unique_ptr<LinearLike>> linears;
-  std::map<SlotRole, Param> norms;
+  std::map<SlotRole, Norm> norms;
   // Sees the input of each linear before it is used, for calibration.
   std::function<void(const Slot& slot, const Tensor& x)> observer;
 
@@ -47,27 +47,32 @@ class Block {
 
 // The context is the number of tokens that the rotary frequencies are made for, where these depend
 // on it: the length of the sequences without a cache, the capacity of the cache with one. A model
-// thus computes the same for the tokens of a sequence however they are fed. A context longer than
-// spec.sliding_window throws Error(recipe).
+// thus computes the same for the tokens of a sequence however they are fed. A context that is too
+// long throws Error(recipe), as check_context does.
 class Decoder {
  public:
   DecoderSpec spec;
-  Param embedding;  // V x C
+  // An undefined value where the spec has no such part.
+  Param embedding;    // V x E
+  Param positions;    // its rows x C
+  Param project_in;   // C x E
   std::vector<Block> blocks;
-  Param final_norm;  // C
-  Param head;        // V x C; undefined value: tied to the embedding
+  std::optional<Norm> final_norm;
+  Param project_out;  // E x C
+  Param head;         // V x E
 
-  // ids are B sequences of equal length, one after another; activations are (B*T x C).
-  Var embed(Tape& tape, const std::vector<int32_t>& ids);
+  // ids are B sequences of equal length, one after another, from `first_position` on; activations
+  // are (B*T x C).
+  Var embed(Tape& tape, const std::vector<int32_t>& ids, int64_t batch, int64_t first_position = 0);
   Var block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache = nullptr);
-  Var normalise(Tape& tape, const Var& x);
+  Var normalise(Tape& tape, const Var& x);  // what the head reads (B*T x E)
   Var head_weight(Tape& tape);
 
-  // All of the above up to the final norm; with a cache, ids follow what is in it.
+  // All of the above up to the head; with a cache, ids follow what is in it.
   Var hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
              KeyValueCache* cache = nullptr);
 
-  // Logits (N x V) of rows of hidden states (N x C), without gradients.
+  // Logits (N x V) of rows of hidden states (N x E), without gradients.
   Tensor logits(const Tensor& hidden);
 
   KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
@@ -78,10 +83,11 @@ class Decoder {
   void visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor);
 
  private:
-  const RotaryTable& rotary_table(int64_t context, DType dtype);
+  const RotaryTable& rotary_table(size_t index, int64_t context, DType dtype);
   Var attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache);
+  Var mix(Tape& tape, Block& b, const Var& x);
 
-  RotaryTable table_;
+  std::vector<RotaryTable> tables_;  // of spec.frequencies
 };
 
 }  // namespace halftone

@@ -1,5 +1,5 @@
 // Causal grouped-query attention in tiles: scores exist for a few queries at a time, so memory
-// grows with T, not T^2 (Dao et al., 2022, in idea).
+// grows with T, not T^2 (Dao et al., 2022, in idea). Tiles that a window hides are passed over.
 #pragma once
 
 #include "halftone/autograd/tape.h"
@@ -16,14 +16,18 @@ struct AttentionShape {
   int64_t key_value_heads;   // G, divides H: query head h reads key head h / (H / G)
   int64_t head_dim;          // D, up to kMostHeadDim
   int64_t key_capacity = 0;  // of a cache: rows a head has in k and v; 0: no cache
+  int64_t window = 0;        // keys that a query sees, its latest and itself; 0: all before it
+  double scale = 0;          // on q k^T; 0: 1 / sqrt(D)
 };
 
 // out (B*Tq x H*D) from q (B*Tq x H*D), k and v (B*Tk x G*D); of a cache, without gradients,
 // (B*G*capacity x D): a head's rows lie together, to be read in order. Per head
-//   out = softmax(q k^T / sqrt(D) + causal mask) v.
+//   out = softmax(scale q k^T + mask) v,
+// the mask of query i hiding the keys above Tk - Tq + i and, with a window W, those below
+// Tk - Tq + i - W + 1.
 // Backward, with P the softmax and dP = dout v^T:
-//   dv += P^T dout, dS = P o (dP - rowsum(dout o out)), dq += dS k / sqrt(D), dk += dS^T q /
-//   sqrt(D).
+//   dv += P^T dout, dS = P o (dP - rowsum(dout o out)), dq += scale dS k,
+//   dk += scale dS^T q.
 // Saves q, k, v, out and one log-sum-exp a row and head.
 Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& shape);
 

@@ -8,11 +8,14 @@ void read_hf(const ConfigFields& in, ModelConfig& config) {
   read_llama_like(in, {2048, {}, {}, true}, config);
   config.attention_bias = config.attention_output_bias = in.boolean("attention_bias", false);
   config.mlp_bias = in.boolean("mlp_bias", false);
+  config.sliding_window = {};  // transformers' Llama has none, whatever the file says
 }
 
 void read_gguf(const GgufFile& file, const GgufKeys& keys, ModelConfig& config) {
   read_llama_like(file, keys, config);
   read_gguf_biases(file, config);
+  const bool plain = !config.attention_bias && !config.mlp_bias;
+  if (config.sliding_window && plain) config.architecture = kMistral.model_type;
 }
 
 void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {

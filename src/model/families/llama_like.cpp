@@ -178,19 +178,23 @@ DecoderSpec llama_like_spec(const ModelConfig& c) {
   DecoderSpec spec{.hidden_size = hidden,
                    .vocab_size = c.vocab_size,
                    .embedding = {"model.embed_tokens", "token_embd"},
-                   .final_norm = {"model.norm", "output_norm"},
+                   .embedding_size = hidden,
+                   .positions = {},
+                   .projections = {},
+                   .final_norm = OuterNames{"model.norm", "output_norm"},
+                   .norm = {.eps = c.rms_norm_eps},
                    .head = {},
-                   .norm_eps = c.rms_norm_eps,
                    .blocks = {},
-                   .frequencies = [c](int64_t context) { return rope_frequencies(c, context); },
-                   .sliding_window = c.sliding_window};
+                   .frequencies = {[c](int64_t context) { return rope_frequencies(c, context); }}};
   if (!c.tie_word_embeddings) spec.head = {"lm_head", "output"};
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     BlockSpec block{.slots = {},
-                    .norm_eps = c.rms_norm_eps,
+                    .norm = spec.norm,
                     .heads = c.num_attention_heads,
                     .key_value_heads = c.num_key_value_heads,
                     .head_dim = c.head_dim};
+    if (c.sliding_window && (c.sliding_layers.empty() || c.sliding_layers[i]))
+      block.window = *c.sliding_window;
     const auto norm = [&](SlotRole role, const char* hf, const char* gguf) {
       block.slots.push_back({.role = role,
                              .hf = fmt::format("model.layers.{}.{}", i, hf),

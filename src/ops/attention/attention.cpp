@@ -22,22 +22,19 @@ Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s)
   require(q.shape() == q_shape && k.shape() == k_shape && v.shape() == k_shape,
           "attention: q {}, k {}, v {}, expected {} and {}", shape_text(q.shape()),
           shape_text(k.shape()), shape_text(v.shape()), shape_text(q_shape), shape_text(k_shape));
-  Tensor out = Tensor::uninitialized(q_shape, q.dtype());
+  require(s.window >= 0, "attention: a window of {}", s.window);
+  const DType dtype = q.dtype();
+  const Device device = q.value().device();
   const bool kept = q.tape().recording() && (q.needs_grad() || k.needs_grad() || v.needs_grad());
-  Tensor lse = Tensor::uninitialized({kept ? s.batch * s.heads : 0, s.query_length}, q.dtype());
-  with_real(q.dtype(), "attention", [&]<class T>() {
-    attention_forward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(),
-                      out.data<T>(), kept ? lse.data<T>() : nullptr);
-  });
+  Tensor out = Tensor::uninitialized(q_shape, dtype, device),
+         lse = Tensor::uninitialized({kept ? s.batch * s.heads : 0, s.query_length}, dtype, device);
+  HT_RUN(attention_forward, device, s, q.value(), k.value(), v.value(), out, lse);
   return q.tape().record("attention", {q, k, v}, out, [=](const Tensor& dout) {
-    Tensor dq = Tensor::uninitialized(q_shape, dout.dtype());
-    Tensor dk = Tensor::uninitialized(k_shape, dout.dtype()),
-           dv = Tensor::uninitialized(k_shape, dout.dtype());
-    with_real(dout.dtype(), "attention", [&]<class T>() {
-      attention_backward(s, q.value().data<T>(), k.value().data<T>(), v.value().data<T>(),
-                         out.data<T>(), dout.data<T>(), lse.data<T>(), dq.data<T>(), dk.data<T>(),
-                         dv.data<T>());
-    });
+    Tensor dq = Tensor::uninitialized(q_shape, dtype, device),
+           dk = Tensor::uninitialized(k_shape, dtype, device),
+           dv = Tensor::uninitialized(k_shape, dtype, device);
+    HT_RUN(attention_backward, device, s, q.value(), k.value(), v.value(), out, lse, dout, dq, dk,
+           dv);
     if (q.needs_grad()) q.add_grad(dq);
     if (k.needs_grad()) k.add_grad(dk);
     if (v.needs_grad()) v.add_grad(dv);

@@ -1,3 +1,4 @@
+// Backward: scores are made again block by block.
 #include <algorithm>
 #include <cmath>
 
@@ -33,8 +34,8 @@ struct KeyGradients {
 
 // Scores p and dp = dO V^T of a row become the probabilities and the gradient at q k^T.
 template <class T>
-HT_INLINE inline void softmax_row_backward(int64_t d, int64_t keys, T lse, T dot, T* p, T* dp) {
-  const T scale = T(1) / std::sqrt(static_cast<T>(d)), binary = binary_scale<T>(d);
+HT_INLINE inline void softmax_row_backward(int64_t keys, T scale, T binary, T lse, T dot, T* p,
+                                           T* dp) {
 #pragma omp simd
   for (int64_t j = 0; j < keys; ++j) {
     const T e = fast_exp2_negative(p[j] * binary - lse);
@@ -56,16 +57,18 @@ void tile_backward(const QueryTile& tile, const PackedKeys<T>& packed, const T* 
   T *p = scores.template data<T>(), *dp = p + QueryTile::kQueries * kRowTileStride;
   T* dqs = mixed.template data<T>();
   T dots[QueryTile::kQueries];  // dout . out
+  const T scale = score_scale<T>(tile.s), binary = binary_scale<T>(tile.s);
+  const int64_t start = KeyBlocks<T>::begin(tile.hidden(0));
   const RowTileFactor<T> queries(Transpose::no, tile.queries, d, tile.row(q, 0), tile.stride()),
       douts(Transpose::no, tile.queries, d, tile.row(dout, 0), tile.stride());
-  for (int64_t key = 0; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
+  for (int64_t key = start; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
     const RowTileFactor<T>&transposed_keys = packed.transposed_keys.at(tile.batch, tile.head, key),
           &transposed_values = packed.transposed_values.at(tile.batch, tile.head, key),
           &block_keys = packed.keys.at(tile.batch, tile.head, key);
     const int64_t keys = std::min(KeyBlocks<T>::kKeys, tile.seen() - key);
     for (int64_t first = 0; first < tile.queries; first += kRowTileRows) {
       const RowTile row_tile(tile, first, key, keys);
-      if (key == 0) fetch_next_row_tile(tile, first, out);
+      if (key == start) fetch_next_row_tile(tile, first, out);
       T *ps = p + first * kRowTileStride, *dps = dp + first * kRowTileStride;
       if (row_tile.keys > 0) {
         const RowTileView<T> rows(tile, row_tile, first, q, q_copy),
@@ -78,15 +81,19 @@ void tile_backward(const QueryTile& tile, const PackedKeys<T>& packed, const T* 
       simd([&]() HT_INLINE {
         for (int64_t r = 0; r < row_tile.queries; ++r) {
           const int64_t query = first + r;
-          if (key == 0) dots[query] = row_dot(d, tile.row(dout, query), tile.row(out, query));
+          if (key == start) dots[query] = row_dot(d, tile.row(dout, query), tile.row(out, query));
           T *row = ps + r * kRowTileStride, *drow = dps + r * kRowTileStride;
-          hide(row_tile.keys, tile.visible(query) - key, row);
-          softmax_row_backward(d, row_tile.keys, tile.numbers(lse)[query], dots[query], row, drow);
-          std::fill_n(row + row_tile.keys, RowTileFactor<T>::kAboveDiagonal, T(0));
-          std::fill_n(drow + row_tile.keys, RowTileFactor<T>::kAboveDiagonal, T(0));
+          hide(row_tile.keys, tile.hidden(query) - key, tile.visible(query) - key, row);
+          softmax_row_backward(row_tile.keys, scale, binary, tile.numbers(lse)[query], dots[query],
+                               row, drow);
+          // All below the diagonal is read, and above it as much.
+          const int64_t below = tile.hidden(query) >= key + keys ? keys : row_tile.keys,
+                        zeros = below - row_tile.keys + RowTileFactor<T>::kAboveDiagonal;
+          std::fill_n(row + row_tile.keys, zeros, T(0));
+          std::fill_n(drow + row_tile.keys, zeros, T(0));
         }
       });
-      block_keys.multiply(d, row_tile.keys, dps, kRowTileStride, key > 0, dqs + first * width,
+      block_keys.multiply(d, row_tile.keys, dps, kRowTileStride, key > start, dqs + first * width,
                           width);
     }
     const int64_t diagonal = tile.visible(0) - 1 - key;
@@ -121,13 +128,11 @@ void sum_parts(const AttentionShape& s, int64_t count, const T* parts, int64_t r
   });
 }
 
-}  // namespace
-
 // The tiles of the heads that share keys are dealt out to parts, each with a dk and dv of its own,
 // so that a small batch has work for every thread.
 template <class T>
-void attention_backward(const AttentionShape& s, const T* q, const T* k, const T* v, const T* out,
-                        const T* dout, const T* lse, T* dq, T* dk, T* dv) {
+void backward(const AttentionShape& s, const T* q, const T* k, const T* v, const T* out,
+              const T* lse, const T* dout, T* dq, T* dk, T* dv) {
   const PackedKeys<T> packed(s, k, v);
   const int64_t groups = s.batch * s.key_value_heads, heads = s.heads / s.key_value_heads;
   const int64_t tiles = QueryTile::count(s);
@@ -149,10 +154,15 @@ void attention_backward(const AttentionShape& s, const T* q, const T* k, const T
   sum_parts(s, parts, dv_parts.template data<T>(), rows, width, dv);
 }
 
-template void attention_backward(const AttentionShape&, const float*, const float*, const float*,
-                                 const float*, const float*, const float*, float*, float*, float*);
-template void attention_backward(const AttentionShape&, const double*, const double*, const double*,
-                                 const double*, const double*, const double*, double*, double*,
-                                 double*);
+}  // namespace
+
+void cpu::attention_backward(const AttentionShape& s, const Tensor& q, const Tensor& k,
+                             const Tensor& v, const Tensor& out, const Tensor& lse,
+                             const Tensor& dout, Tensor& dq, Tensor& dk, Tensor& dv) {
+  with_real(q.dtype(), "attention", [&]<class T>() {
+    backward(s, q.data<T>(), k.data<T>(), v.data<T>(), out.data<T>(), lse.data<T>(),
+             dout.data<T>(), dq.data<T>(), dk.data<T>(), dv.data<T>());
+  });
+}
 
 }  // namespace halftone

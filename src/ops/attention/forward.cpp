@@ -1,3 +1,5 @@
+// Forward: softmax goes along with the blocks of keys, so no row of scores is ever whole.
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -18,11 +20,16 @@ struct RunningRow {
   T largest = -std::numeric_limits<T>::infinity(), sum = 0;
 };
 
-// Takes in a row's next scores: they become 2^(s - m), and what was summed before is scaled to the
-// new m.
+// Takes in a row's next scores, of which its query sees those from `hidden` to `visible`: they
+// become 2^(s - m), and what was summed before is scaled to the new m.
 template <class T>
-HT_INLINE inline void softmax_step(int64_t keys, T scale, T* row, RunningRow<T>& running, int64_t d,
-                                   T* out) {
+HT_INLINE inline void softmax_step(int64_t keys, int64_t hidden, int64_t visible, T scale, T* row,
+                                   RunningRow<T>& running, int64_t d, T* out) {
+  if (hidden >= keys) {  // there is no m yet
+    std::fill_n(row, keys, T(0));
+    return;
+  }
+  hide(keys, hidden, visible, row);
   const T largest = std::max(running.largest, row_max(keys, row) * scale);
   const T before = fast_exp2_negative(running.largest - largest);
   T sum = 0;
@@ -50,30 +57,30 @@ void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& transpo
                   const KeyBlocks<T>& values, T* out, T* lse) {
   const int64_t d = tile.s.head_dim;
   const int64_t width = row_tile_width(tile.s);
-  const T scale = binary_scale<T>(d);
+  const T scale = binary_scale<T>(tile.s);
   const DType dtype = dtype_of<T>::value;
   Tensor row_tiles = Tensor::uninitialized({2 * kRowTileRows, kRowTileStride}, dtype),
              mixed = Tensor::zeros({QueryTile::kQueries, width}, dtype);
   T *queries = row_tiles.template data<T>(), *scores = queries + kRowTileRows * kRowTileStride,
     *sums = mixed.template data<T>();
   RunningRow<T> running[QueryTile::kQueries];
-  for (int64_t key = 0; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
+  const int64_t start = KeyBlocks<T>::begin(tile.hidden(0));
+  for (int64_t key = start; key < tile.seen(); key += KeyBlocks<T>::kKeys) {
     const RowTileFactor<T>&block_keys = transposed_keys.at(tile.batch, tile.head, key),
           &block_values = values.at(tile.batch, tile.head, key);
     const int64_t keys = std::min(KeyBlocks<T>::kKeys, tile.s.key_length - key);
     for (int64_t first = 0; first < tile.queries; first += kRowTileRows) {
       const RowTile row_tile(tile, first, key, keys);
       if (row_tile.keys == 0) continue;
-      if (key == 0) fetch_next_row_tile(tile, first, q);
+      if (key == start) fetch_next_row_tile(tile, first, q);
       const RowTileView<T> rows(tile, row_tile, first, q, queries);
       block_keys.multiply(row_tile.keys, d, rows.data(), rows.stride(), false, scores,
                           kRowTileStride);
       simd([&]() HT_INLINE {
         for (int64_t r = 0; r < row_tile.queries; ++r) {
           T* row = scores + r * kRowTileStride;
-          hide(row_tile.keys, tile.visible(first + r) - key, row);
-          softmax_step(row_tile.keys, scale, row, running[first + r], d,
-                       sums + (first + r) * width);
+          softmax_step(row_tile.keys, tile.hidden(first + r) - key, tile.visible(first + r) - key,
+                       scale, row, running[first + r], d, sums + (first + r) * width);
         }
       });
       block_values.multiply(d, row_tile.keys, scores, kRowTileStride, true, sums + first * width,
@@ -98,7 +105,7 @@ void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const
                     const float* k, const float* v, float* out, float* lse) {
   constexpr int64_t kKeys = KeyBlocks<float>::kKeys;
   const int64_t d = s.head_dim, heads = s.heads / s.key_value_heads, rows = heads * s.query_length;
-  const float scale = binary_scale<float>(d);
+  const float scale = binary_scale<float>(s);
   const KeyRows<float> ks(s, k, batch, group), vs(s, v, batch, group);
   Tensor transposed = Tensor::uninitialized({rows, d}, DType::f32),
          mixed = Tensor::zeros({rows, d}, DType::f32),
@@ -112,12 +119,13 @@ void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const
   simd([&]() HT_INLINE {
     for (int64_t r = 0; r < rows; ++r)
       std::copy_n(tile(r).row(q, r % s.query_length), d, qs + r * d);
-    for (int64_t key = 0; key < s.key_length; key += kKeys) {
+    for (int64_t key = tile(0).hidden(0); key < s.key_length; key += kKeys) {
       const int64_t keys = std::min(kKeys, s.key_length - key);
       decode_scores(rows, keys, d, qs, ks.at(key), ks.stride, scores);
       for (int64_t r = 0; r < rows; ++r) {
-        hide(keys, tile(r).visible(r % s.query_length) - key, scores + r * keys);
-        softmax_step(keys, scale, scores + r * keys, running[r], d, sums + r * d);
+        const int64_t query = r % s.query_length;
+        softmax_step(keys, tile(r).hidden(query) - key, tile(r).visible(query) - key, scale,
+                     scores + r * keys, running[r], d, sums + r * d);
       }
       decode_outputs(rows, keys, d, scores, vs.at(key), vs.stride, sums);
     }
@@ -127,11 +135,8 @@ void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const
   });
 }
 
-}  // namespace
-
 template <class T>
-void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
-                       T* lse) {
+void forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out, T* lse) {
   if constexpr (std::is_same_v<T, float>)
     if (is_decode(s))
       return parallel_for(s.batch * s.key_value_heads, 1, [&](int64_t i, int64_t) {
@@ -147,9 +152,14 @@ void attention_forward(const AttentionShape& s, const T* q, const T* k, const T*
   });
 }
 
-template void attention_forward(const AttentionShape&, const float*, const float*, const float*,
-                                float*, float*);
-template void attention_forward(const AttentionShape&, const double*, const double*, const double*,
-                                double*, double*);
+}  // namespace
+
+void cpu::attention_forward(const AttentionShape& s, const Tensor& q, const Tensor& k,
+                            const Tensor& v, Tensor& out, Tensor& lse) {
+  with_real(q.dtype(), "attention", [&]<class T>() {
+    forward(s, q.data<T>(), k.data<T>(), v.data<T>(), out.data<T>(),
+            lse.numel() ? lse.data<T>() : nullptr);
+  });
+}
 
 }  // namespace halftone

@@ -1,4 +1,4 @@
-// The two passes of attention, and what they share.
+// The two passes of attention, which tiles.h cuts up, and what they share.
 #pragma once
 
 #include <cmath>
@@ -6,21 +6,28 @@
 #include <numbers>
 
 #include "halftone/ops/attention.h"
+#include "tensor/dispatch.h"
 
 namespace halftone {
 
-// lse, log2 sum_j 2^(s_j) of each query's scaled scores, may be null.
-template <class T>
-void attention_forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out, T* lse);
+// lse (B*H x Tq): log2 sum_j 2^(s_j) of each query's scaled scores; without rows where it is not
+// asked for.
+HT_KERNEL(attention_forward, const AttentionShape& s, const Tensor& q, const Tensor& k,
+          const Tensor& v, Tensor& out, Tensor& lse)
+HT_KERNEL(attention_backward, const AttentionShape& s, const Tensor& q, const Tensor& k,
+          const Tensor& v, const Tensor& out, const Tensor& lse, const Tensor& dout, Tensor& dq,
+          Tensor& dk, Tensor& dv)
 
 template <class T>
-void attention_backward(const AttentionShape& s, const T* q, const T* k, const T* v, const T* out,
-                        const T* dout, const T* lse, T* dq, T* dk, T* dv);
+T score_scale(const AttentionShape& s) {
+  return s.scale != 0 ? static_cast<T>(s.scale) : T(1) / std::sqrt(static_cast<T>(s.head_dim));
+}
 
 // What scores are multiplied by: softmax's exponentials are taken as powers of 2.
 template <class T>
-T binary_scale(int64_t head_dim) {
-  return std::numbers::log2e_v<T> / std::sqrt(static_cast<T>(head_dim));
+T binary_scale(const AttentionShape& s) {
+  return s.scale != 0 ? std::numbers::log2e_v<T> * static_cast<T>(s.scale)
+                      : std::numbers::log2e_v<T> / std::sqrt(static_cast<T>(s.head_dim));
 }
 
 // Keys or values of one head, rows `stride` apart.

@@ -42,6 +42,9 @@ class KeyBlocks {
     });
   }
 
+  // Where the block begins that `key` is in.
+  static int64_t begin(int64_t key) { return key / kKeys * kKeys; }
+
   // The block that begins with `key`, of a query head's keys.
   const RowTileFactor<T>& at(int64_t batch, int64_t head, int64_t key) const {
     const int64_t group = head / (s_.heads / s_.key_value_heads);
@@ -69,8 +72,11 @@ struct QueryTile {
         queries(std::min(kQueries, shape.query_length - first)) {}
   static int64_t count(const AttentionShape& s) { return divide_up(s.query_length, kQueries); }
 
-  // Keys that query r of the tile sees.
+  // Query r of the tile sees keys hidden(r) .. visible(r) - 1.
   int64_t visible(int64_t r) const { return s.key_length - s.query_length + first + r + 1; }
+  int64_t hidden(int64_t r) const {
+    return s.window ? std::max<int64_t>(visible(r) - s.window, 0) : 0;
+  }
   int64_t seen() const { return visible(queries - 1); }
   // Query r in a (B*Tq x H*D) matrix, how far it is to the next, and the tile in a (B*H x Tq)
   // matrix.
@@ -86,21 +92,24 @@ struct QueryTile {
 };
 
 // Queries of a tile that are multiplied at a time, and how many of n keys from `key` they see, in
-// whole vectors: the scores beyond what one of them sees are hidden.
+// whole vectors: the scores beyond what one of them sees are hidden. None where the window of each
+// lies behind them.
 struct RowTile {
   int64_t queries, keys;
 
   RowTile(const QueryTile& tile, int64_t query, int64_t key, int64_t n)
       : queries(std::min(kRowTileRows, tile.queries - query)) {
     const int64_t visible = tile.visible(query + queries - 1) - key;
-    keys = std::min(round_up(std::max<int64_t>(visible, 0), 8), n);
+    keys = tile.hidden(query) >= key + n ? 0 : std::min(round_up(std::max<int64_t>(visible, 0), 8), n);
   }
 };
 
-// Scores of keys that a query does not see, `visible` of them seen: they weigh nothing, and whole
-// vectors of them cost less than a loop's odd end.
+// Scores of keys that a query does not see, those from `hidden` to `visible` seen: they weigh
+// nothing, and whole vectors of them cost less than a loop's odd end.
 template <class T>
-HT_INLINE inline void hide(int64_t keys, int64_t visible, T* scores) {
+HT_INLINE inline void hide(int64_t keys, int64_t hidden, int64_t visible, T* scores) {
+  for (int64_t j = 0; j < std::min(hidden, keys); ++j)
+    scores[j] = -std::numeric_limits<T>::infinity();
   for (int64_t j = std::max<int64_t>(visible, 0); j < keys; ++j)
     scores[j] = -std::numeric_limits<T>::infinity();
 }
