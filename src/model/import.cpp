@@ -11,6 +11,7 @@
 #include "halftone/io/gguf.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/model/spec.h"
+#include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/numbers.h"
 
 namespace halftone {
@@ -178,14 +179,6 @@ Tensor unpair_rows(const Tensor& paired, int64_t heads) {
       for (int64_t p = 0; p < 2; ++p)
         std::memcpy(to + static_cast<size_t>(head * head_dim + p * half + i) * row_bytes,
                     from + static_cast<size_t>(head * head_dim + 2 * i + p) * row_bytes, row_bytes);
-  return out;
-}
-
-// x + offset, in F32.
-Tensor shifted(const Tensor& x, double offset) {
-  Tensor out = x.to(DType::f32).clone();
-  float* values = out.data<float>();
-  for (int64_t i = 0; i < out.numel(); ++i) values[i] += static_cast<float>(offset);
   return out;
 }
 

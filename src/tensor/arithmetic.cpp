@@ -59,6 +59,13 @@ void scale(const Tensor& x, double c, Tensor& out) {
   HT_RUN(scale, out.device(), x, c, out);
 }
 
+Tensor shifted(const Tensor& x, double c) {
+  Tensor out = x.to(DType::f32).clone();
+  float* values = out.data<float>();
+  for (int64_t i = 0; i < out.numel(); ++i) values[i] += static_cast<float>(c);
+  return out;
+}
+
 void fill_normal(Tensor& x, double deviation, Rng& rng) {
   float* out = x.data<float>();
   for (int64_t i = 0; i < x.numel(); ++i) out[i] = static_cast<float>(deviation * rng.normal());
