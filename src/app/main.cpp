@@ -1,4 +1,4 @@
-// The program: arguments in, exit codes out; the only place that catches.
+// The program: arguments in, exit codes out; what is thrown ends here as one.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <filesystem>
@@ -174,7 +174,7 @@ int run_program(int argc, char** argv) {
   tokenize->add_flag("--decode", tokenize_options.decode,
                      "print the text of the ids in the file, else the text that its ids give back");
   tokenize->add_flag("--json", tokenize_options.json,
-                     "print one object on stdout: ids, tokens, count, bos, eos, hash");
+                     "print one object on stdout: ids, tokens, count, vocab_size, bos_token_id, eos_token_id, hash");
   tokenize->footer(
       "Example: halftone tokenize recipes/quickstart/teacher --text "
       "recipes/quickstart/heldout.txt");

@@ -61,7 +61,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
     if (!is_done(student.decoder.spec, done, name)) whole.tensors["model/" + name] = tensor;
   student.decoder = decoder_of(whole, student.config);
   calibration.inputs = inputs->second;
-  for (const auto& layer : parse_strict_json(content.meta.at("layers"), "checkpoint: meta layers"))
+  for (const auto& layer : parse_strict_json(meta_text(content, "layers"), "checkpoint: meta layers"))
     result.layers.push_back({layer.at(0).get<std::string>(), json_number(layer.at(1)).value()});
   return done;
 }

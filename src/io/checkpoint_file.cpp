@@ -14,7 +14,7 @@ namespace halftone {
 namespace {
 
 constexpr char kFormat[] = "halftone checkpoint";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;  // 1 had no meta linear_forms
 constexpr const char* kGroups[] = {"meta", "model", "optimizer", "state"};
 
 bool is_tensor_name(const std::string& name) {
@@ -115,6 +115,13 @@ std::optional<FoundCheckpoint> newest_checkpoint(const std::string& directory,
     }
   }
   return std::nullopt;
+}
+
+const std::string& meta_text(const CheckpointContent& content, const std::string& key) {
+  const auto it = content.meta.find(key);
+  if (it == content.meta.end())
+    throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing", key);
+  return it->second;
 }
 
 int64_t meta_number(const CheckpointContent& content, const std::string& key) {

@@ -33,7 +33,7 @@ LowBitLayout parse_layout(const std::string& text) {
     sane = l.blocksize >= 0 && l.num_p >= 1 && l.num_p <= 7;
   }
   if (!in || !sane)
-    throw_error(ErrorKind::format, "meta 'quantised': '{}' is no layout of a low-bit matrix",
+    throw_error(ErrorKind::format, "meta 'linear_forms': '{}' is no layout of a low-bit matrix",
                 printable(text));
   return out;
 }

@@ -105,7 +105,7 @@ void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_ste
                 "train.max_steps: found {}, but the run is at step {} already, at least as many "
                 "expected",
                 max_steps, state.step);
-  std::istringstream skipped(content.meta.at("skipped"));
+  std::istringstream skipped(meta_text(content, "skipped"));
   for (int64_t step; skipped >> step;) state.skipped.push_back(step);
   trainer.restore(content.tensors, state);
 }

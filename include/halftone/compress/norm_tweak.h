@@ -12,7 +12,7 @@ struct NormTweakReport {
   bool kept = false;             // the guard keeps new norms only where that loss fell
 };
 
-// Trains the norms of block `index`, whose linears are frozen. `inputs`: what the quantised
+// Trains all norms of block `index`, whose linears are frozen. `inputs`: what the quantised
 // blocks before it give; `targets`: the float block's outputs on the same inputs; both (N L x C),
 // N sequences. The last eighth (at least one) of the sequences is held out for the guard.
 // Adam (0.9, 0.999, 1e-8), one sequence a step.

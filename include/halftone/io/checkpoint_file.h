@@ -19,6 +19,8 @@ struct CheckpointContent {
   std::map<std::string, std::string> meta;  // keys without '/', texts without a zero byte
 };
 
+// A meta entry; throws Error(checkpoint) where there is none.
+const std::string& meta_text(const CheckpointContent& content, const std::string& key);
 // A whole number >= 0 of the meta entries; throws Error(checkpoint).
 int64_t meta_number(const CheckpointContent& content, const std::string& key);
 

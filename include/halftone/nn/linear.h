@@ -1,4 +1,4 @@
-// LinearLike: what takes a linear's place in a block. The only virtual interface of the program.
+// LinearLike: what takes a linear's place in a block. A model is made of these alone.
 #pragma once
 
 #include <functional>

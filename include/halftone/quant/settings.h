@@ -1,4 +1,4 @@
-// What a recipe says of post-training quantisation: [ptq] and [ptq.norm_tweak].
+// What a recipe says of post-training quantisation: [ptq].
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct PtqSettings {
   int64_t bits = 2;          // rtn, gptq
   int64_t group_size = 128;  // rtn, gptq; 0: one grid a row
   bool symmetric = false;    // rtn, gptq
-  bool mse = false;          // rtn: shrink each grid to the least sum of |error|^2.4
+  bool mse = false;          // rtn, gptq: shrink each grid to the least sum of |error|^2.4
   bool act_order = false;    // gptq
   int64_t blocksize = 128;
   double damp_percent = 0.01;

@@ -12,7 +12,7 @@ namespace halftone {
 // Text drawn from the teacher itself (LLM-QAT, Liu et al., 2023, arXiv 2305.17888): a first token
 // without replacement, argmax until the sequence has J tokens, sampling from there on.
 struct GenerateSettings {
-  int64_t sequences = 0;  // of max_seq_length tokens
+  int64_t sequences = 0;  // of at most max_seq_length tokens, and the end token
   int64_t top_k = 50;     // 0: all tokens
   double temperature = 1.0;
   std::vector<int64_t> greedy_prefix = {3, 5};  // least and greatest J, the first token included

@@ -41,8 +41,8 @@ struct TrainSettings {
   bool gradient_checkpointing = false;
   int64_t logging_steps = 10;
   int64_t eval_steps = 0;    // 0: only at the end
-  int64_t save_steps = 0;    // 0: only at the end
-  double save_minutes = 10;  // 0: by steps alone
+  int64_t save_steps = 0;    // 0: at the end, and by time
+  double save_minutes = 10;  // 0: not by time
   int64_t save_total_limit = 2;
 };
 
