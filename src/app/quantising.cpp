@@ -41,6 +41,24 @@ CheckpointContent block_content(LoadedModel& student, size_t done, const Calibra
   return content;
 }
 
+// What block_content wrote of them.
+std::vector<LayerError> layers_of(const CheckpointContent& content) {
+  const char* where = "checkpoint: meta 'layers'";
+  const auto found = content.meta.find("layers");
+  if (found == content.meta.end()) throw_error(ErrorKind::checkpoint, "{} is missing", where);
+  std::vector<LayerError> out;
+  const nlohmann::json layers = parse_strict_json(found->second, where);
+  for (const auto& layer : layers.is_array() ? layers : nlohmann::json::array({layers})) {
+    const bool pair = layer.is_array() && layer.size() == 2 && layer[0].is_string();
+    const std::optional<double> error = pair ? json_number(layer[1]) : std::nullopt;
+    if (!error)
+      throw_error(ErrorKind::checkpoint, "{}: found {}, a list of names and numbers expected",
+                  where, printable(layer.dump()));
+    out.push_back({layer[0].get<std::string>(), *error});
+  }
+  return out;
+}
+
 // Puts the finished blocks of a checkpoint into the student: the dense weights of its other blocks
 // stay. Returns how many there are.
 size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
@@ -48,6 +66,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   const int64_t done = meta_number(content, "step");
   const auto inputs = content.tensors.find("state/inputs");
   if (inputs == content.tensors.end() || inputs->second.shape() != calibration.inputs.shape() ||
+      inputs->second.dtype() != calibration.inputs.dtype() ||
       done > static_cast<int64_t>(student.decoder.blocks.size()))
     throw_error(ErrorKind::checkpoint, "checkpoint: its blocks do not fit this recipe");
   CheckpointContent whole = content;
@@ -59,8 +78,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   }
   student.decoder = decoder_of(whole, student.config);
   calibration.inputs = inputs->second;
-  for (const auto& layer : parse_strict_json(content.meta.at("layers"), "checkpoint: meta layers"))
-    result.layers.push_back({layer.at(0).get<std::string>(), json_number(layer.at(1)).value()});
+  result.layers = layers_of(content);
   return static_cast<size_t>(done);
 }
 

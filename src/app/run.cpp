@@ -245,7 +245,9 @@ void require_unused(const std::string& directory) {
   if (fs::exists(directory + "/result.json")) refuse("holds a finished run; remove it first");
   for (const auto& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename();
-    if (!fs::exists(directory + "/recipe.toml") && !name.starts_with(".lock"))
+    // A run that was killed while it wrote its recipe leaves the two, and nothing to go on with.
+    const bool begun = name.starts_with(".lock") || name.starts_with("recipe.toml.tmp.");
+    if (!fs::exists(directory + "/recipe.toml") && !begun)
       refuse(fmt::format("holds '{}' and no run; a new or empty directory is expected", name));
   }
 }

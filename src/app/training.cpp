@@ -41,18 +41,12 @@ void restore_newest(Trainer& trainer, const RunDirectory& directory, const RunId
     return;
   }
   check_identity(*content, identity, options.allow_inexact);
-  TrainerState state;
-  state.step = meta_number(*content, "step");
-  state.tokens = meta_number(*content, "tokens");
-  state.cursor.epoch = meta_number(*content, "epoch");
-  state.cursor.position = meta_number(*content, "position");
+  const TrainerState state = training_state(*content);
   if (state.step > max_steps)
     throw_error(ErrorKind::recipe,
                 "train.max_steps: found {}, but the run is at step {} already, at least as many "
                 "expected",
                 max_steps, state.step);
-  std::istringstream skipped(content->meta.at("skipped"));
-  for (int64_t step; skipped >> step;) state.skipped.push_back(step);
   trainer.restore(content->tensors, state);
 }
 
@@ -79,6 +73,20 @@ std::string eval_line(int64_t step, const Evaluation& evaluation) {
 }
 
 }  // namespace
+
+TrainerState training_state(const CheckpointContent& content) {
+  TrainerState state;
+  state.step = meta_number(content, "step");
+  state.tokens = meta_number(content, "tokens");
+  state.cursor.epoch = meta_number(content, "epoch");
+  state.cursor.position = meta_number(content, "position");
+  const auto skipped = content.meta.find("skipped");
+  if (skipped == content.meta.end())
+    throw_error(ErrorKind::checkpoint, "checkpoint: meta 'skipped' is missing");
+  std::istringstream steps(skipped->second);
+  for (int64_t step; steps >> step;) state.skipped.push_back(step);
+  return state;
+}
 
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
                      LoadedModel& student, Decoder* teacher, const LogitCache* cache,

@@ -76,12 +76,15 @@ LoadedModel load_checkpoint(const std::string& path, CheckpointContent content,
   const std::string result = directory + "/result.json";
   if (fs::exists(result)) {
     const nlohmann::json json = read_json_file(result, uint64_t{64} << 20);
-    if (json.value("method", "") == "none")
+    const auto member = [](const nlohmann::json& object, const char* key) {
+      return object.is_object() && object.contains(key) ? object.at(key) : nlohmann::json();
+    };
+    const nlohmann::json teacher = member(member(json, "teacher"), "path");
+    if (member(json, "method") == "none")
       throw_error(ErrorKind::format,
                   "{}: holds no model: a run of method none measures its teacher, {}, which is the "
                   "model",
-                  directory,
-                  json.contains("teacher") ? json.at("teacher").value("path", "?") : "?");
+                  directory, teacher.is_string() ? printable(teacher.get<std::string>()) : "?");
   }
   if (fs::exists(directory + "/recipe.toml"))
     throw_error(ErrorKind::format,

@@ -9,6 +9,7 @@
 #include "halftone/model/load.h"
 #include "halftone/text/token_stream.h"
 #include "halftone/train/logit_cache.h"
+#include "halftone/train/trainer.h"
 
 namespace halftone {
 
@@ -18,6 +19,10 @@ struct TrainingResult {
   double seconds = 0;            // of this process's steps
   double tokens_per_second = 0;  // median step
 };
+
+// Where a checkpoint's training stands. Throws Error(checkpoint) naming the meta entry that is missing
+// or no number.
+TrainerState training_state(const CheckpointContent& content);
 
 // Trains `student` in place up to the recipe's last step, or until a signal. With `held_out`, its
 // perplexity is logged every eval_steps (of the latent weights as they are, not of a packed file).
