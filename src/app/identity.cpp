@@ -1,6 +1,6 @@
 #include "halftone/app/identity.h"
 
-#include <sstream>
+#include <charconv>
 
 #include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
@@ -24,9 +24,10 @@ std::map<std::string, std::string> identity_meta(const RunIdentity& identity) {
 
 int64_t meta_number(const CheckpointContent& content, const std::string& key) {
   const auto it = content.meta.find(key);
+  const std::string text = it == content.meta.end() ? "" : it->second;
   int64_t value = -1;
-  if (it != content.meta.end()) std::istringstream(it->second) >> value;
-  if (value < 0)
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0)
     throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
   return value;
 }

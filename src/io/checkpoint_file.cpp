@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/hdf5.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/io/stored_tensors.h"
@@ -93,7 +94,7 @@ std::string checkpoint_file(const std::string& directory, int64_t step) {
 
 std::vector<std::string> checkpoint_files(const std::string& directory) {
   std::vector<std::string> files;
-  if (!std::filesystem::exists(directory)) return files;
+  if (!exists_at(directory)) return files;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename();
     if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
