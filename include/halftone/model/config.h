@@ -16,7 +16,7 @@ class GgufFile;
 
 // Fields have Hugging Face's names and meaning; every value has been checked when it was read.
 struct ModelConfig {
-  std::string architecture = "llama";  // or "mistral", "qwen2"
+  std::string architecture = "llama";  // model_type
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
@@ -35,6 +35,11 @@ struct ModelConfig {
   bool attention_bias = false;         // of q, k and v
   bool attention_output_bias = false;  // of o
   bool mlp_bias = false;
+  // Of OPT alone.
+  int64_t word_embed_proj_dim = 0;
+  bool do_layer_norm_before = true;
+  bool remove_final_layer_norm = false;
+  bool layer_norm_elementwise_affine = true;
   // Special tokens are not negative, but those that begin and end a text may lie outside the
   // vocabulary, as they do in files of cut-down models: no text holds such a token.
   std::optional<int64_t> bos_token_id;
@@ -44,7 +49,7 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// From a config.json of a Llama, Mistral or Qwen2. Throws Error(format) naming file, field, value
+// From a config.json of one of the families (model/families). Throws Error(format) naming file, field, value
 // found and value expected.
 //
 // No key that changes what the model computes is passed over. A key is read; or it is known to be

@@ -9,7 +9,7 @@
 namespace halftone {
 
 std::span<const Family* const> families() {
-  static constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3};
+  static constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3, &kOpt};
   return kFamilies;
 }
 

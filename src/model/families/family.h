@@ -19,7 +19,7 @@ struct Family {
   const char* model_type;    // config.json: "llama"
   const char* architecture;  // config.json: "LlamaForCausalLM"
   const char* gguf;          // general.architecture; nullptr: no GGUF of it is read
-  // Keys of a config.json that read_hf reads beside those that every family has.
+  // Keys of a config.json that read_hf reads beside those that every family has (check_keys).
   std::vector<std::string_view> keys;
 
   // Fill the configuration, whose architecture is set, from a file.
@@ -30,7 +30,7 @@ struct Family {
   DecoderSpec (*spec)(const ModelConfig& config);
 };
 
-extern const Family kLlama, kMistral, kQwen2, kQwen3;
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kOpt;
 
 std::span<const Family* const> families();
 const Family& family_of(const ModelConfig& config);  // by its architecture

@@ -103,6 +103,17 @@ void read_sizes(const GgufFile& file, const GgufKeys& keys, ModelConfig& config)
 
 }  // namespace
 
+std::vector<std::string_view> llama_keys(std::initializer_list<std::string_view> others) {
+  std::vector<std::string_view> out = {
+      "intermediate_size", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps",
+      "rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor",
+      "original_max_position_embeddings",
+      // max_window_layers speaks of a window that Qwen2 and 3 alone have.
+      "sliding_window", "use_sliding_window", "max_window_layers", "layer_types"};
+  out.insert(out.end(), others);
+  return out;
+}
+
 void read_llama_like(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config) {
   read_sizes(in, defaults, config);
   if (in.has("hidden_act") && in.text("hidden_act") != "silu") in.fail("hidden_act", "\"silu\"");

@@ -15,6 +15,9 @@ struct LlamaDefaults {
   std::optional<int64_t> head_dim = {};  // none: hidden_size / heads
 };
 
+// The keys of a config.json that are read in this shape, and `others`.
+std::vector<std::string_view> llama_keys(std::initializer_list<std::string_view> others);
+
 // All but biases and windows of single layers.
 void read_llama_like(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config);
 void read_llama_like(const GgufFile& file, const GgufKeys& keys, ModelConfig& config);

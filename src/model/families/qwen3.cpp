@@ -45,7 +45,7 @@ DecoderSpec spec(const ModelConfig& config) {
 
 }  // namespace
 
-const Family kQwen3{"qwen3", "Qwen3ForCausalLM", "qwen3",  {"attention_bias"},
+const Family kQwen3{"qwen3", "Qwen3ForCausalLM", "qwen3",  llama_keys({"attention_bias"}),
                     read_hf, read_gguf,          write_hf, spec};
 
 }  // namespace halftone
