@@ -28,9 +28,12 @@ struct Family {
   // The keys of the architecture alone; those that every family has are there.
   void (*write_hf)(const ModelConfig& config, nlohmann::ordered_json& out);
   DecoderSpec (*spec)(const ModelConfig& config);
+  // Keys of a GGUF that read_gguf reads beside those that every family has.
+  std::vector<std::string_view> gguf_keys = {};
+  bool needs_bos = false;  // in front of each window of text, as it was trained
 };
 
-extern const Family kLlama, kMistral, kQwen2, kQwen3, kOpt;
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kOpt, kGemma3;
 
 std::span<const Family* const> families();
 const Family& family_of(const ModelConfig& config);  // by its architecture
