@@ -1,9 +1,10 @@
-// A model of some hundred bytes and a training of it, whose checkpoints are small enough to be fuzzed.
+// A model of some hundred bytes and a training of it, whose checkpoints are small enough to be
+// fuzzed.
 #pragma once
 
-#include "halftone/train/training.h"
 #include "halftone/model/build.h"
 #include "halftone/model/spec.h"
+#include "halftone/train/training.h"
 
 namespace halftone::fuzz {
 
