@@ -20,8 +20,8 @@ struct TrainingResult {
   double tokens_per_second = 0;  // median step
 };
 
-// Where a checkpoint's training stands. Throws Error(checkpoint) naming the meta entry that is missing
-// or no number.
+// Where a checkpoint's training stands. Throws Error(checkpoint) naming the meta entry that is
+// missing or no number.
 TrainerState training_state(const CheckpointContent& content);
 
 // Trains `student` in place up to the recipe's last step, or until a signal. With `held_out`, its

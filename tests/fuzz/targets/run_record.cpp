@@ -1,5 +1,5 @@
-// A result.json, and behind zero bytes a log.jsonl and a recipe.toml: compared with another run, and
-// taken for a model, which it is not.
+// A result.json, and behind zero bytes a log.jsonl and a recipe.toml: compared with another run,
+// and taken for a model, which it is not.
 #include "halftone/app/recipe.h"
 #include "halftone/model/load.h"
 #include "halftone/report/comparison.h"
