@@ -120,8 +120,9 @@ TEST(Gguf, ReadsVersionTwoOtherAlignmentsAndNoTensors) {
     b.alignment = alignment;
     b.add_u32("general.alignment", alignment);
     const GgufFile file = GgufFile::open(directory.write("a", b.bytes()));
-    EXPECT_EQ(file.read(*file.find("second")).data<float>()[0], 2) << alignment;
-    EXPECT_EQ(to_float(file.read(*file.find("third")).data<half_t>()[0]), -1) << alignment;
+    const Tensor second = file.read(*file.find("second")), third = file.read(*file.find("third"));
+    EXPECT_EQ(second.data<float>()[0], 2) << alignment;
+    EXPECT_EQ(to_float(third.data<half_t>()[0]), -1) << alignment;
   }
   EXPECT_TRUE(GgufFile::open(directory.write("a", GgufBuilder().bytes())).tensors().empty());
 }
@@ -167,7 +168,8 @@ TEST(Gguf, ListsTensorsOfEveryTypeAndReadsThoseItCan) {
   expect("end", "NVFP4", {64}, 36);
   EXPECT_EQ(stored.find("none"), nullptr);
   EXPECT_EQ(stored.tensors.front().name, "end");  // by name
-  EXPECT_EQ(file.read(*file.find("known")).data<float>()[1], 2);
+  const Tensor known = file.read(*file.find("known"));
+  EXPECT_EQ(known.data<float>()[1], 2);
   for (const char* name : {"first", "removed", "new", "end"})
     expect_refused(fmt::format("tensor '{}' is of type {}, which is not supported", name,
                                stored.find(name)->dtype),

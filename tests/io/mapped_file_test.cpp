@@ -53,13 +53,14 @@ TEST(MappedFile, NoticesThatTheFileChanged) {
 TEST(MappedFile, TensorsAreViewsThatKeepTheMapAlive) {
   const TemporaryDirectory directory;
   const std::string path = directory.write("a", raw(std::vector<float>{1, 2, 3}));
-  Tensor view;
+  Tensor writable;
   const void* data;
   {
     const auto file = MappedFile::open(path);
     data = file->data() + 4;
-    view = mapped_tensor(file, 4, {2}, DType::f32);
+    writable = mapped_tensor(file, 4, {2}, DType::f32);
   }
+  const Tensor view = writable;
   EXPECT_EQ(view.raw(), data);
   EXPECT_EQ(view.data<float>()[0], 2);
   EXPECT_EQ(view.data<float>()[1], 3);
