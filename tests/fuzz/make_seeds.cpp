@@ -217,6 +217,20 @@ void own_files(const Seeds& seeds) {
                  });
     }
   }
+  // Entries that no run writes, in a file that is whole.
+  for (const auto& [key, value] : std::map<std::string, std::string>{
+           {"position", "9"}, {"step", "x"}, {"skipped", "-"}, {"epoch", "9223372036854775808"}}) {
+    CheckpointContent content = TinyRun(false).training_content();
+    if (key == "skipped")
+      content.meta.erase(key);
+    else
+      content.meta[key] = value;
+    seeds.made("checkpoint", "other-" + key, [&](const std::string& path) {
+      write_checkpoint_file(path, content);
+      const std::string bytes = without_seal(bytes_of(path));
+      std::ofstream(path, std::ios::binary) << bytes;
+    });
+  }
   // The least that is a checkpoint: what is mutated of it is structure.
   seeds.made("checkpoint", "least", [&](const std::string& path) {
     Hdf5Writer file(path);
