@@ -6,6 +6,7 @@
 #include "halftone/app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/text_file.h"
 #include "halftone/report/comparison.h"
 #include "halftone/report/html_page.h"
@@ -19,7 +20,7 @@ namespace fs = std::filesystem;
 // have moved since.
 std::vector<std::pair<std::string, std::string>> run_settings(const std::string& directory) {
   const std::string path = directory + "/recipe.toml";
-  if (!fs::exists(path)) return {};
+  if (!exists_at(path)) return {};
   auto entries = recipe_entries(read_text_file(path, 1 << 20), path);
   std::erase_if(entries, [](const auto& entry) {
     return entry.first == "run.name" || entry.first == "run.output_dir";

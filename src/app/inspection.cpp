@@ -26,10 +26,6 @@ using Json = nlohmann::json;
 
 constexpr uint64_t kMostBytes = uint64_t{1} << 30;
 
-bool exists(const std::string& path) {
-  return fs::exists(status_at(path));
-}
-
 // What a fact's file says, or nothing: a fact that cannot be read is no reason to show no tensors.
 template <class Read>
 auto fact(const Read& read) -> decltype(read()) {
@@ -41,7 +37,7 @@ auto fact(const Read& read) -> decltype(read()) {
 }
 
 Json object_in(const std::string& path) {
-  return fact([&] { return exists(path) ? read_json_file(path, kMostBytes) : Json(); });
+  return fact([&] { return exists_at(path) ? read_json_file(path, kMostBytes) : Json(); });
 }
 
 void add_ids(const Json& object, const char* key, std::vector<int64_t>& out) {
@@ -73,7 +69,7 @@ Inspection inspect_checkpoint(CheckpointContent content, const std::string& file
   out.step = content.meta["step"];
   add_configuration(fact([&] { return parse_strict_json(content.meta["config"], file); }), out);
   const std::string recipe = out.home + "/recipe.toml";
-  if (!exists(recipe)) return out;
+  if (!exists_at(recipe)) return out;
   for (const auto& [key, value] :
        fact([&] { return recipe_entries(read_text_file(recipe, kMostBytes), recipe); }))
     if (key == "run.method") out.method = value;
@@ -122,7 +118,7 @@ Inspection inspect_run(const std::string& path) {
   auto found = newest_checkpoint(path, damaged);
   for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
   if (found) return inspect_checkpoint(std::move(found->content), found->path);
-  if (exists(path + "/model.h5")) return inspect_file(path + "/model.h5");
+  if (exists_at(path + "/model.h5")) return inspect_file(path + "/model.h5");
   load_model(path);  // throws, and says what is missing
   throw_error(ErrorKind::format, "{}: holds no tensors", path);
 }
@@ -167,7 +163,7 @@ std::string tokenizer_kind(const std::string& home) {
     const Json type = model.is_object() ? model.value("type", Json()) : Json();
     return type.is_string() ? type.get<std::string>() : "tokenizer.json";
   }
-  return exists(home + "/tokenizer.model") ? "SentencePiece" : "";
+  return exists_at(home + "/tokenizer.model") ? "SentencePiece" : "";
 }
 
 }  // namespace
@@ -175,8 +171,8 @@ std::string tokenizer_kind(const std::string& home) {
 Inspection inspect_path(const std::string& path) {
   if (file_kind(path) != FileKind::directory) return inspect_file(path);
   const bool weights =
-      exists(path + "/model.safetensors") || exists(path + "/model.safetensors.index.json");
-  if (!weights && !exists(path + "/config.json")) return inspect_run(path);
+      exists_at(path + "/model.safetensors") || exists_at(path + "/model.safetensors.index.json");
+  if (!weights && !exists_at(path + "/config.json")) return inspect_run(path);
   Inspection out = inspect_file(hf_weights_file(path));
   out.home = path;
   add_configuration(object_in(path + "/config.json"), out);

@@ -13,10 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool exists(const std::string& path) {
-  return fs::exists(status_at(path));
-}
-
 bool is_file(const std::string& path) {
   return fs::is_regular_file(status_at(path));
 }
@@ -58,7 +54,7 @@ void check_teacher(const Recipe& r, RecipeReport& report) {
     return;
   }
   if (r.run.method != Method::pretrain) {
-    report.rule(!exists(model), {"teacher.model", "run.method"},
+    report.rule(!exists_at(model), {"teacher.model", "run.method"},
                 fmt::format("found {}, which does not exist", toml_string(model)));
     return;
   }
@@ -91,7 +87,7 @@ void check_data(const Recipe& r, RecipeReport& report) {
     if (!is_file(path))
       report.add("data.train",
                  fmt::format("found {}, {}", toml_string(path),
-                             exists(path) ? "a file expected" : "which does not exist"));
+                             exists_at(path) ? "a file expected" : "which does not exist"));
   const GenerateSettings& g = r.data.generate;
   if (r.data.generate_present) {
     report.rule(g.sequences < 1, {"data.generate.sequences"},
@@ -119,7 +115,7 @@ void check_calibration(const Recipe& r, RecipeReport& report) {
     if (!is_file(path))
       report.add("calibration.text",
                  fmt::format("found {}, {}", toml_string(path),
-                             exists(path) ? "a file expected" : "which does not exist"));
+                             exists_at(path) ? "a file expected" : "which does not exist"));
   report.rule(r.calibration.text.empty() && !r.data.generate_present,
               {"calibration.text", "data.generate", "run.method"},
               "missing, text to calibrate on or data.generate expected");
@@ -249,7 +245,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
               "missing, the method none only evaluates and expects a text");
   report.rule(!r.eval.text.empty() && !is_file(r.eval.text), {"eval.text"},
               fmt::format("found {}, {}", toml_string(r.eval.text),
-                          exists(r.eval.text) ? "a file expected" : "which does not exist"));
+                          exists_at(r.eval.text) ? "a file expected" : "which does not exist"));
 }
 
 int too_deep_at_line(std::string_view text, int most) {

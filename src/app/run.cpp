@@ -20,6 +20,7 @@
 #include "halftone/eval/result.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/directory_lock.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/run_directory.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
@@ -287,14 +288,16 @@ void require_unused(const std::string& directory) {
   const auto refuse = [&](const std::string& what) {
     throw_error(ErrorKind::recipe, "{}: {}, or choose another --run-dir", directory, what);
   };
-  if (!fs::exists(directory)) return;
+  if (!exists_at(directory)) return;
   if (!checkpoint_files(directory).empty())
     refuse(fmt::format("holds checkpoints of an earlier run; go on with `halftone resume {}`",
                        directory));
-  if (fs::exists(directory + "/result.json")) refuse("holds a finished run; remove it first");
+  if (exists_at(directory + "/result.json")) refuse("holds a finished run; remove it first");
   for (const auto& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename();
-    if (!fs::exists(directory + "/recipe.toml") && !name.starts_with(".lock"))
+    // A run that was killed while it wrote its recipe leaves the two, and nothing to go on with.
+    const bool begun = name.starts_with(".lock") || name.starts_with("recipe.toml.tmp.");
+    if (!exists_at(directory + "/recipe.toml") && !begun)
       refuse(fmt::format("holds '{}' and no run; a new or empty directory is expected", name));
   }
 }

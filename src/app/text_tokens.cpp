@@ -10,6 +10,7 @@
 #include "halftone/base/rng.h"
 #include "halftone/base/sha256.h"
 #include "halftone/io/atomic_file.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
@@ -65,7 +66,7 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
   const int64_t wanted = recipe.data.generate.sequences;
   const std::string cache = cache_path(recipe, tokenizer, teacher);
   std::vector<int32_t> tokens;
-  if (std::filesystem::exists(cache)) tokens = read_token_file(cache, tokenizer);
+  if (exists_at(cache)) tokens = read_token_file(cache, tokenizer);
   const int64_t done = std::count(tokens.begin(), tokens.end(), end);
   if (done < wanted) generate_missing(recipe, options, tokenizer, cache, done, tokens);
   release_kept_memory();

@@ -47,6 +47,22 @@ CheckpointContent block_content(const RunContext& run, LoadedModel& student, siz
   return content;
 }
 
+// What block_content wrote of them.
+std::vector<QuantisedLinear> layers_of(const CheckpointContent& content) {
+  const char* where = "checkpoint: meta 'layers'";
+  std::vector<QuantisedLinear> out;
+  const nlohmann::json layers = parse_strict_json(meta_text(content, "layers"), where);
+  for (const auto& layer : layers.is_array() ? layers : nlohmann::json::array({layers})) {
+    const bool pair = layer.is_array() && layer.size() == 2 && layer[0].is_string();
+    const std::optional<double> error = pair ? json_number(layer[1]) : std::nullopt;
+    if (!error)
+      throw_error(ErrorKind::checkpoint, "{}: found {}, a list of names and numbers expected",
+                  where, printable(layer.dump()));
+    out.push_back({layer[0].get<std::string>(), *error});
+  }
+  return out;
+}
+
 // Puts the finished blocks of a checkpoint into the student: the dense weights of its other blocks
 // stay. Returns how many there are.
 size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
@@ -54,6 +70,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   const auto done = static_cast<size_t>(meta_number(content, "step"));
   const auto inputs = content.tensors.find("state/inputs");
   if (inputs == content.tensors.end() || inputs->second.shape() != calibration.inputs.shape() ||
+      inputs->second.dtype() != calibration.inputs.dtype() ||
       done > student.decoder.blocks.size())
     throw_error(ErrorKind::checkpoint, "checkpoint: its blocks do not fit this recipe");
   CheckpointContent whole = content;
@@ -61,8 +78,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
     if (!is_done(student.decoder.spec, done, name)) whole.tensors["model/" + name] = tensor;
   student.decoder = decoder_of(whole, student.config);
   calibration.inputs = inputs->second;
-  for (const auto& layer : parse_strict_json(meta_text(content, "layers"), "checkpoint: meta layers"))
-    result.layers.push_back({layer.at(0).get<std::string>(), json_number(layer.at(1)).value()});
+  result.layers = layers_of(content);
   return done;
 }
 

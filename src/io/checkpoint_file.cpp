@@ -1,11 +1,12 @@
 #include "halftone/io/checkpoint_file.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <sstream>
 
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/hdf5.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/io/stored_tensors.h"
@@ -94,7 +95,7 @@ std::string checkpoint_file(const std::string& directory, int64_t step) {
 
 std::vector<std::string> checkpoint_files(const std::string& directory) {
   std::vector<std::string> files;
-  if (!std::filesystem::exists(directory)) return files;
+  if (!exists_at(directory)) return files;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename();
     if (name.starts_with("step-") && name.ends_with(".h5")) files.push_back(entry.path());
@@ -126,9 +127,10 @@ const std::string& meta_text(const CheckpointContent& content, const std::string
 
 int64_t meta_number(const CheckpointContent& content, const std::string& key) {
   const auto it = content.meta.find(key);
+  const std::string text = it == content.meta.end() ? "" : it->second;
   int64_t value = -1;
-  if (it != content.meta.end()) std::istringstream(it->second) >> value;
-  if (value < 0)
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0)
     throw_error(ErrorKind::checkpoint, "checkpoint: meta '{}' is missing or not a number", key);
   return value;
 }

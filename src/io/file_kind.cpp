@@ -36,6 +36,10 @@ std::filesystem::file_status status_at(const std::string& path) {
   return found;
 }
 
+bool exists_at(const std::string& path) {
+  return std::filesystem::exists(status_at(path));
+}
+
 FileKind file_kind(const std::string& path) {
   if (is_directory(status_at(path))) return FileKind::directory;
   const RegularFile file(path);

@@ -10,6 +10,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/text_file.h"
 
 namespace halftone {
@@ -51,7 +52,7 @@ void RunDirectory::remove_old_checkpoints(int64_t step, int64_t keep) const {
 void RunDirectory::rewind(int64_t step, int64_t keep) const {
   remove_old_checkpoints(step, keep);
   const std::string log =
-      fs::exists(log_file()) ? read_text_file(log_file(), kMostLogBytes) : std::string();
+      exists_at(log_file()) ? read_text_file(log_file(), kMostLogBytes) : std::string();
   std::istringstream in(log);
   std::string kept;
   for (std::string line; std::getline(in, line);)
@@ -64,7 +65,7 @@ void RunDirectory::append_log(const std::string& json_line) const {
 }
 
 void RunDirectory::flush_log() const {
-  if (fs::exists(log_file())) sync_file(log_file());
+  if (exists_at(log_file())) sync_file(log_file());
 }
 
 }  // namespace halftone

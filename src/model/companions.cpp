@@ -6,6 +6,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/text/tokenizer_files.h"
 
 namespace halftone {
@@ -35,7 +36,7 @@ Companions read_companions(const std::string& home, const ModelConfig& config) {
 void write_companions(const Companions& companions, const std::string& directory, bool replace) {
   for (const auto& [name, bytes] : companions.files) {
     const std::filesystem::path path = std::filesystem::path(directory) / name;
-    if (!replace && std::filesystem::exists(path)) continue;
+    if (!replace && exists_at(path)) continue;
     std::filesystem::create_directories(path.parent_path());
     write_text_durably(path.string(), bytes);
   }

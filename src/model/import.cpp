@@ -1,7 +1,5 @@
 #include "halftone/model/import.h"
 
-#include <sys/stat.h>
-
 #include <cstring>
 #include <optional>
 
@@ -79,11 +77,6 @@ std::string digest_of(const Files& files) {
     lines += digest(*file) + "  " + name + "\n";
   }
   return sha256_hex(lines);
-}
-
-bool exists(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0;
 }
 
 bool same_numbers(const Tensor& a, const Tensor& b) {
@@ -255,10 +248,10 @@ ImportedModel import_model(const std::string& path, const ImportOptions& options
 std::string hf_weights_file(const std::string& directory) {
   const std::string whole = directory + "/model.safetensors";
   const std::string index = whole + ".index.json";
-  if (exists(whole)) return whole;
-  if (exists(index)) return index;
-  if (exists(directory + "/pytorch_model.bin") ||
-      exists(directory + "/pytorch_model.bin.index.json"))
+  if (exists_at(whole)) return whole;
+  if (exists_at(index)) return index;
+  if (exists_at(directory + "/pytorch_model.bin") ||
+      exists_at(directory + "/pytorch_model.bin.index.json"))
     throw_error(ErrorKind::format,
                 "{}: holds pickled weights (pytorch_model.bin), which can run code and are not "
                 "read: convert them to model.safetensors first",

@@ -74,16 +74,19 @@ LoadedModel load_checkpoint(const std::string& path, CheckpointContent content,
 
 [[noreturn]] void throw_no_model(const std::string& directory) {
   const std::string result = directory + "/result.json";
-  if (fs::exists(result)) {
+  if (exists_at(result)) {
     const nlohmann::json json = read_json_file(result, uint64_t{64} << 20);
-    if (json.value("method", "") == "none")
+    const auto member = [](const nlohmann::json& object, const char* key) {
+      return object.is_object() && object.contains(key) ? object.at(key) : nlohmann::json();
+    };
+    const nlohmann::json teacher = member(member(json, "teacher"), "path");
+    if (member(json, "method") == "none")
       throw_error(ErrorKind::format,
                   "{}: holds no model: a run of method none measures its teacher, {}, which is the "
                   "model",
-                  directory,
-                  json.contains("teacher") ? json.at("teacher").value("path", "?") : "?");
+                  directory, teacher.is_string() ? printable(teacher.get<std::string>()) : "?");
   }
-  if (fs::exists(directory + "/recipe.toml"))
+  if (exists_at(directory + "/recipe.toml"))
     throw_error(ErrorKind::format,
                 "{}: holds no model: the run has no whole checkpoint; go on with `halftone resume "
                 "{}`",
@@ -100,9 +103,9 @@ std::optional<FoundCheckpoint> find_checkpoint(const std::string& path,
                                                std::vector<std::string>& notes) {
   const FileKind kind = file_kind(path);
   if (kind == FileKind::hdf5) return FoundCheckpoint{path, read_checkpoint_file(path)};
-  if (kind != FileKind::directory || fs::exists(path + "/config.json")) return std::nullopt;
+  if (kind != FileKind::directory || exists_at(path + "/config.json")) return std::nullopt;
   const std::string model = path + "/model.h5";
-  if (fs::exists(model)) return FoundCheckpoint{model, read_checkpoint_file(model)};
+  if (exists_at(model)) return FoundCheckpoint{model, read_checkpoint_file(model)};
   std::vector<std::string> damaged;
   auto found = newest_checkpoint(path, damaged);
   for (const std::string& what : damaged) notes.push_back("skipped a damaged checkpoint: " + what);
@@ -112,7 +115,7 @@ std::optional<FoundCheckpoint> find_checkpoint(const std::string& path,
 }
 
 int64_t model_bytes(const std::string& path) {
-  if (!fs::is_directory(path)) return static_cast<int64_t>(fs::file_size(path));
+  if (!fs::is_directory(status_at(path))) return static_cast<int64_t>(fs::file_size(path));
   int64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(path))
     if (entry.path().extension() == ".safetensors")

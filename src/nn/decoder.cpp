@@ -9,6 +9,7 @@
 #include "halftone/ops/elementwise.h"
 #include "halftone/ops/embedding.h"
 #include "halftone/ops/key_values.h"
+#include "halftone/ops/linear.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {

@@ -2,12 +2,14 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/json_numbers.h"
 #include "halftone/io/strict_json.h"
+#include "halftone/io/text_file.h"
 
 namespace halftone {
 namespace {
@@ -15,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+constexpr uint64_t kMostBytes = uint64_t{64} << 20, kMostLogBytes = uint64_t{1} << 32;
 
 // An object of a result file, with its place for error messages.
 class Fields {
@@ -81,8 +83,8 @@ void read_evaluation(const Fields& result, RunRecord& out) {
 
 std::vector<LoggedStep> read_log(const std::string& path) {
   std::vector<LoggedStep> out;
-  if (!fs::is_regular_file(path)) return out;
-  std::ifstream file(path);
+  if (!fs::is_regular_file(status_at(path))) return out;
+  std::istringstream file(read_text_file(path, kMostLogBytes));
   int64_t number = 0;
   for (std::string line; std::getline(file, line);) {
     // A run that was killed may have left a part of its last line.
@@ -102,7 +104,7 @@ std::vector<LoggedStep> read_log(const std::string& path) {
 
 RunRecord read_run(const std::string& directory) {
   const std::string path = directory + "/result.json";
-  if (!fs::is_regular_file(path))
+  if (!fs::is_regular_file(status_at(path)))
     throw_error(ErrorKind::format, "{}: no result.json; a finished run expected", directory);
   const Json parsed = read_json_file(path, kMostBytes);
   const Fields result(parsed, path);

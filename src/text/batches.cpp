@@ -33,9 +33,12 @@ std::vector<int32_t> Batches::next() {
   return ids;
 }
 
+bool Batches::holds(const Cursor& cursor) const {
+  return cursor.epoch >= 0 && cursor.position >= 0 && cursor.position <= sequences_.count();
+}
+
 void Batches::seek(const Cursor& cursor) {
-  require(cursor.epoch >= 0 && cursor.position >= 0 && cursor.position <= sequences_.count(),
-          "Batches: epoch {}, position {} of {}", cursor.epoch, cursor.position,
+  require(holds(cursor), "Batches: epoch {}, position {} of {}", cursor.epoch, cursor.position,
           sequences_.count());
   cursor_ = cursor;
   shuffle();

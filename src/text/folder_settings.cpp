@@ -167,10 +167,12 @@ void FolderReader::read_eos_text(const JsonField& root) {
 void FolderReader::read_eos_id(const JsonField& root) {
   if (out_.eos_text || out_.eos_id || !root.has("eos_token_id")) return;
   const JsonField eos = root.at("eos_token_id");
-  if (!eos.value.is_array())
-    out_.eos_id = eos.id(kMostId);
-  else if (!eos.value.empty())
-    out_.eos_id = eos.items()[0].id(kMostId);
+  if (!eos.value.is_array()) {
+    out_.eos_id = eos.id_or_none(kMostId);
+  } else {
+    for (const JsonField& id : eos.items())
+      if (!out_.eos_id) out_.eos_id = id.id_or_none(kMostId);
+  }
   out_.eos_where = root.file + ": eos_token_id";
 }
 

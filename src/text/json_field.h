@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,11 @@ struct JsonField {
     return has(key) ? at(key).flag() : fallback;
   }
   int64_t id(int64_t most) const { return whole(0, most, "a token id"); }
+  // An id of a setting; nothing for -1, which some configurations spell "no such token" with.
+  std::optional<int64_t> id_or_none(int64_t most) const {
+    if (value == -1) return std::nullopt;
+    return id(most);
+  }
   int64_t whole(int64_t low, int64_t high, const char* what = "a whole number") const {
     const bool fits = value.is_number_unsigned()
                           ? value.get<uint64_t>() <= static_cast<uint64_t>(high)

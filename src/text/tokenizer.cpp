@@ -34,8 +34,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   if (kind != FileKind::directory) return make_bpe(read_tokenizer_json(path));
   const std::filesystem::path folder(path);
   const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model";
-  const bool has_model = std::filesystem::exists(model);
-  if (std::filesystem::exists(json) && !(has_model && is_unigram_json(json)))
+  const bool has_model = exists_at(model);
+  if (exists_at(json) && !(has_model && is_unigram_json(json)))
     return make_bpe(read_tokenizer_json(json));
   if (has_model) return load_model(model);
   throw_error(ErrorKind::format, "{}: found neither tokenizer.json nor tokenizer.model", path);

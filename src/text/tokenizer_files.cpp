@@ -126,9 +126,9 @@ std::vector<int32_t> named_ends(const std::string& path) {
   const JsonField root{json, path, ""};
   if (!root.has("eos_token_id")) return {};
   const JsonField ends = root.at("eos_token_id");
-  if (!ends.value.is_array()) return {static_cast<int32_t>(ends.id(kMostId))};
   std::vector<int32_t> out;
-  for (const JsonField& id : ends.items()) out.push_back(static_cast<int32_t>(id.id(kMostId)));
+  for (const JsonField& field : ends.value.is_array() ? ends.items() : std::vector{ends})
+    if (const auto id = field.id_or_none(kMostId)) out.push_back(static_cast<int32_t>(*id));
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
 #include "halftone/base/sha256.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/tensor/numbers.h"
 
@@ -151,7 +152,7 @@ LogitCache::LogitCache(LogitCacheSpec spec) : spec_(std::move(spec)) {
       spec_.top_k, spec_.vocabulary);
   parts_.resize(static_cast<size_t>(spec_.parts()));
   for (int64_t part = 0; part < spec_.parts(); ++part)
-    if (std::filesystem::exists(spec_.part_file(part))) parts_[part] = open_part(spec_, part);
+    if (exists_at(spec_.part_file(part))) parts_[part] = open_part(spec_, part);
 }
 
 bool LogitCache::whole() const {

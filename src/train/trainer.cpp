@@ -143,8 +143,12 @@ void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerSt
                   "checkpoint: tensor '{}' is {} {}, this run's model has {} {}", name,
                   dtype_name(it->second.dtype()), shape_text(it->second.shape()),
                   dtype_name(tensor.dtype()), shape_text(tensor.shape()));
-    tensor.copy_from(it->second);
   }
+  if (!batches_.holds(state.cursor))
+    throw_error(ErrorKind::checkpoint,
+                "checkpoint: it is at sequence {} of epoch {}, this run's text has fewer",
+                state.cursor.position, state.cursor.epoch);
+  for (auto& [name, tensor] : own) tensor.copy_from(from.at(name));
   state_ = state;
   batches_.seek(state.cursor);
 }

@@ -94,19 +94,24 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_steps) {
+TrainerState training_state(const CheckpointContent& content) {
   TrainerState state;
   state.step = meta_number(content, "step");
   state.tokens = meta_number(content, "tokens");
   state.cursor.epoch = meta_number(content, "epoch");
   state.cursor.position = meta_number(content, "position");
+  std::istringstream skipped(meta_text(content, "skipped"));
+  for (int64_t step; skipped >> step;) state.skipped.push_back(step);
+  return state;
+}
+
+void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_steps) {
+  const TrainerState state = training_state(content);
   if (state.step > max_steps)
     throw_error(ErrorKind::recipe,
                 "train.max_steps: found {}, but the run is at step {} already, at least as many "
                 "expected",
                 max_steps, state.step);
-  std::istringstream skipped(meta_text(content, "skipped"));
-  for (int64_t step; skipped >> step;) state.skipped.push_back(step);
   trainer.restore(content.tensors, state);
 }
 

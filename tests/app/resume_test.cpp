@@ -1,6 +1,7 @@
 // A run of N steps is k steps, an interruption and a resume, bit for bit.
 #include "app/program_testing.h"
 #include "halftone/base/rng.h"
+#include "halftone/io/checkpoint_file.h"
 
 namespace halftone {
 namespace {
@@ -80,6 +81,47 @@ TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeItTaken) {
   EXPECT_EQ(resumed.code, 0) << resumed.err;
   EXPECT_NE(resumed.err.find("step-00000010.h5"), std::string::npos) << resumed.err;
   EXPECT_EQ(digest("damaged"), before);
+}
+
+// A seal says that a file is as it was written, not that Halftone wrote it.
+TEST_F(ResumeTest, AWholeCheckpointOfOtherContentIsRefused) {
+  const std::string recipe = write_recipe_file("made", "max_steps = 4\nsave_steps = 2\n");
+  ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
+  const std::string path = folder_ + "/made/step-00000004.h5";
+  const CheckpointContent whole = read_checkpoint_file(path);
+  for (const auto& [key, value] : std::map<std::string, std::string>{
+           {"position", "1000000"}, {"epoch", "-1"}, {"step", "x"}, {"skipped", ""}}) {
+    CheckpointContent content = whole;
+    content.meta[key] = value;
+    if (key == "skipped") content.meta.erase(key);
+    write_checkpoint_file(path, content);
+    const Output resumed = program({"resume", folder_ + "/made", "--quiet"});
+    EXPECT_EQ(resumed.code, 8) << key << resumed.err;
+    const char* named = key == "position" ? "1000000" : key.c_str();
+    EXPECT_NE(resumed.err.find(named), std::string::npos) << resumed.err;
+  }
+}
+
+TEST_F(ResumeTest, ARunKilledWhileItWroteItsRecipeIsStartedAgain) {
+  const std::string recipe = write_recipe_file("begun", "max_steps = 1\n");
+  std::filesystem::create_directory(folder_ + "/begun");
+  std::ofstream(folder_ + "/begun/.lock") << 1;
+  std::ofstream(folder_ + "/begun/recipe.toml.tmp.1") << "half of";
+  const Output begun = program({"run", recipe, "--quiet"});
+  EXPECT_EQ(begun.code, 0) << begun.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/begun/recipe.toml.tmp.1"));
+}
+
+// What is no result that Halftone wrote is no model either.
+TEST_F(ResumeTest, AResultOfAnotherProgramIsRefused) {
+  const std::string directory = folder_ + "/other-program";
+  std::filesystem::create_directory(directory);
+  for (const char* result : {"[]", "{\"method\": 5}", "{\"method\": \"none\", \"teacher\": []}",
+                             "{\"method\": \"none\", \"teacher\": {\"path\": {}}}"}) {
+    std::ofstream(directory + "/result.json") << result;
+    const Output out = program({"eval", directory, "--text", folder_ + "/text.txt"});
+    EXPECT_EQ(out.code, 3) << result << out.err;
+  }
 }
 
 TEST_F(ResumeTest, AResumeThatCannotBeExactIsRefused) {

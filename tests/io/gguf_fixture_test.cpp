@@ -27,7 +27,8 @@ TEST_P(GgufFixtures, AreDequantisedAsThePackageDoes) {
 
 INSTANTIATE_TEST_SUITE_P(Types, GgufFixtures,
                          ::testing::Values("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0",
-                                           "q5_1", "q4_k", "q5_k", "q6_k"));
+                                           "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl",
+                                           "tq1_0", "tq2_0"));
 
 }  // namespace
 }  // namespace halftone

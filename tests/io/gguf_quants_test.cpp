@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -122,6 +123,85 @@ TEST(GgufQuants, BlockSizesAreThoseOfTheFormat) {
   EXPECT_EQ(bits(30), 16);
   EXPECT_EQ(bits(41), 1.125);
   EXPECT_EQ(bits(42), 2.25);
+}
+
+// Rows of one magnitude a block of `type`; `zeros`: some of them 0.
+std::vector<float> sign_rows(const GgmlType& type, int64_t blocks, bool zeros, Rng& rng) {
+  std::vector<float> x;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const float d = to_float(to_half(static_cast<float>(0.01 + rng.uniform())));
+    for (int64_t i = 0; i < type.block; ++i) {
+      const uint64_t kind = rng.below(zeros ? 3 : 2);
+      x.push_back(kind == 0 ? d : kind == 1 ? -d : 0.0f);
+    }
+  }
+  return x;
+}
+
+TEST(GgufQuants, SignsComeBackBitForBit) {
+  Rng rng(7, RngStream::test);
+  for (const char* name : {"Q1_0", "Q2_0", "TQ1_0", "TQ2_0", "Q4_0"})
+    for (const bool zeros : {false, true}) {
+      if (zeros && name == std::string("Q1_0")) continue;
+      const GgmlType& type = ggml_type(std::string_view(name));
+      const std::vector<float> x = sign_rows(type, 400, zeros, rng);
+      std::vector<uint8_t> bytes(static_cast<size_t>(400 * type.block_bytes));
+      std::vector<float> back(x.size());
+      ASSERT_TRUE(quantize_exactly(type, x.data(), bytes.data(), static_cast<int64_t>(x.size())));
+      dequantize(type, bytes.data(), back.data(), static_cast<int64_t>(back.size()));
+      EXPECT_EQ(back, x) << name;
+    }
+}
+
+TEST(GgufQuants, NumbersThatATypeDoesNotHoldAreRefused) {
+  for (const char* name : {"Q1_0", "Q2_0", "TQ1_0", "TQ2_0", "Q4_0"}) {
+    const GgmlType& type = ggml_type(std::string_view(name));
+    std::vector<uint8_t> bytes(static_cast<size_t>(type.block_bytes));
+    const std::vector<float> signs(static_cast<size_t>(type.block), 0.25f);
+    const auto holds = [&](const std::vector<float>& x) {
+      return quantize_exactly(type, x.data(), bytes.data(), static_cast<int64_t>(x.size()));
+    };
+    EXPECT_TRUE(holds(signs)) << name;
+    std::vector<float> other = signs;
+    other[5] = 0.26f;  // of no grid with 0.25
+    EXPECT_FALSE(holds(other)) << name;
+    other.assign(signs.size(), 0.1f);  // not an F16
+    EXPECT_FALSE(holds(other)) << name;
+    EXPECT_FALSE(holds(std::vector<float>(signs.begin(), signs.end() - 1))) << name;
+  }
+  std::vector<float> zero(128, 0.5f);
+  zero[17] = 0;
+  std::vector<uint8_t> bytes(18);
+  EXPECT_FALSE(quantize_exactly(ggml_type("Q1_0"), zero.data(), bytes.data(), 128));
+}
+
+// Grids of 2, 3 and 4 bits around a zero, as RTN makes them, fit into Q4_0.
+TEST(GgufQuants, GridsOfFewBitsComeBackBitForBit) {
+  Rng rng(8, RngStream::test);
+  const GgmlType& type = ggml_type("Q4_0");
+  for (int trial = 0; trial < 200; ++trial) {
+    const float d = to_float(to_half(static_cast<float>(0.01 + rng.uniform())));
+    std::vector<float> x(32), back(32);
+    for (float& v : x) v = d * static_cast<float>(static_cast<int>(rng.below(16)) - 8);
+    std::vector<uint8_t> bytes(18);
+    ASSERT_TRUE(quantize_exactly(type, x.data(), bytes.data(), 32));
+    dequantize(type, bytes.data(), back.data(), 32);
+    EXPECT_EQ(back, x);
+  }
+}
+
+TEST(GgufQuants, Q8HoldsNumbersToHalfAStep) {
+  Rng rng(9, RngStream::test);
+  std::vector<float> x(320), back(320);
+  for (float& v : x) v = static_cast<float>(rng.normal());
+  std::vector<uint8_t> bytes(340);
+  quantize_q8_0(x.data(), bytes.data(), 320);
+  dequantize(ggml_type("Q8_0"), bytes.data(), back.data(), 320);
+  for (size_t i = 0; i < x.size(); ++i) {
+    float most = 0;
+    for (size_t j = i / 32 * 32; j < i / 32 * 32 + 32; ++j) most = std::max(most, std::fabs(x[j]));
+    EXPECT_NEAR(back[i], x[i], most / 127 * 0.5 + most * 6e-4) << i;
+  }
 }
 
 TEST(GgufQuants, RefusesPartialBlocksAndTypesWithoutAReader) {

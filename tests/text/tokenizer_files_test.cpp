@@ -150,6 +150,11 @@ TEST(EndTokens, AreThoseOfTheFirstFileThatNamesSome) {
   EXPECT_EQ(end_tokens(folder.path()), (Ids{7, 5}));
   folder.write("generation_config.json", R"({"eos_token_id": 6})");
   EXPECT_EQ(end_tokens(folder.path()), Ids{6});
+  // -1 says that there is no such token: the next file is asked.
+  folder.write("generation_config.json", R"({"eos_token_id": -1})");
+  EXPECT_EQ(end_tokens(folder.path()), (Ids{3, 4}));
+  folder.write("generation_config.json", R"({"eos_token_id": [-1, 5]})");
+  EXPECT_EQ(end_tokens(folder.path()), Ids{5});
   EXPECT_EQ(end_tokens(kTokenizers + "smollm.gguf"), (Ids{0, 2}));
   EXPECT_EQ(end_tokens(kTokenizers + "spm.gguf"), Ids{2});
   folder.write("generation_config.json", R"({"eos_token_id": "x"})");

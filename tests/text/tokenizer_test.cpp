@@ -124,6 +124,13 @@ TEST(Tokenizer, TheEndTokenIsTheFoldersBeforeTheNamesOne) {
   folder.write("generation_config.json", R"({"eos_token_id": []})");
   folder.write("config.json", R"({"eos_token_id": null})");
   EXPECT_EQ(eos(), 0);
+  // -1 is how some say that there is none.
+  folder.write("config.json", R"({"eos_token_id": -1, "bos_token_id": -1, "pad_token_id": -1})");
+  EXPECT_EQ(eos(), 0);
+  folder.write("generation_config.json", R"({"eos_token_id": -1})");
+  EXPECT_EQ(eos(), 0);
+  folder.write("generation_config.json", R"({"eos_token_id": [-1, 9]})");
+  EXPECT_EQ(eos(), 9);
 }
 
 TEST(Tokenizer, AFolderWithWrongSettingsIsRefused) {
@@ -150,7 +157,7 @@ TEST(Tokenizer, AFolderWithWrongSettingsIsRefused) {
           "token id");
   refused("tokenizer_config.json", R"({"added_tokens_decoder": []})", "an object of id to token");
   refused("config.json", R"({"eos_token_id": 100000})", "eos_token_id: found 100000");
-  refused("config.json", R"({"eos_token_id": -1})", "eos_token_id: found -1");
+  refused("config.json", R"({"eos_token_id": -2})", "eos_token_id: found -2");
   refused("config.json", R"({"eos_token_id": "2"})", "eos_token_id: found \"2\"");
   refused("config.json", R"({"eos_token_id": [1.5]})", "eos_token_id[0]: found 1.5");
   refused("config.json", "{", "config.json");

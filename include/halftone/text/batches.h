@@ -24,7 +24,8 @@ class Batches {
   // The numbers of the sequences that next() gave last.
   const std::vector<int64_t>& given() const { return given_; }
   Cursor cursor() const { return cursor_; }
-  void seek(const Cursor& cursor);  // throws std::invalid_argument beyond the epoch's end
+  bool holds(const Cursor& cursor) const;  // it lies in an epoch
+  void seek(const Cursor& cursor);         // throws std::invalid_argument beyond the epoch's end
 
  private:
   void shuffle();

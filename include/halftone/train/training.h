@@ -16,6 +16,10 @@ struct TrainingResult {
   double tokens_per_second = 0;  // median step
 };
 
+// Where a checkpoint's training stands. Throws Error(checkpoint) naming the meta entry that is missing
+// or no number.
+TrainerState training_state(const CheckpointContent& content);
+
 // Puts a trainer where a checkpoint's meta entries and tensors say. Throws Error(checkpoint), and
 // Error(recipe) where it has done more than max_steps already.
 void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_steps);
