@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "halftone/io/strict_json.h"
 #include "halftone/io/text_file.h"
 #include "io/file_builders.h"
 
@@ -73,42 +72,6 @@ TEST(MappedFile, TensorsAtUnalignedOffsetsAreCopies) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(copy.raw()) % 4, 0u);
   EXPECT_EQ(copy.data<float>()[0], 5);
   EXPECT_EQ(copy.data<float>()[1], 6);
-}
-
-TEST(TextFile, IsReadWholeUpToItsLimit) {
-  const TemporaryDirectory directory;
-  const std::string path = directory.write("a", std::string("ab\0c", 4));
-  EXPECT_EQ(read_text_file(path, 4), std::string("ab\0c", 4));
-  expect_refused("holds 4 bytes, at most 3 expected", [&] { read_text_file(path, 3); });
-  EXPECT_EQ(read_text_file(directory.write("empty", ""), 0), "");
-}
-
-TEST(StrictJson, ReadsWhatIsPlain) {
-  EXPECT_EQ(parse_strict_json(R"( {"a": [1, {"a": 2}], "b": null} )", "f").dump(),
-            R"({"a":[1,{"a":2}],"b":null})");
-  EXPECT_EQ(parse_strict_json("[[[]]]", "f", 3).dump(), "[[[]]]");
-}
-
-TEST(StrictJson, RefusesWhatTwoReadersCouldTakeInTwoWays) {
-  const auto refused = [](std::string_view text, const std::string& phrase) {
-    SCOPED_TRACE(std::string(text));
-    expect_refused("file.json: " + phrase, [&] { parse_strict_json(text, "file.json", 4); });
-  };
-  refused(R"({"a": 1, "b": 2, "a": 3})", "key 'a' is given twice");
-  refused(R"([{"x": {"k": 1, "\u006b": 2}}])", "key 'k' is given twice");
-  refused(std::string_view("{}\0{}", 5), "byte 2: a zero byte");
-  refused("[[[[[]]]]]", "JSON nested deeper than 4 levels");
-  refused(R"({"a":{"a":{"a":{"a":{}}}}})", "JSON nested deeper than 4 levels");
-  refused("{} {}", "not valid JSON");
-  refused("", "not valid JSON");
-  refused("{\"a\": NaN}", "not valid JSON");
-  refused("[1e999]", "not valid JSON");
-  refused("\"\xc0\xaf\"", "not valid JSON");
-  refused("\"\xed\xa0\x80\"", "not valid JSON");
-  refused("{'a': 1}", "not valid JSON");
-  refused("[1,]", "not valid JSON");
-  refused("// note\n[]", "not valid JSON");
-  refused(std::string(100000, '['), "JSON nested deeper");
 }
 
 }  // namespace

@@ -1,0 +1,77 @@
+#include "halftone/model/plan.h"
+
+#include "model/model_testing.h"
+
+namespace halftone {
+namespace {
+
+DecoderSpec spec() {
+  return decoder_spec(testing::tiny_config());
+}
+
+TEST(Plan, WeightsMomentsAndGradientsFollowTheParameters) {
+  const auto n = static_cast<double>(parameter_count(spec()));
+  const MemoryPlan alone = plan_training(spec(), {.tokens = 100}),
+                   distilled = plan_training(spec(), {.tokens = 100, .teacher = true});
+  EXPECT_EQ(alone.teacher, 0);
+  EXPECT_EQ(distilled.teacher, 2 * n);
+  EXPECT_EQ(alone.student, 12 * n);
+  EXPECT_EQ(alone.gradients, 4 * n);
+  EXPECT_GT(distilled.activations, alone.activations);
+}
+
+TEST(Plan, ActivationsGrowWithTokensAndCheckpointingHoldsThoseOfOneBlock) {
+  const MemoryPlan one = plan_training(spec(), {.tokens = 100}),
+                   two = plan_training(spec(), {.tokens = 200}),
+                   less = plan_training(spec(), {.tokens = 100, .gradient_checkpointing = true});
+  EXPECT_EQ(one.activations, 2 * one.of_block);  // of two blocks
+  EXPECT_EQ(two.activations, 2 * one.activations);
+  EXPECT_EQ(less.activations, one.of_block + 4.0 * 100 * 2 * 32);
+}
+
+TEST(Plan, TheTotalIsThatOfTheFullerMoment) {
+  const MemoryPlan forward{.activations = 10, .of_block = 1, .logits = 5, .gradients = 3},
+      backward{.activations = 10, .of_block = 4, .logits = 5, .gradients = 20};
+  EXPECT_EQ(forward.total(), 15);
+  EXPECT_EQ(backward.total(), 24);
+}
+
+TEST(Plan, BitsOfOneBitAreASignAWeightAndSixteenAScale) {
+  double weights = 0, scales = 0;
+  for (const BlockSpec& block : spec().blocks)
+    for (const Slot& slot : block.slots)
+      if (!slot.is_norm()) {
+        weights += static_cast<double>(slot.out * slot.in);
+        scales += static_cast<double>(slot.out + slot.in);
+      }
+  const auto n = static_cast<double>(parameter_count(spec()));
+  const BitsPlan bits = plan_onebit(spec());
+  EXPECT_DOUBLE_EQ(bits.linears, 1 + 16 * scales / weights);
+  EXPECT_DOUBLE_EQ(bits.file, (weights + 16 * scales + 16 * (n - weights)) / n);
+}
+
+TEST(Plan, BitsOfAMethodAreThoseOfItsLayout) {
+  // Every row is a multiple of 16 columns: 4 bits a weight, a scale and a zero for 16 of them.
+  EXPECT_DOUBLE_EQ(plan_low_bits(spec(), UniformLayout{.bits = 4, .group_size = 16}, 0),
+                   4 + (16.0 + 4) / 16);
+  const BinaryLayout binary{.blocksize = 128, .partitioned = true};
+  EXPECT_GT(plan_low_bits(spec(), binary, 0.5), plan_low_bits(spec(), binary, 0.1));
+}
+
+TEST(Plan, WorkIsCountedAToken) {
+  const auto n = static_cast<double>(parameter_count(spec()));
+  EXPECT_EQ(plan_flop(spec(), {}, 10, 0), 60 * n);
+  EXPECT_EQ(plan_flop(spec(), {.teacher = true}, 10, 0), 80 * n);
+  EXPECT_EQ(plan_flop(spec(), {.gradient_checkpointing = true}, 10, 5), 90 * n);
+}
+
+TEST(Plan, QuantisingHoldsADenseCopyAndGrowsWithTheCalibration) {
+  const auto n = static_cast<double>(parameter_count(spec()));
+  const MemoryPlan few = plan_quantising(spec(), 2, 100), more = plan_quantising(spec(), 2, 300);
+  EXPECT_EQ(few.teacher, 2 * n);
+  EXPECT_EQ(few.student, 4 * n);
+  EXPECT_EQ(more.activations - few.activations, 3 * 4.0 * 200 * 32);
+}
+
+}  // namespace
+}  // namespace halftone
