@@ -31,13 +31,19 @@ std::string directory_of(const std::string& path) {
 }
 
 // Rounds the dense matrices where a dtype to round to is asked for; all else stays as it is.
-int64_t round_matrices(std::map<std::string, Tensor>& tensors, const ImportOptions& options) {
+int64_t round_matrices(Decoder& decoder, const ImportOptions& options) {
   int64_t changed = 0, not_f16 = 0;
   if (options.dtype != WeightDtype::f16 && options.dtype != WeightDtype::bf16) return 0;
-  for (auto& [name, tensor] : tensors)
-    if (name.starts_with("model/") && name.ends_with(".weight") && tensor.rank() == 2 &&
-        !tensors.contains(name.substr(0, name.rfind('.')) + ".in_scale"))
-      tensor = keep_matrix(tensor, options, changed, not_f16);
+  const auto round = [&](Param& param) {
+    if (param.value.rank() == 2)
+      param.value = keep_matrix(param.value, options, changed, not_f16);
+  };
+  decoder.visit([&](Param& param) {
+    if (param.role == ParamRole::embedding) round(param);
+  });
+  decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
+    if (linear->full_precision()) linear->visit(round);
+  });
   return changed;
 }
 
@@ -64,8 +70,8 @@ LoadedModel load_checkpoint(const std::string& path, CheckpointContent content,
   LoadedModel out;
   out.path = path;
   out.config = checkpoint_config(content, path);
-  note_rounding(round_matrices(content.tensors, options), 0, out);
   out.decoder = decoder_of(content, out.config);
+  note_rounding(round_matrices(out.decoder, options), 0, out);
   out.home = directory_of(path);
   out.sha256 = sha256_file(path);
   out.file_bytes = static_cast<int64_t>(fs::file_size(path));
