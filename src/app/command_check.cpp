@@ -1,9 +1,9 @@
 #include <unistd.h>
 
-#include "halftone/app/commands.h"
-#include "halftone/app/console.h"
-#include "halftone/app/inputs.h"
-#include "halftone/app/teacher_logits.h"
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/inputs.h"
+#include "app/teacher_logits.h"
 #include "halftone/model/plan.h"
 #include "halftone/model/spec.h"
 #include "halftone/train/trainer.h"

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "halftone/app/commands.h"
-#include "halftone/app/console.h"
-#include "halftone/app/recipe.h"
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/file_kind.h"

@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "halftone/app/commands.h"
-#include "halftone/app/console.h"
-#include "halftone/app/model_argument.h"
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
 #include "halftone/ops/sample.h"

@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include "halftone/app/commands.h"
-#include "halftone/app/console.h"
+#include "app/commands.h"
+#include "app/console.h"
 #include "halftone/base/error.h"
 #include "halftone/io/json_numbers.h"
 #include "inspection.h"

@@ -1,4 +1,4 @@
-#include "halftone/app/commands.h"
+#include "app/commands.h"
 #include "halftone/io/run_directory.h"
 
 namespace halftone {

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "halftone/app/commands.h"
-#include "halftone/app/console.h"
+#include "app/commands.h"
+#include "app/console.h"
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/text/documents.h"

@@ -1,4 +1,4 @@
-#include "halftone/app/console.h"
+#include "app/console.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
-#include "halftone/app/identity.h"
+#include "app/identity.h"
 
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"

@@ -1,11 +1,11 @@
-#include "halftone/app/inputs.h"
+#include "app/inputs.h"
 
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <filesystem>
 
-#include "halftone/app/teacher_logits.h"
+#include "app/teacher_logits.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/perplexity.h"
 #include "halftone/model/companions.h"

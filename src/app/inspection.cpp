@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <set>
 
-#include "halftone/app/console.h"
-#include "halftone/app/recipe.h"
+#include "app/console.h"
+#include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/io/checkpoint_file.h"
 #include "halftone/io/file_kind.h"

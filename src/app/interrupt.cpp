@@ -1,4 +1,4 @@
-#include "halftone/app/interrupt.h"
+#include "app/interrupt.h"
 
 #include <unistd.h>
 

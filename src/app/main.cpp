@@ -5,10 +5,10 @@
 #include <new>
 #include <sstream>
 
-#include "halftone/app/commands.h"
-#include "halftone/app/console.h"
-#include "halftone/app/interrupt.h"
-#include "halftone/app/recipe.h"
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/interrupt.h"
+#include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/tensor/environment.h"
 #include "recipe_sections.h"
@@ -174,7 +174,8 @@ int run_program(int argc, char** argv) {
   tokenize->add_flag("--decode", tokenize_options.decode,
                      "print the text of the ids in the file, else the text that its ids give back");
   tokenize->add_flag("--json", tokenize_options.json,
-                     "print one object on stdout: ids, tokens, count, vocab_size, bos_token_id, eos_token_id, hash");
+                     "print one object on stdout: ids, tokens, count, vocab_size, bos_token_id, "
+                     "eos_token_id, hash");
   tokenize->footer(
       "Example: halftone tokenize recipes/quickstart/teacher --text "
       "recipes/quickstart/heldout.txt");

@@ -1,5 +1,5 @@
-#include "halftone/app/model_argument.h"
-#include "halftone/app/console.h"
+#include "app/model_argument.h"
+#include "app/console.h"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,10 @@
-#include "halftone/app/progress.h"
+#include "app/progress.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 
-#include "halftone/app/console.h"
+#include "app/console.h"
 
 namespace halftone {
 namespace {

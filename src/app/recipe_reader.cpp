@@ -12,7 +12,7 @@
 #include <optional>
 #include <sstream>
 
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/base/uninterrupted.h"
 #include "recipe_sections.h"

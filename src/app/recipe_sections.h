@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 
 namespace halftone {
 

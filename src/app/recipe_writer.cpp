@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "recipe_sections.h"

@@ -1,16 +1,16 @@
-#include "halftone/app/run.h"
+#include "app/run.h"
 
 #include <chrono>
 #include <filesystem>
 #include <optional>
 
-#include "halftone/app/console.h"
-#include "halftone/app/identity.h"
-#include "halftone/app/inputs.h"
-#include "halftone/app/interrupt.h"
-#include "halftone/app/progress.h"
-#include "halftone/app/teacher_logits.h"
-#include "halftone/app/text_tokens.h"
+#include "app/console.h"
+#include "app/identity.h"
+#include "app/inputs.h"
+#include "app/interrupt.h"
+#include "app/progress.h"
+#include "app/teacher_logits.h"
+#include "app/text_tokens.h"
 #include "halftone/base/error.h"
 #include "halftone/base/number_text.h"
 #include "halftone/base/sha256.h"

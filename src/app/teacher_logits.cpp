@@ -1,9 +1,9 @@
-#include "halftone/app/teacher_logits.h"
+#include "app/teacher_logits.h"
 
 #include <algorithm>
 
-#include "halftone/app/interrupt.h"
-#include "halftone/app/progress.h"
+#include "app/interrupt.h"
+#include "app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "halftone/io/atomic_file.h"

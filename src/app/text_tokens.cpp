@@ -1,11 +1,11 @@
-#include "halftone/app/text_tokens.h"
+#include "app/text_tokens.h"
 
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
 
-#include "halftone/app/interrupt.h"
-#include "halftone/app/progress.h"
+#include "app/interrupt.h"
+#include "app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/base/rng.h"
 #include "halftone/base/sha256.h"

@@ -60,6 +60,10 @@ NormTweakReport tweak_norms(Decoder& model, size_t index, const Tensor& inputs,
   const double rate = settings.learning_rate * (1 + settings.scale * static_cast<double>(index) /
                                                         static_cast<double>(model.blocks.size()));
   NormTweakReport report{.before = judge()};
+  if (norms.empty()) {  // norms without parameters
+    report.after = report.before;
+    return report;
+  }
   int64_t step = 0;
   for (int64_t pass = 0; pass < settings.iterations; ++pass)
     for (int64_t s = 0; s < trained; ++s) {

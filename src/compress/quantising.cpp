@@ -70,8 +70,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   const auto done = static_cast<size_t>(meta_number(content, "step"));
   const auto inputs = content.tensors.find("state/inputs");
   if (inputs == content.tensors.end() || inputs->second.shape() != calibration.inputs.shape() ||
-      inputs->second.dtype() != calibration.inputs.dtype() ||
-      done > student.decoder.blocks.size())
+      inputs->second.dtype() != calibration.inputs.dtype() || done > student.decoder.blocks.size())
     throw_error(ErrorKind::checkpoint, "checkpoint: its blocks do not fit this recipe");
   CheckpointContent whole = content;
   for (const auto& [name, tensor] : weights_of(student.decoder))

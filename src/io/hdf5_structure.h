@@ -2,12 +2,13 @@
 // what a file says into memory that is not there (CVE-2024-29157, -29164, -32623 and others of
 // release 1.10), and no seal keeps out a file that was made to do it.
 //
-// Checking the structure first and letting the library (1.10.8) read what the check accepts does not
-// help, because the library decodes far more than a check looks at. Of some 3,000 accepted and
-// refused files with one to three changed bytes, a free list that runs in a circle in a heap of names
-// made it allocate without end (H5HL), and, with free lists checked too, lengths inside an attribute
-// message made it read behind the message (H5O__attr_open_by_name). A check that rules all of that
-// out is a second decoder of every message, so the numbers are read by the one that is here.
+// Checking the structure first and letting the library (1.10.8) read what the check accepts does
+// not help, because the library decodes far more than a check looks at. Of some 3,000 accepted and
+// refused files with one to three changed bytes, a free list that runs in a circle in a heap of
+// names made it allocate without end (H5HL), and, with free lists checked too, lengths inside an
+// attribute message made it read behind the message (H5O__attr_open_by_name). A check that rules
+// all of that out is a second decoder of every message, so the numbers are read by the one that is
+// here.
 //
 // What is read is the format's oldest and plainest kind (HDF5 File Format Specification 3.0): a
 // superblock of version 0, groups as version 1 B-trees (III.A.1) of symbol nodes (III.B) with a

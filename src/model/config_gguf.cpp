@@ -44,7 +44,7 @@ ModelConfig read_gguf_config(const GgufFile& file) {
   config.architecture = family.model_type;
   family.read_gguf(file, keys, config);
   read_tokens(metadata, config);
-  check_gguf_keys(keys, config);
+  check_gguf_keys(keys, config, family.gguf_keys);
   return config;
 }
 

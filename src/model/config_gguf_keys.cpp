@@ -135,9 +135,11 @@ void GgufKeys::fail_unknown(const std::string& key) const {
               kUnknownKey);
 }
 
-void check_gguf_keys(const GgufKeys& keys, const ModelConfig& config) {
+void check_gguf_keys(const GgufKeys& keys, const ModelConfig& config,
+                     const std::vector<std::string_view>& of_family) {
   const auto neutral = neutral_values(config);
   for (const std::string& key : keys.all()) {
+    if (std::ranges::find(of_family, key) != of_family.end()) continue;
     const auto at = neutral.find(key);
     if (at != neutral.end() && !is_one_of(at->second, keys.number(key)))
       keys.fail(key, fmt::format("{}", fmt::join(at->second, " or ")));

@@ -51,8 +51,10 @@ class GgufKeys {
 // rope.* and the tensors that go with it; head_dim and max_position_embeddings have been read.
 void read_gguf_rope(const GgufFile& file, const GgufKeys& keys, ModelConfig& config);
 
-// Refuses keys that are neither read nor harmless, unless they have the value that leaves the part
+// Refuses keys that are neither read, by every family or as `of_family` lists them, nor harmless,
+// unless they have the value that leaves the part
 // of a model out that they belong to.
-void check_gguf_keys(const GgufKeys& keys, const ModelConfig& config);
+void check_gguf_keys(const GgufKeys& keys, const ModelConfig& config,
+                     const std::vector<std::string_view>& of_family);
 
 }  // namespace halftone

@@ -11,15 +11,19 @@ namespace {
 
 using Json = nlohmann::json;
 
-const std::set<std::string, std::less<>> kRead = {
-    "architectures", "model_type", "hidden_size", "intermediate_size", "num_hidden_layers",
-    "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "vocab_size",
-    "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings", "bos_token_id",
-    "eos_token_id", "pad_token_id", "quantization_config",
-    // Rotary settings and windows; max_window_layers speaks of a window that Qwen2 alone has.
-    "rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor",
-    "original_max_position_embeddings", "sliding_window", "use_sliding_window", "max_window_layers",
-    "layer_types"};
+// By every family.
+const std::set<std::string, std::less<>> kRead = {"architectures",
+                                                  "model_type",
+                                                  "hidden_size",
+                                                  "num_hidden_layers",
+                                                  "num_attention_heads",
+                                                  "vocab_size",
+                                                  "max_position_embeddings",
+                                                  "tie_word_embeddings",
+                                                  "bos_token_id",
+                                                  "eos_token_id",
+                                                  "pad_token_id",
+                                                  "quantization_config"};
 
 const std::set<std::string, std::less<>> kHarmless = {
     // Where the file comes from and what it is for.
@@ -49,9 +53,9 @@ const std::set<std::string, std::less<>> kHarmless = {
     "initializer_range", "initializer_factor", "init_std", "attention_dropout", "hidden_dropout",
     "hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout_prob", "attn_pdrop",
     "resid_pdrop", "embd_pdrop", "embedding_dropout", "residual_dropout", "resid_dropout",
-    "mlp_dropout", "ffn_dropout", "dropout", "layerdrop", "gradient_checkpointing",
-    "use_gradient_checkpointing", "neftune_noise_alpha", "router_aux_loss_coef",
-    "router_jitter_noise", "aux_loss_alpha", "seq_aux", "loss_type",
+    "activation_dropout", "mlp_dropout", "ffn_dropout", "dropout", "layerdrop",
+    "gradient_checkpointing", "use_gradient_checkpointing", "neftune_noise_alpha",
+    "router_aux_loss_coef", "router_jitter_noise", "aux_loss_alpha", "seq_aux", "loss_type",
     // How text is generated: settings that older versions kept here.
     "max_length", "max_new_tokens", "min_length", "min_new_tokens", "max_time", "do_sample",
     "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k",

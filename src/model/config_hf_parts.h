@@ -12,7 +12,16 @@ namespace halftone {
 // rope_theta, rope_scaling, rope_parameters and what belongs to them; head_dim and
 // max_position_embeddings have been read.
 void read_rope(const ConfigFields& in, ModelConfig& config);
-// The same in both spellings, of transformers 4 and 5.
+// One object of rotary settings; rope_theta is `theta` where it has none.
+struct Rope {
+  double theta;
+  RopeScaling scaling;
+
+  bool operator==(const Rope&) const = default;
+};
+Rope read_rope_object(const ConfigFields& top, const ConfigFields& object,
+                      const ModelConfig& config, double theta);
+// What read_rope reads, in both spellings, of transformers 4 and 5.
 void write_rope(const ModelConfig& config, nlohmann::ordered_json& out);
 
 // Refuses keys that are neither read, by every family or as `of_family` lists them, nor harmless,

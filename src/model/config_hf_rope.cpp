@@ -111,26 +111,23 @@ RopeScaling read_scaling(const ConfigFields& in, const ModelConfig& config,
   return out;
 }
 
-struct Rope {
-  double theta;
-  RopeScaling scaling;
-
-  bool operator==(const Rope&) const = default;
-};
-
 }  // namespace
+
+Rope read_rope_object(const ConfigFields& top, const ConfigFields& object,
+                      const ModelConfig& config, double theta) {
+  std::optional<int64_t> original;
+  if (top.has(kOriginal)) original = top.whole(kOriginal, 2, kMaxPositions);
+  return {object.real("rope_theta", kMinTheta, kMaxTheta, theta),
+          read_scaling(object, config, original)};
+}
 
 void read_rope(const ConfigFields& in, ModelConfig& config) {
   if (in.has("partial_rotary_factor") && in.real("partial_rotary_factor", 0, 1) != 1)
     in.fail("partial_rotary_factor", "1");
-  std::optional<int64_t> original;
-  if (in.has(kOriginal)) original = in.whole(kOriginal, 2, kMaxPositions);
   Rope rope{in.real("rope_theta", kMinTheta, kMaxTheta, 10000), {}};
   const auto given = [&](const char* key) { return in.has(key) && !in.at(key).empty(); };
-  const auto read = [&](const char* key) -> Rope {
-    const ConfigFields object = in.object(key);
-    return {object.real("rope_theta", kMinTheta, kMaxTheta, rope.theta),
-            read_scaling(object, config, original)};
+  const auto read = [&](const char* key) {
+    return read_rope_object(in, in.object(key), config, rope.theta);
   };
   if (given("rope_scaling") && given("rope_parameters") &&
       read("rope_scaling") != read("rope_parameters"))

@@ -20,8 +20,8 @@ void for_each_linear(const DecoderSpec& spec, const Visit& visit) {
 
 // Numbers a token that one block of the student keeps for backward: the inputs of its norms of
 // whole rows, what the linears read of them, the rotated heads, what attention mixed, the MLP's
-// gate, up and product; with a layer normalisation behind the linears also its output, where nothing
-// else keeps it; the teacher's hidden state.
+// gate, up and product; with a layer normalisation behind the linears also its output, where
+// nothing else keeps it; the teacher's hidden state.
 int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
   const BlockSpec& block = spec.blocks.front();
   const int64_t h = spec.hidden_size, q = block.slot(SlotRole::q).out,

@@ -46,7 +46,8 @@ List expected_weights(const DecoderSpec& spec) {
   const int64_t c = spec.hidden_size, e = spec.embedding_size;
   const Shape table{spec.vocab_size, e};
   add(spec.embedding, table, ParamRole::embedding, out);
-  if (spec.positions) add(spec.positions->names, {spec.positions->rows, c}, ParamRole::embedding, out);
+  if (spec.positions)
+    add(spec.positions->names, {spec.positions->rows, c}, ParamRole::embedding, out);
   if (spec.projections) add(spec.projections->in, {c, e}, ParamRole::weight, out);
   for (size_t i = 0; i < spec.blocks.size(); ++i)
     add_block(spec.blocks[i], static_cast<int64_t>(i), out);

@@ -50,7 +50,8 @@ void embedding_forward(const Tensor& ids, const Tensor& weight, Tensor& y) {
 void embedding_backward(const Tensor& ids, const Tensor& dy, Tensor& dw) {
   with_real(dy.dtype(), "embedding", [&]<class T>() {
     const int32_t* id = ids.data<int32_t>();
-    add_to_rows<T>(dy, [=](int64_t i) { return id[i]; }, dw);
+    add_to_rows<T>(
+        dy, [=](int64_t i) { return id[i]; }, dw);
   });
 }
 
@@ -63,15 +64,15 @@ void add_positions_forward(const Tensor& x, const Tensor& weight, int64_t length
     T* out = y.data<T>();
     parallel_for(x.dim(0), 16, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        for (int64_t j = 0; j < c; ++j)
-          out[i * c + j] = in[i * c + j] + table[i % length * c + j];
+        for (int64_t j = 0; j < c; ++j) out[i * c + j] = in[i * c + j] + table[i % length * c + j];
     });
   });
 }
 
 void add_positions_backward(const Tensor& dy, int64_t length, int64_t first_row, Tensor& dw) {
   with_real(dy.dtype(), "add_positions", [&]<class T>() {
-    add_to_rows<T>(dy, [=](int64_t i) { return first_row + i % length; }, dw);
+    add_to_rows<T>(
+        dy, [=](int64_t i) { return first_row + i % length; }, dw);
   });
 }
 
@@ -84,8 +85,7 @@ Var embedding(const std::vector<int32_t>& ids, const Var& weight) {
   require(!half || !weight.needs_grad(), "embedding: a table in F16 cannot have a gradient");
   const Device device = weight.value().device();
   const Tensor rows = Tensor::of({n}, ids);
-  Tensor y =
-      Tensor::uninitialized({n, weight.dim(1)}, half ? DType::f32 : weight.dtype(), device);
+  Tensor y = Tensor::uninitialized({n, weight.dim(1)}, half ? DType::f32 : weight.dtype(), device);
   HT_RUN(embedding_forward, device, rows, weight.value(), y);
   return weight.tape().record("embedding", {weight}, y,
                               [rows, weight = weight.without_value()](const Tensor& dy) {
@@ -106,16 +106,16 @@ Var add_positions(const Var& x, const Var& weight, int64_t length, int64_t first
           "add_positions: x {}, weight {}", dtype_name(x.dtype()), dtype_name(weight.dtype()));
   Tensor y = Tensor::uninitialized(x.shape(), x.dtype(), x.value().device());
   HT_RUN(add_positions_forward, y.device(), x.value(), weight.value(), length, first_row, y);
-  return x.tape().record(
-      "add_positions", {x, weight}, y,
-      [x = x.without_value(), weight = weight.without_value(), length,
-       first_row](const Tensor& dy) {
-        if (x.needs_grad()) x.add_grad(dy);
-        if (!weight.needs_grad()) return;
-        Var::Target dw = weight.grad_target();
-        if (dw.beta == 0) dw.tensor.fill(0);
-        HT_RUN(add_positions_backward, dy.device(), dy, length, first_row, dw.tensor);
-      });
+  return x.tape().record("add_positions", {x, weight}, y,
+                         [x = x.without_value(), weight = weight.without_value(), length,
+                          first_row](const Tensor& dy) {
+                           if (x.needs_grad()) x.add_grad(dy);
+                           if (!weight.needs_grad()) return;
+                           Var::Target dw = weight.grad_target();
+                           if (dw.beta == 0) dw.tensor.fill(0);
+                           HT_RUN(add_positions_backward, dy.device(), dy, length, first_row,
+                                  dw.tensor);
+                         });
 }
 
 }  // namespace halftone

@@ -64,9 +64,8 @@ void normalise_rows_backward(int64_t begin, int64_t end, const Tensor& z, const 
 namespace cpu {
 
 void layer_norm_forward(const Tensor& x, double eps, Tensor& z, Tensor& r) {
-  parallel_for(x.dim(0), kRows, [&](int64_t begin, int64_t end) {
-    normalise_rows(begin, end, x, eps, z, r);
-  });
+  parallel_for(x.dim(0), kRows,
+               [&](int64_t begin, int64_t end) { normalise_rows(begin, end, x, eps, z, r); });
 }
 
 void layer_norm_backward(const Tensor& z, const Tensor& r, const Tensor& dz, Tensor& dx) {

@@ -1,6 +1,6 @@
-// The door between an op and its kernels. An op's public function checks, allocates and records; the
-// loops are kernels over tensors, declared once in the op's .cpp and called by the device on which
-// the tensors lie:
+// The door between an op and its kernels. An op's public function checks, allocates and records;
+// the loops are kernels over tensors, declared once in the op's .cpp and called by the device on
+// which the tensors lie:
 //
 //   HT_KERNEL(rms_norm_forward, const Tensor& x, const Tensor& gain, double eps, Tensor& y)
 //   ...
@@ -19,12 +19,12 @@ namespace halftone {
 
 }  // namespace halftone
 
-#define HT_KERNEL(kernel, ...)  \
-  namespace cpu {               \
-  void kernel(__VA_ARGS__);     \
-  }                             \
-  namespace cuda {              \
-  void kernel(__VA_ARGS__);     \
+#define HT_KERNEL(kernel, ...) \
+  namespace cpu {              \
+  void kernel(__VA_ARGS__);    \
+  }                            \
+  namespace cuda {             \
+  void kernel(__VA_ARGS__);    \
   }
 
 #ifdef HALFTONE_CUDA

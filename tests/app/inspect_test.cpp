@@ -89,8 +89,8 @@ TEST_F(InspectTest, ShardsTheirIndexAndTheirDirectoryHoldTheSame) {
   const auto sharded = json_of(at("m"));
   EXPECT_EQ(listing(sharded), listing(whole));
   EXPECT_EQ(sharded["parameters"], whole["parameters"]);
-  EXPECT_EQ(sharded["bytes"],
-            fs::file_size(at("m/model-1.safetensors")) + fs::file_size(at("m/model-2.safetensors")));
+  EXPECT_EQ(sharded["bytes"], fs::file_size(at("m/model-1.safetensors")) +
+                                  fs::file_size(at("m/model-2.safetensors")));
   for (const std::string& path : {at("m"), at("m/model.safetensors.index.json"), at("alone.bin")})
     EXPECT_EQ(digest_of(path), whole["digest"].get<std::string>() + "\n") << path;
   EXPECT_NE(plain_of(at("alone.bin")).find("cannot be imported: a safetensors file has no config"),
@@ -101,14 +101,13 @@ TEST_F(InspectTest, ShardsTheirIndexAndTheirDirectoryHoldTheSame) {
 TEST_F(InspectTest, DtypesThatNoModelHereHoldsAreListed) {
   const std::string file = write(
       "a.safetensors",
-      testing::safetensors_bytes(
-          R"({"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]},)"
-          R"("b":{"dtype":"F4","shape":[2,8],"data_offsets":[8,16]},)"
-          R"("c":{"dtype":"BOOL","shape":[3],"data_offsets":[16,19]},)"
-          R"("d":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[19,22]},)"
-          R"("e":{"dtype":"F2_NEW","shape":[5],"data_offsets":[22,24]},)"
-          R"("f":{"dtype":"C64","shape":[],"data_offsets":[24,32]}})",
-          std::string(32, 'x')));
+      testing::safetensors_bytes(R"({"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]},)"
+                                 R"("b":{"dtype":"F4","shape":[2,8],"data_offsets":[8,16]},)"
+                                 R"("c":{"dtype":"BOOL","shape":[3],"data_offsets":[16,19]},)"
+                                 R"("d":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[19,22]},)"
+                                 R"("e":{"dtype":"F2_NEW","shape":[5],"data_offsets":[22,24]},)"
+                                 R"("f":{"dtype":"C64","shape":[],"data_offsets":[24,32]}})",
+                                 std::string(32, 'x')));
   EXPECT_EQ(listing(json_of(file)),
             "a F8_E4M3 [8]\nb F4 [2,8]\nc BOOL [3]\nd F6_E2M3 [4]\ne F2_NEW [5]\nf C64 []\n");
   // As a model it is refused, by tensor and dtype.

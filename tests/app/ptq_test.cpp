@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/program_testing.h"
+#include "halftone/io/checkpoint_file.h"
 
 namespace halftone {
 namespace {
@@ -62,6 +63,21 @@ TEST_F(PtqRunTest, KilledBetweenBlocksItEndsWithTheSameBits) {
   ASSERT_EQ(resumed.code, 0) << resumed.err;
   EXPECT_EQ(digest("killed"), digest("whole"));
   EXPECT_EQ(result("killed")["layers"], result("whole")["layers"]);
+}
+
+TEST_F(PtqRunTest, AWholeCheckpointOfOtherErrorsIsRefused) {
+  ASSERT_EQ(program({"run", recipe("made", "rtn"), "--quiet"}).code, 0);
+  const std::string path = checkpoint_files(folder_ + "/made").back();
+  const CheckpointContent whole = read_checkpoint_file(path);
+  for (const char* layers : {"", "5", "[[\"a\"]]", "[[1, 2]]", "[[\"a\", {}]]"}) {
+    CheckpointContent content = whole;
+    content.meta["layers"] = layers;
+    if (*layers == '\0') content.meta.erase("layers");
+    write_checkpoint_file(path, content);
+    const Output resumed = program({"resume", folder_ + "/made", "--quiet"});
+    EXPECT_EQ(resumed.code, 8) << layers << resumed.err;
+    EXPECT_NE(resumed.err.find("meta 'layers'"), std::string::npos) << resumed.err;
+  }
 }
 
 TEST_F(PtqRunTest, ATextThatIsTooShortIsRefused) {

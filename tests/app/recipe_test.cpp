@@ -1,4 +1,4 @@
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "app/program_testing.h"
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 
 namespace halftone {
 namespace {

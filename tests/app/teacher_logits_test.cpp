@@ -1,10 +1,10 @@
 // Runs that learn from the teacher's logits on disk, as a user starts, kills and resumes them.
-#include "halftone/app/teacher_logits.h"
+#include "app/teacher_logits.h"
 
 #include <nlohmann/json.hpp>
 
+#include "app/identity.h"
 #include "app/program_testing.h"
-#include "halftone/app/identity.h"
 #include "halftone/base/error.h"
 #include "halftone/io/directory_lock.h"
 

@@ -49,6 +49,24 @@ TEST(IncludeOrder, EveryFileIncludesOnlyItsFolderAndThoseToItsLeft) {
   EXPECT_GT(files, 20);
 }
 
+// What is installed stands by itself.
+TEST(IncludeOrder, PublicHeadersIncludePublicOnesAlone) {
+  static const std::regex quoted(R"re(#include "([^"]+)")re");
+  const fs::path root = fs::path(HALFTONE_SOURCE_DIR) / "include";
+  int includes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path());
+    std::smatch match;
+    for (std::string line; std::getline(file, line);) {
+      if (!std::regex_search(line, match, quoted)) continue;
+      EXPECT_TRUE(fs::exists(root / match[1].str())) << entry.path() << ": " << line;
+      ++includes;
+    }
+  }
+  EXPECT_GT(includes, 100);
+}
+
 TEST(IncludeOrder, AnIncludeToTheRightIsFound) {
   std::istringstream file(
       "#include \"halftone/base/error.h\"\n#include \"halftone/train/trainer.h\"\n");

@@ -1,5 +1,5 @@
-// libFuzzer's program. --target=NAME says which target; libFuzzer leaves options that start with two
-// dashes alone.
+// libFuzzer's program. --target=NAME says which target; libFuzzer leaves options that start with
+// two dashes alone.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
   }
   if (target) return 0;
   std::fprintf(stderr, "--target=NAME expected, one of:");
-  for (const auto& [name, run] : halftone::fuzz::targets()) std::fprintf(stderr, " %s", name.c_str());
+  for (const auto& [name, run] : halftone::fuzz::targets())
+    std::fprintf(stderr, " %s", name.c_str());
   std::fprintf(stderr, "\n");
   std::exit(2);
 }

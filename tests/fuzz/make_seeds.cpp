@@ -1,5 +1,5 @@
-// Writes the seeds of every fuzz target, made of the repository's own fixtures: make_seeds FOLDER puts
-// them into FOLDER/<target>/. Small ones: what is to be found lies in a file's structure.
+// Writes the seeds of every fuzz target, made of the repository's own fixtures: make_seeds FOLDER
+// puts them into FOLDER/<target>/. Small ones: what is to be found lies in a file's structure.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -7,7 +7,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 #include "halftone/base/threads.h"
 #include "halftone/io/checkpoint_file.h"
 #include "halftone/io/hdf5.h"
@@ -74,12 +74,14 @@ std::string without_seal(const std::string& bytes) {
 }
 
 void safetensors(const Seeds& seeds) {
-  const std::map<std::string, Tensor> small{
-      {"a", Tensor::zeros({2, 3}, DType::f32)},   {"b.weight", Tensor::zeros({4}, DType::f16)},
-      {"c", Tensor::zeros({}, DType::i64)},       {"d", Tensor::zeros({0, 5}, DType::u8)},
-      {"\xc3\xa9", Tensor::zeros({1}, DType::bf16)}};
-  seeds.made("safetensors_header", "small",
-             [&](const std::string& path) { write_safetensors(path, small, {{"format", "pt"}}); });
+  const std::map<std::string, Tensor> small{{"a", Tensor::zeros({2, 3}, DType::f32)},
+                                            {"b.weight", Tensor::zeros({4}, DType::f16)},
+                                            {"c", Tensor::zeros({}, DType::i64)},
+                                            {"d", Tensor::zeros({0, 5}, DType::u8)},
+                                            {"\xc3\xa9", Tensor::zeros({1}, DType::bf16)}};
+  seeds.made("safetensors_header", "small", [&](const std::string& path) {
+    write_safetensors(path, small, {{"format", "pt"}});
+  });
   seeds.made("safetensors_header", "empty",
              [&](const std::string& path) { write_safetensors(path, {}); });
   for (const char* file : {"/gguf/f16.safetensors", "/families/qwen3-1/model.safetensors"}) {
@@ -115,8 +117,8 @@ void ggufs(const Seeds& seeds) {
     seeds.put("gguf_tokenizer", seed_name(path), bytes_of(path));
 }
 
-// A tokenizer.json with the first of its merges and the tokens that these and the alphabet need: the
-// rules are what readers differ in, not the number of words.
+// A tokenizer.json with the first of its merges and the tokens that these and the alphabet need:
+// the rules are what readers differ in, not the number of words.
 std::string shortened(const std::string& text, size_t most_merges) {
   Json json = Json::parse(text);
   if (!json["model"].contains("merges")) return text;
@@ -125,8 +127,9 @@ std::string shortened(const std::string& text, size_t most_merges) {
     if (kept.size() < most_merges) kept.push_back(merge);
   const auto needed = [&](const std::string& token) {
     for (const Json& merge : kept) {
-      std::string joined = merge.is_array() ? merge[0].get<std::string>() + merge[1].get<std::string>()
-                                            : merge.get<std::string>();
+      std::string joined = merge.is_array()
+                               ? merge[0].get<std::string>() + merge[1].get<std::string>()
+                               : merge.get<std::string>();
       std::erase(joined, ' ');
       if (joined == token) return true;
     }
@@ -149,9 +152,9 @@ void tokenizers(const Seeds& seeds) {
   seeds.put("tokenizer_json", "added", bytes_of(kCases + "/single_word.json"));
   seeds.put("tokenizer_json", "folder",
             tiny + nothing + bytes_of(kCases + "/model/tokenizer_config.json") + nothing +
-                R"({"bos_token": "<s>", "pad_token": {"content": "<pad>", "lstrip": true}})" + nothing +
-                R"({"<pad>": 257, "<x>": 258})" + nothing + R"({"eos_token_id": [-1, 256]})" + nothing +
-                testing::kTinyConfig);
+                R"({"bos_token": "<s>", "pad_token": {"content": "<pad>", "lstrip": true}})" +
+                nothing + R"({"<pad>": 257, "<x>": 258})" + nothing +
+                R"({"eos_token_id": [-1, 256]})" + nothing + testing::kTinyConfig);
   seeds.put("tokenizer_json", "decoder",
             tiny + nothing + bytes_of(kCases + "/added_tokens_config.json"));
   for (const std::string& path : {folder + "/spm.model", kCases + "/spm.model"})
@@ -164,15 +167,17 @@ void texts(const Seeds& seeds) {
     seeds.put("recipe", seed_name(path), bytes_of(path));
   const std::string start = bytes_of(kSource + "/recipes/quickstart/onebit.toml");
   seeds.put("recipe", "overrides",
-            start + '\0' + "train.max_steps=20" + '\0' + "run.name=other" + '\0' + "eval.join='wikitext'");
+            start + '\0' + "train.max_steps=20" + '\0' + "run.name=other" + '\0' +
+                "eval.join='wikitext'");
   seeds.put("recipe", "effective",
             write_recipe(read_recipe(kSource + "/recipes/quickstart/onebit.toml")));
   seeds.put("recipe", "quantised",
             write_recipe(read_recipe(kSource + "/recipes/quickstart/arb-rc.toml")));
-  for (const std::string& path : {kFixtures + "/families/qwen3-0/config.json",
-                                  kFixtures + "/onebit_student/teacher/config.json",
-                                  kCases + "/yarn.json", kCases + "/dynamic.json",
-                                  kCases + "/linear.json", kSource + "/recipes/quickstart/teacher/config.json"})
+  for (const std::string& path :
+       {kFixtures + "/families/qwen3-0/config.json",
+        kFixtures + "/onebit_student/teacher/config.json", kCases + "/yarn.json",
+        kCases + "/dynamic.json", kCases + "/linear.json",
+        kSource + "/recipes/quickstart/teacher/config.json"})
     seeds.put("config", seed_name(path), bytes_of(path));
   seeds.put("config", "generation",
             bytes_of(kCases + "/model/config.json") + '\0' +
@@ -180,7 +185,8 @@ void texts(const Seeds& seeds) {
   seeds.put("config", "none", std::string(testing::kTinyConfig) + '\0' + R"({"eos_token_id": -1})");
   for (const auto& scaling : Json::parse(bytes_of(kFixtures + "/rope/cases.json"))) {
     if (!scaling.is_object() || !scaling.contains("config")) continue;
-    seeds.put("config", fmt::format("rope-{}", scaling.value("name", "case")), scaling["config"].dump());
+    seeds.put("config", fmt::format("rope-{}", scaling.value("name", "case")),
+              scaling["config"].dump());
   }
 }
 
@@ -201,13 +207,29 @@ void own_files(const Seeds& seeds) {
   for (const bool onebit : {false, true}) {
     TinyRun run(onebit);
     for (const bool training : {false, true}) {
-      seeds.made("checkpoint", fmt::format("{}-{}", onebit ? "onebit" : "dense", training ? "training" : "model"),
+      seeds.made("checkpoint",
+                 fmt::format("{}-{}", onebit ? "onebit" : "dense", training ? "training" : "model"),
                  [&](const std::string& path) {
-                   write_checkpoint_file(path, training ? run.training_content() : run.model_content());
+                   write_checkpoint_file(path,
+                                         training ? run.training_content() : run.model_content());
                    const std::string bytes = without_seal(bytes_of(path));
                    std::ofstream(path, std::ios::binary) << bytes;
                  });
     }
+  }
+  // Entries that no run writes, in a file that is whole.
+  for (const auto& [key, value] : std::map<std::string, std::string>{
+           {"position", "9"}, {"step", "x"}, {"skipped", "-"}, {"epoch", "9223372036854775808"}}) {
+    CheckpointContent content = TinyRun(false).training_content();
+    if (key == "skipped")
+      content.meta.erase(key);
+    else
+      content.meta[key] = value;
+    seeds.made("checkpoint", "other-" + key, [&](const std::string& path) {
+      write_checkpoint_file(path, content);
+      const std::string bytes = without_seal(bytes_of(path));
+      std::ofstream(path, std::ios::binary) << bytes;
+    });
   }
   // The least that is a checkpoint: what is mutated of it is structure.
   seeds.made("checkpoint", "least", [&](const std::string& path) {
@@ -250,8 +272,9 @@ void records(const Seeds& seeds) {
   const std::string nothing(1, '\0');
   seeds.put("run_record", "result", result);
   seeds.put("run_record", "logged", result + nothing + log);
-  seeds.put("run_record", "whole",
-            result + nothing + log + nothing + bytes_of(kSource + "/recipes/quickstart/onebit.toml"));
+  seeds.put(
+      "run_record", "whole",
+      result + nothing + log + nothing + bytes_of(kSource + "/recipes/quickstart/onebit.toml"));
   seeds.put("run_record", "none", R"({"method": "none", "teacher": {"path": "somewhere"}})");
 }
 

@@ -33,7 +33,10 @@ void use_model(LoadedModel& model) {
 
 void use_tokenizer(const Tokenizer& tokenizer) {
   const std::string_view texts[] = {
-      "", " ", "a", "Hello, world!\n\n  It's 12345 o'clock.\t\r\n",
+      "",
+      " ",
+      "a",
+      "Hello, world!\n\n  It's 12345 o'clock.\t\r\n",
       "<s>[INST] <|endoftext|><|im_start|>user\n<unk></s> <pad> abab  abcabc",
       "\xc3\xa9t\xc3\xa9 \xe2\x96\x81\xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x98\x80\xe2\x80\x8d \xcc\x81"
       "\xef\xac\x81\xe1\xba\x9b\xcc\xa3",

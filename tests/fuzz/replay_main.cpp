@@ -1,5 +1,5 @@
-// Runs one target over files and over all files of folders, in an ordinary build: what was found once
-// stays found.
+// Runs one target over files and over all files of folders, in an ordinary build: what was found
+// once stays found.
 //   replay TARGET PATH...
 #include <fmt/format.h>
 

@@ -1,10 +1,11 @@
-// A fuzz target: a function that does with the bytes of a file all that the program would do with it.
+// A fuzz target: a function that does with the bytes of a file all that the program would do with
+// it.
 //
 //   HT_FUZZ_TARGET(recipe) { ... input ... }
 //
-// registers one by its name; fuzz_main.cpp hands it what libFuzzer makes up, replay_main.cpp the files
-// that are kept. The only exception that may leave a reader is halftone::Error, and not with every
-// kind: what a target lets through ends the process, as does whatever the sanitizers find.
+// registers one by its name; fuzz_main.cpp hands it what libFuzzer makes up, replay_main.cpp the
+// files that are kept. The only exception that may leave a reader is halftone::Error, and not with
+// every kind: what a target lets through ends the process, as does whatever the sanitizers find.
 #pragma once
 
 #include <map>
@@ -23,13 +24,13 @@ struct Registration {
   Registration(const char* name, Target target) { targets()[name] = target; }
 };
 
-#define HT_FUZZ_TARGET(name)                                          \
-  static void name(std::string_view input);                           \
+#define HT_FUZZ_TARGET(name)                                            \
+  static void name(std::string_view input);                             \
   static const halftone::fuzz::Registration name##_target(#name, name); \
   static void name(std::string_view input)
 
-// A step of a target; false where the file was refused. The program's own words for a caller's mistake
-// (std::invalid_argument) and for a full disk are no answer to a file's content.
+// A step of a target; false where the file was refused. The program's own words for a caller's
+// mistake (std::invalid_argument) and for a full disk are no answer to a file's content.
 template <class Action>
 bool accepted(const Action& action) {
   try {

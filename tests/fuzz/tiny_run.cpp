@@ -11,8 +11,8 @@ TinyRun::TinyRun(bool onebit) : sequences_({0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0, 1},
   if (onebit) start_onebit(model_.decoder, {});
   batches_ = std::make_unique<Batches>(sequences_, 1, 5);
   const TrainSettings settings;
-  trainer_ = std::make_unique<Trainer>(model_.decoder, nullptr, *batches_, LossSettings{}, settings,
-                                       4);
+  trainer_ =
+      std::make_unique<Trainer>(model_.decoder, nullptr, *batches_, LossSettings{}, settings, 4);
 }
 
 CheckpointContent TinyRun::training_content() {

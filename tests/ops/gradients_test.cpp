@@ -38,9 +38,8 @@ TEST(Embedding, GradientsAddUpOverRepeatedTokens) {
 }
 
 TEST(AddPositions, GradientsAddUpOverSequences) {
-  expect_gradients(
-      [](Tape&, const Vars& x) { return random_sum(add_positions(x[0], x[1], 3, 2)); },
-      {random_tensor({6, 5}, 1), random_tensor({7, 5}, 2)});
+  expect_gradients([](Tape&, const Vars& x) { return random_sum(add_positions(x[0], x[1], 3, 2)); },
+                   {random_tensor({6, 5}, 1), random_tensor({7, 5}, 2)});
 }
 
 TEST(AddPositions, CountsRowsFromTheFirstInEachSequenceAndWidensF16) {
@@ -118,7 +117,8 @@ TEST(Activation, IsTheFormula) {
     }
   Tape tape(Tape::Mode::no_grad);
   for (const Activation f : {Activation::silu, Activation::relu, Activation::gelu_tanh})
-    EXPECT_TRUE(std::isnan(activate(tape.constant(Tensor::scalar(NAN, DType::f32)), f).value().item()));
+    EXPECT_TRUE(
+        std::isnan(activate(tape.constant(Tensor::scalar(NAN, DType::f32)), f).value().item()));
 }
 
 TEST(Rotary, GradientsMatchDifferences) {

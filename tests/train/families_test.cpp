@@ -49,7 +49,71 @@ class FamilyTest : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(FamilyTest, LogitsAreThoseOfTransformers) {
-  EXPECT_LT(worst_difference(model_.decoder), 1e-4);
+  const double worst = worst_difference(model_.decoder);
+  RecordProperty("worst_difference", fmt::format("{:.2e}", worst));
+  EXPECT_LT(worst, 1e-4);
+}
+
+// A first part as long as a prompt, then single tokens and a few at a time.
+TEST_P(FamilyTest, ACacheGivesTheSameLogitsInParts) {
+  const std::vector<int32_t> all = ids();
+  const int64_t length = static_cast<int64_t>(all.size()) / 2, v = model_.config.vocab_size;
+  KeyValueCache cache = model_.decoder.make_cache(1, length);
+  const float* wanted = expected_.tensors.at("logits").data<float>();
+  int64_t at = 0;
+  for (const int64_t part : {9, 1, 1, 6, 1, 6}) {
+    Tape tape(Tape::Mode::no_grad);
+    const std::vector<int32_t> next(all.begin() + at, all.begin() + at + part);
+    const Tensor logits =
+        model_.decoder.logits(model_.decoder.hidden(tape, next, 1, &cache).value());
+    for (int64_t i = 0; i < logits.numel(); ++i)
+      ASSERT_NEAR(logits.data<float>()[i], wanted[at * v + i], 1e-4) << "token " << at + i / v;
+    at += part;
+  }
+  ASSERT_EQ(at, length);
+}
+
+TEST_P(FamilyTest, LearnedPositionsEnd) {
+  Decoder& decoder = model_.decoder;
+  const auto run = [&](size_t tokens) {
+    Tape tape(Tape::Mode::no_grad);
+    decoder.hidden(tape, std::vector<int32_t>(tokens, 5), 1);
+  };
+  const size_t most = static_cast<size_t>(model_.config.max_position_embeddings);
+  run(most);
+  if (!decoder.spec.positions) return run(most + 1);
+  const auto message = [](const auto& action) -> std::string {
+    try {
+      action();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::recipe);
+      return error.what();
+    }
+    return "";
+  };
+  const std::string wanted =
+      "the context is 65 tokens, expected at most 64: the model has learned no positions beyond";
+  EXPECT_EQ(message([&] { run(65); }), wanted);
+  EXPECT_EQ(message([&] { decoder.make_cache(1, 65); }), wanted);
+}
+
+TEST_P(FamilyTest, NormTweakingLowersItsObjective) {
+  Decoder student = build_decoder(model_.decoder.spec, trainable_copy(weights_of(model_.decoder)));
+  bool has_parameters = false;
+  for (auto& [role, norm] : student.blocks[0].norms)
+    norm.visit([&](Param&) { has_parameters = true; });
+  std::vector<int32_t> tokens;  // 16 sequences of 24
+  for (int64_t i = 0; i < 16 * 24; ++i)
+    tokens.push_back(static_cast<int32_t>(3 + i * i * 37 % (model_.config.vocab_size - 3)));
+  Calibration calibration = start_calibration(student, tokens, 16);
+  CompressSettings settings{.ptq = {.bits = 2, .group_size = 16}, .norm_tweak_present = true};
+  settings.norm_tweak = {.learning_rate = 1e-3, .iterations = 4, .loss = TweakLoss::mse};
+  const BlockReport report = quantise_block(student, 0, calibration, ptq_method("rtn"), settings);
+  ASSERT_TRUE(report.tweak);
+  EXPECT_EQ(report.tweak->kept, has_parameters);
+  if (has_parameters) {
+    EXPECT_LT(report.tweak->after, report.tweak->before);
+  }
 }
 
 TEST_P(FamilyTest, ACacheGivesTheSameLogitsTokenByToken) {

@@ -1,5 +1,6 @@
 // Norm tweaking (Li et al., AAAI 2024; methods 6): after a block is quantised, the gains and
-// biases of its norms are trained so that its outputs have the float block's statistics channel by channel.
+// biases of its norms are trained so that its outputs have the float block's statistics channel by
+// channel.
 #pragma once
 
 #include "halftone/compress/settings.h"

@@ -16,7 +16,8 @@ struct Footprint {
 };
 
 // OneBit, over all its linears (O x I): paper (O I + 16 (O + I)) / (O I + O + I), stored 1 bit a
-// weight with rows padded to bytes + 16 (O + I). A post-training method: see count_bits. A dense model: 16 bits, what its F16 file stores.
+// weight with rows padded to bytes + 16 (O + I). A post-training method: see count_bits. A dense
+// model: 16 bits, what its F16 file stores.
 Footprint footprint(Decoder& model, int64_t file_bytes);
 
 }  // namespace halftone

@@ -21,7 +21,8 @@ enum class FileKind {
 // read.
 FileKind file_kind(const std::string& path);
 
-// Whether there is anything at `path`. Throws Error(io) where the disk or the system gives no answer.
+// Whether there is anything at `path`. Throws Error(io) where the disk or the system gives no
+// answer.
 bool exists_at(const std::string& path);
 
 // What is at `path`; not_found where nothing is, or nothing that this user may look at. Throws

@@ -1,5 +1,5 @@
-// The files of one run: runs/<name>/recipe.toml, log.jsonl, step-*.h5, model.h5, result.json; beside
-// them lie its lock and what the model is besides its weights (model/companions.h).
+// The files of one run: runs/<name>/recipe.toml, log.jsonl, step-*.h5, model.h5, result.json;
+// beside them lie its lock and what the model is besides its weights (model/companions.h).
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ class GgufFile;
 
 // Fields have Hugging Face's names and meaning; every value has been checked when it was read.
 struct ModelConfig {
-  std::string architecture = "llama";  // or "mistral", "qwen2"
+  std::string architecture = "llama";  // model_type
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
@@ -35,6 +35,14 @@ struct ModelConfig {
   bool attention_bias = false;         // of q, k and v
   bool attention_output_bias = false;  // of o
   bool mlp_bias = false;
+  // Of OPT alone.
+  int64_t word_embed_proj_dim = 0;
+  bool do_layer_norm_before = true;
+  bool remove_final_layer_norm = false;
+  bool layer_norm_elementwise_affine = true;
+  // Of Gemma 3 alone, which names each of its sliding_layers; these turn by a theta of their own.
+  int64_t query_pre_attn_scalar = 0;
+  double rope_local_base_freq = 0;
   // Special tokens are not negative, but those that begin and end a text may lie outside the
   // vocabulary, as they do in files of cut-down models: no text holds such a token.
   std::optional<int64_t> bos_token_id;
@@ -44,8 +52,8 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// From a config.json of a Llama, Mistral or Qwen2. Throws Error(format) naming file, field, value
-// found and value expected.
+// From a config.json of one of the families (model/families). Throws Error(format) naming file,
+// field, value found and value expected.
 //
 // No key that changes what the model computes is passed over. A key is read; or it is known to be
 // harmless (bookkeeping, generation, training); or it belongs to a part that these architectures
@@ -62,11 +70,14 @@ struct ModelConfig {
 ModelConfig read_config(const std::string& path);
 ModelConfig parse_config(std::string_view json, const std::string& where);
 
-// From a GGUF file of architecture llama or qwen2, by the same rules for the keys of that name
-// space ("llama.rope.scaling.type"), with llama.cpp's meaning and defaults. The file has no field
-// for ties, biases and llama3 scaling: these follow from the tensors it holds; a llama with biases
-// on q, k and v alone is a Qwen2. Layers of different sizes are refused.
+// From a GGUF file of an architecture that a family has, by the same rules for the keys of that
+// name space ("llama.rope.scaling.type"), with llama.cpp's meaning and defaults. The file has no
+// field for ties, biases and llama3 scaling: these follow from the tensors it holds; a llama with
+// biases on q, k and v alone is a Qwen2. Layers of different sizes are refused.
 ModelConfig read_gguf_config(const GgufFile& file);
+
+// Whether the model computes well only where each window of a text begins with BOS.
+bool needs_bos_in_windows(const ModelConfig& config);
 
 // config.json with both spellings of the rotary settings and of the dtype (transformers 4 and 5).
 // parse_config gives the same configuration back.

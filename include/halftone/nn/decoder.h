@@ -53,9 +53,9 @@ class Decoder {
  public:
   DecoderSpec spec;
   // An undefined value where the spec has no such part.
-  Param embedding;    // V x E
-  Param positions;    // its rows x C
-  Param project_in;   // C x E
+  Param embedding;   // V x E
+  Param positions;   // its rows x C
+  Param project_in;  // C x E
   std::vector<Block> blocks;
   std::optional<Norm> final_norm;
   Param project_out;  // E x C

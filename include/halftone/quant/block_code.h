@@ -9,8 +9,8 @@
 
 namespace halftone {
 
-// The block's groups are numbered: salient ones first (bitmap number 0 = lo, 1 = hi), then the others
-// by their number in the bitmap.
+// The block's groups are numbered: salient ones first (bitmap number 0 = lo, 1 = hi), then the
+// others by their number in the bitmap.
 struct BlockCode {
   BlockCode(BlockPartition partition, bool cgb, int64_t num_p, bool partitioned, bool row_column);
 

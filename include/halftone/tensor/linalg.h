@@ -12,8 +12,8 @@ Tensor cholesky_upper(const Tensor& a);
 // A^-1 of a symmetric positive definite A (n x n, F64), by Cholesky; symmetric to the last bit.
 Tensor inverse_positive_definite(const Tensor& a);
 
-// The upper factor U of A^-1 = U^T U, of a symmetric positive definite A (n x n, F64). With rows and
-// columns in reverse order A = R R^T, R upper, and U = R^-1: one Cholesky factorisation and one
+// The upper factor U of A^-1 = U^T U, of a symmetric positive definite A (n x n, F64). With rows
+// and columns in reverse order A = R R^T, R upper, and U = R^-1: one Cholesky factorisation and one
 // triangular inverse, 2/3 n^3 FLOP. Throws Error(numerical) when A is not positive definite.
 Tensor inverse_cholesky_upper(const Tensor& a);
 

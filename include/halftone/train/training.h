@@ -16,8 +16,8 @@ struct TrainingResult {
   double tokens_per_second = 0;  // median step
 };
 
-// Where a checkpoint's training stands. Throws Error(checkpoint) naming the meta entry that is missing
-// or no number.
+// Where a checkpoint's training stands. Throws Error(checkpoint) naming the meta entry that is
+// missing or no number.
 TrainerState training_state(const CheckpointContent& content);
 
 // Puts a trainer where a checkpoint's meta entries and tensors say. Throws Error(checkpoint), and

@@ -9,7 +9,8 @@
 namespace halftone {
 
 std::span<const Family* const> families() {
-  static constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3};
+  static constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2,
+                                                &kQwen3, &kOpt,     &kGemma3};
   return kFamilies;
 }
 
@@ -25,6 +26,10 @@ std::string supported_architectures() {
     out +=
         fmt::format("{}{} ({})", out.empty() ? "" : ", ", family->architecture, family->model_type);
   return out;
+}
+
+bool needs_bos_in_windows(const ModelConfig& config) {
+  return family_of(config).needs_bos;
 }
 
 DecoderSpec decoder_spec(const ModelConfig& config) {

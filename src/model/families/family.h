@@ -19,7 +19,7 @@ struct Family {
   const char* model_type;    // config.json: "llama"
   const char* architecture;  // config.json: "LlamaForCausalLM"
   const char* gguf;          // general.architecture; nullptr: no GGUF of it is read
-  // Keys of a config.json that read_hf reads beside those that every family has.
+  // Keys of a config.json that read_hf reads beside those that every family has (check_keys).
   std::vector<std::string_view> keys;
 
   // Fill the configuration, whose architecture is set, from a file.
@@ -28,9 +28,12 @@ struct Family {
   // The keys of the architecture alone; those that every family has are there.
   void (*write_hf)(const ModelConfig& config, nlohmann::ordered_json& out);
   DecoderSpec (*spec)(const ModelConfig& config);
+  // Keys of a GGUF that read_gguf reads beside those that every family has.
+  std::vector<std::string_view> gguf_keys = {};
+  bool needs_bos = false;  // in front of each window of text, as it was trained
 };
 
-extern const Family kLlama, kMistral, kQwen2, kQwen3;
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kOpt, kGemma3;
 
 std::span<const Family* const> families();
 const Family& family_of(const ModelConfig& config);  // by its architecture

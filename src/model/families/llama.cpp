@@ -27,7 +27,8 @@ void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
 
 }  // namespace
 
-const Family kLlama{"llama", "LlamaForCausalLM", "llama",  {"attention_bias", "mlp_bias"},
-                    read_hf, read_gguf,          write_hf, llama_like_spec};
+const Family kLlama{
+    "llama", "LlamaForCausalLM", "llama",  llama_keys({"attention_bias", "mlp_bias"}),
+    read_hf, read_gguf,          write_hf, llama_like_spec};
 
 }  // namespace halftone

@@ -11,43 +11,11 @@
 namespace halftone {
 namespace {
 
-void read_sizes(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config) {
-  config.hidden_size = in.whole("hidden_size", 1, kMaxWidth);
-  config.intermediate_size = in.whole("intermediate_size", 1, kMaxWidth);
-  config.num_hidden_layers = in.whole("num_hidden_layers", 1, kMaxLayers);
-  config.num_attention_heads = in.whole("num_attention_heads", 1, kMaxHeads);
-  // null is as many as heads; only a key that is not there is its default.
-  const int64_t heads = config.num_attention_heads,
-                absent = in.names("num_key_value_heads") ? heads
-                                                         : defaults.key_value_heads.value_or(heads);
-  config.num_key_value_heads = in.whole("num_key_value_heads", 1, kMaxHeads, absent);
-  if (in.has("head_dim"))
-    config.head_dim = in.whole("head_dim", 2, kMaxHeadDim);
-  else if (defaults.head_dim && !in.names("head_dim"))
-    config.head_dim = *defaults.head_dim;
-  else
-    config.head_dim = default_head_dim(config, in.where(), {});
-  config.vocab_size = in.whole("vocab_size", 1, kMaxVocabulary);
-  config.max_position_embeddings =
-      in.whole("max_position_embeddings", 1, kMaxPositions, defaults.max_position_embeddings);
-  check_heads(config, in.where(), {});
-}
-
 // Which layers a window is for.
 std::vector<bool> read_sliding_layers(const ConfigFields& in, const ModelConfig& config) {
   const int64_t layers = config.num_hidden_layers;
+  if (in.has("layer_types")) return read_layer_types(in, layers);
   std::vector<bool> out;
-  if (in.has("layer_types")) {
-    const ConfigFields::Json& types = in.at("layer_types");
-    if (!types.is_array() || static_cast<int64_t>(types.size()) != layers)
-      in.fail("layer_types", fmt::format("a list of {} names", layers));
-    for (const ConfigFields::Json& type : types) {
-      if (type != "full_attention" && type != "sliding_attention")
-        in.fail("layer_types", "\"full_attention\" or \"sliding_attention\" for each layer");
-      out.push_back(type == "sliding_attention");
-    }
-    return out;
-  }
   const int64_t first = in.whole("max_window_layers", 0, kMaxLayers, 28);
   for (int64_t i = 0; i < layers; ++i) out.push_back(i >= first);
   return out;
@@ -103,8 +71,54 @@ void read_sizes(const GgufFile& file, const GgufKeys& keys, ModelConfig& config)
 
 }  // namespace
 
+std::vector<bool> read_layer_types(const ConfigFields& in, int64_t layers) {
+  const ConfigFields::Json& types = in.at("layer_types");
+  if (!types.is_array() || static_cast<int64_t>(types.size()) != layers)
+    in.fail("layer_types", fmt::format("a list of {} names", layers));
+  std::vector<bool> out;
+  for (const ConfigFields::Json& type : types) {
+    if (type != "full_attention" && type != "sliding_attention")
+      in.fail("layer_types", "\"full_attention\" or \"sliding_attention\" for each layer");
+    out.push_back(type == "sliding_attention");
+  }
+  return out;
+}
+
+std::vector<std::string_view> llama_keys(std::initializer_list<std::string_view> others) {
+  std::vector<std::string_view> out = {
+      "intermediate_size", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps",
+      "rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor",
+      "original_max_position_embeddings",
+      // max_window_layers speaks of a window that Qwen2 and 3 alone have.
+      "sliding_window", "use_sliding_window", "max_window_layers", "layer_types"};
+  out.insert(out.end(), others);
+  return out;
+}
+
+void read_llama_sizes(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config) {
+  config.hidden_size = in.whole("hidden_size", 1, kMaxWidth);
+  config.intermediate_size = in.whole("intermediate_size", 1, kMaxWidth);
+  config.num_hidden_layers = in.whole("num_hidden_layers", 1, kMaxLayers);
+  config.num_attention_heads = in.whole("num_attention_heads", 1, kMaxHeads);
+  // null is as many as heads; only a key that is not there is its default.
+  const int64_t heads = config.num_attention_heads,
+                absent = in.names("num_key_value_heads") ? heads
+                                                         : defaults.key_value_heads.value_or(heads);
+  config.num_key_value_heads = in.whole("num_key_value_heads", 1, kMaxHeads, absent);
+  if (in.has("head_dim"))
+    config.head_dim = in.whole("head_dim", 2, kMaxHeadDim);
+  else if (defaults.head_dim && !in.names("head_dim"))
+    config.head_dim = *defaults.head_dim;
+  else
+    config.head_dim = default_head_dim(config, in.where(), {});
+  config.vocab_size = in.whole("vocab_size", 1, kMaxVocabulary);
+  config.max_position_embeddings =
+      in.whole("max_position_embeddings", 1, kMaxPositions, defaults.max_position_embeddings);
+  check_heads(config, in.where(), {});
+}
+
 void read_llama_like(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config) {
-  read_sizes(in, defaults, config);
+  read_llama_sizes(in, defaults, config);
   if (in.has("hidden_act") && in.text("hidden_act") != "silu") in.fail("hidden_act", "\"silu\"");
   config.rms_norm_eps = in.real("rms_norm_eps", 1e-20, 1, 1e-6);
   config.tie_word_embeddings = in.boolean("tie_word_embeddings", false);
@@ -225,6 +239,25 @@ DecoderSpec llama_like_spec(const ModelConfig& c) {
     spec.blocks.push_back(std::move(block));
   }
   return spec;
+}
+
+namespace {
+
+// Behind the linear whose heads it is for.
+void add_norm(BlockSpec& block, SlotRole of, SlotRole role) {
+  const auto linear = std::ranges::find(block.slots, of, &Slot::role);
+  block.slots.insert(linear + 1,
+                     {.role = role,
+                      .hf = linear->hf.substr(0, linear->hf.size() - 4) + "norm",  // q_proj
+                      .gguf = linear->gguf + "_norm",
+                      .out = block.head_dim});
+}
+
+}  // namespace
+
+void add_head_norms(BlockSpec& block) {
+  add_norm(block, SlotRole::q, SlotRole::q_norm);
+  add_norm(block, SlotRole::k, SlotRole::k_norm);
 }
 
 }  // namespace halftone

@@ -15,6 +15,13 @@ struct LlamaDefaults {
   std::optional<int64_t> head_dim = {};  // none: hidden_size / heads
 };
 
+// The keys of a config.json that are read in this shape, and `others`.
+std::vector<std::string_view> llama_keys(std::initializer_list<std::string_view> others);
+
+// layer_types, which is there: whether each layer slides.
+std::vector<bool> read_layer_types(const ConfigFields& in, int64_t layers);
+// Sizes alone.
+void read_llama_sizes(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config);
 // All but biases and windows of single layers.
 void read_llama_like(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config);
 void read_llama_like(const GgufFile& file, const GgufKeys& keys, ModelConfig& config);
@@ -31,5 +38,7 @@ void keep_window_of_layers(const ConfigFields& in, ModelConfig& config);
 void write_layer_types(const ModelConfig& config, nlohmann::ordered_json& out);
 
 DecoderSpec llama_like_spec(const ModelConfig& config);
+// Norms over each head of queries and keys.
+void add_head_norms(BlockSpec& block);
 
 }  // namespace halftone

@@ -18,7 +18,7 @@ void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
 
 }  // namespace
 
-const Family kMistral{"mistral", "MistralForCausalLM", nullptr, {}, read_hf, nullptr,
+const Family kMistral{"mistral", "MistralForCausalLM", nullptr, llama_keys({}), read_hf, nullptr,
                       write_hf,  llama_like_spec};
 
 }  // namespace halftone

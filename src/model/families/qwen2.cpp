@@ -28,7 +28,7 @@ void write_hf(const ModelConfig& config, Json& out) {
 
 }  // namespace
 
-const Family kQwen2{"qwen2", "Qwen2ForCausalLM", "qwen2",  {},
+const Family kQwen2{"qwen2", "Qwen2ForCausalLM", "qwen2",  llama_keys({}),
                     read_hf, read_gguf,          write_hf, llama_like_spec};
 
 }  // namespace halftone

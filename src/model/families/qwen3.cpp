@@ -1,7 +1,5 @@
 // Qwen3 (Yang et al., 2025, arXiv 2505.09388): Llama with an RMS norm over each head of queries and
 // keys, and heads of a size of their own.
-#include <algorithm>
-
 #include "llama_like.h"
 
 namespace halftone {
@@ -24,28 +22,15 @@ void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
   if (config.sliding_window) write_layer_types(config, out);
 }
 
-// Behind the linear whose heads it is for.
-void add_norm(BlockSpec& block, SlotRole of, SlotRole role) {
-  const auto linear = std::ranges::find(block.slots, of, &Slot::role);
-  block.slots.insert(linear + 1,
-                     {.role = role,
-                      .hf = linear->hf.substr(0, linear->hf.size() - 4) + "norm",  // q_proj
-                      .gguf = linear->gguf + "_norm",
-                      .out = block.head_dim});
-}
-
 DecoderSpec spec(const ModelConfig& config) {
   DecoderSpec out = llama_like_spec(config);
-  for (BlockSpec& block : out.blocks) {
-    add_norm(block, SlotRole::q, SlotRole::q_norm);
-    add_norm(block, SlotRole::k, SlotRole::k_norm);
-  }
+  for (BlockSpec& block : out.blocks) add_head_norms(block);
   return out;
 }
 
 }  // namespace
 
-const Family kQwen3{"qwen3", "Qwen3ForCausalLM", "qwen3",  {"attention_bias"},
+const Family kQwen3{"qwen3", "Qwen3ForCausalLM", "qwen3",  llama_keys({"attention_bias"}),
                     read_hf, read_gguf,          write_hf, spec};
 
 }  // namespace halftone

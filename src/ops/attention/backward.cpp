@@ -160,8 +160,8 @@ void cpu::attention_backward(const AttentionShape& s, const Tensor& q, const Ten
                              const Tensor& v, const Tensor& out, const Tensor& lse,
                              const Tensor& dout, Tensor& dq, Tensor& dk, Tensor& dv) {
   with_real(q.dtype(), "attention", [&]<class T>() {
-    backward(s, q.data<T>(), k.data<T>(), v.data<T>(), out.data<T>(), lse.data<T>(),
-             dout.data<T>(), dq.data<T>(), dk.data<T>(), dv.data<T>());
+    backward(s, q.data<T>(), k.data<T>(), v.data<T>(), out.data<T>(), lse.data<T>(), dout.data<T>(),
+             dq.data<T>(), dk.data<T>(), dv.data<T>());
   });
 }
 

@@ -60,7 +60,7 @@ void tile_forward(const QueryTile& tile, const T* q, const KeyBlocks<T>& transpo
   const T scale = binary_scale<T>(tile.s);
   const DType dtype = dtype_of<T>::value;
   Tensor row_tiles = Tensor::uninitialized({2 * kRowTileRows, kRowTileStride}, dtype),
-             mixed = Tensor::zeros({QueryTile::kQueries, width}, dtype);
+         mixed = Tensor::zeros({QueryTile::kQueries, width}, dtype);
   T *queries = row_tiles.template data<T>(), *scores = queries + kRowTileRows * kRowTileStride,
     *sums = mixed.template data<T>();
   RunningRow<T> running[QueryTile::kQueries];

@@ -100,7 +100,8 @@ struct RowTile {
   RowTile(const QueryTile& tile, int64_t query, int64_t key, int64_t n)
       : queries(std::min(kRowTileRows, tile.queries - query)) {
     const int64_t visible = tile.visible(query + queries - 1) - key;
-    keys = tile.hidden(query) >= key + n ? 0 : std::min(round_up(std::max<int64_t>(visible, 0), 8), n);
+    keys =
+        tile.hidden(query) >= key + n ? 0 : std::min(round_up(std::max<int64_t>(visible, 0), 8), n);
   }
 };
 

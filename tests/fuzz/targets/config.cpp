@@ -1,7 +1,7 @@
 // A config.json, and behind a zero byte a generation_config.json, of a model whose tokenizer knows
 // bytes and whose weights are not there.
-#include "halftone/model/companions.h"
 #include "halftone/model/config.h"
+#include "halftone/model/companions.h"
 #include "halftone/model/plan.h"
 #include "halftone/model/spec.h"
 #include "halftone/text/tokenizer_files.h"

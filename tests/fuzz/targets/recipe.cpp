@@ -1,5 +1,5 @@
 // A recipe, and behind zero bytes overrides of the command line.
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 #include "halftone/train/trainer.h"
 #include "target.h"
 

@@ -1,6 +1,6 @@
-// A result.json, and behind zero bytes a log.jsonl and a recipe.toml: compared with another run, and
-// taken for a model, which it is not.
-#include "halftone/app/recipe.h"
+// A result.json, and behind zero bytes a log.jsonl and a recipe.toml: compared with another run,
+// and taken for a model, which it is not.
+#include "app/recipe.h"
 #include "halftone/model/load.h"
 #include "halftone/report/comparison.h"
 #include "halftone/report/html_page.h"

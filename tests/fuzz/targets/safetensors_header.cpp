@@ -1,5 +1,6 @@
-// A safetensors file. An input that starts with '{' is a header, as far as its last '}': its length is
-// put in front and data of the size that it speaks of behind it. Any other input is a file as it is.
+// A safetensors file. An input that starts with '{' is a header, as far as its last '}': its length
+// is put in front and data of the size that it speaks of behind it. Any other input is a file as it
+// is.
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
-// An index of several safetensors files, beside three that are well-formed: one.safetensors with the
-// tensors a (F32, 2 x 2) and b (F16, 3), two.safetensors with c (I64, 1), and one of no tensors,
-// none.safetensors. A second part is one more file, other.safetensors.
+// An index of several safetensors files, beside three that are well-formed: one.safetensors with
+// the tensors a (F32, 2 x 2) and b (F16, 3), two.safetensors with c (I64, 1), and one of no
+// tensors, none.safetensors. A second part is one more file, other.safetensors.
 #include "halftone/io/safetensors.h"
 #include "model_use.h"
 

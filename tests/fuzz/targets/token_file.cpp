@@ -1,7 +1,7 @@
-// A token file without its seal, which is put behind it where its version has one, once as it is and
-// once with the hash of the tokenizer that reads it.
-#include "halftone/io/sealed_file.h"
+// A token file without its seal, which is put behind it where its version has one, once as it is
+// and once with the hash of the tokenizer that reads it.
 #include "halftone/text/token_file.h"
+#include "halftone/io/sealed_file.h"
 #include "model_use.h"
 #include "reliability/tiny_model.h"
 

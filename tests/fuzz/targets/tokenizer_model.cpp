@@ -1,5 +1,5 @@
-// A tokenizer.model of sentencepiece: with a byte more in front than the file has, whose bits say what
-// lies beside it.
+// A tokenizer.model of sentencepiece: with a byte more in front than the file has, whose bits say
+// what lies beside it.
 #include "halftone/text/tokenizer_files.h"
 #include "model_use.h"
 
@@ -11,8 +11,9 @@ HT_FUZZ_TARGET(tokenizer_model) {
   scratch().remove("tokenizer_config.json");
   if (beside & 1)
     scratch().write("tokenizer_config.json",
-                    beside & 2 ? R"({"tokenizer_class": "LlamaTokenizer", "legacy": false})"
-                               : R"({"add_bos_token": true, "add_eos_token": true, "legacy": true})");
+                    beside & 2
+                        ? R"({"tokenizer_class": "LlamaTokenizer", "legacy": false})"
+                        : R"({"add_bos_token": true, "add_eos_token": true, "legacy": true})");
   const std::string path = scratch().write("tokenizer.model", input.substr(1));
   accepted([&] { use_tokenizer(*load_tokenizer(path)); });
   accepted([&] { end_tokens(path); });

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "halftone/app/run.h"
+#include "app/run.h"
 #include "halftone/eval/settings.h"
 #include "halftone/model/export_hf.h"
 

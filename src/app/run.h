@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "halftone/app/recipe.h"
+#include "app/recipe.h"
 
 namespace halftone {
 

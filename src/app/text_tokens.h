@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "halftone/app/recipe.h"
-#include "halftone/app/run.h"
+#include "app/recipe.h"
+#include "app/run.h"
 #include "halftone/io/run_directory.h"
 #include "halftone/model/load.h"
 #include "halftone/text/token_stream.h"

@@ -1,9 +1,9 @@
 // The cache of a recipe's teacher over its training text (train/logit_cache.h).
 #pragma once
 
-#include "halftone/app/recipe.h"
-#include "halftone/app/run.h"
-#include "halftone/app/text_tokens.h"
+#include "app/recipe.h"
+#include "app/run.h"
+#include "app/text_tokens.h"
 #include "halftone/model/load.h"
 #include "halftone/train/logit_cache.h"
 

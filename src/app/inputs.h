@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "halftone/app/recipe.h"
-#include "halftone/app/text_tokens.h"
+#include "app/recipe.h"
+#include "app/text_tokens.h"
 #include "halftone/model/load.h"
 
 namespace halftone {
