@@ -143,5 +143,13 @@ TEST(OneBitLinear, FloatAgreesWithDouble) {
   EXPECT_LT(largest_difference(layer(wide, {}).value(), layer(narrow, {}).value()), 1e-5);
 }
 
+TEST(OneBitLinear, LeavesTheGradientsOfOthersAlone) {
+  const Tensor latent = random_tensor({4, 4}, 5), scales = random_tensor({4}, 6);
+  expect_gradient_of_another_kept([&](Tape& tape, const Var& x) {
+    return onebit_linear(x, tape.constant(latent), tape.constant(scales), tape.constant(scales), {},
+                         {.post_layer_norm = true});
+  });
+}
+
 }  // namespace
 }  // namespace halftone

@@ -1,7 +1,12 @@
-// Shared by the op tests: random tensors and the gradient check's assertion.
+// Shared by the op tests: random tensors and the assertions on gradients.
 #pragma once
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
 
 #include "halftone/autograd/grad_check.h"
 #include "halftone/base/rng.h"
@@ -35,6 +40,16 @@ inline void expect_gradients(const LossFunction& loss, const std::vector<Tensor>
                              double tolerance = 1e-6, const LossFunction& surrogate = nullptr) {
   const GradCheckResult result = grad_check(loss, inputs, {}, surrogate);
   EXPECT_LE(result.worst, tolerance) << result.where;
+}
+
+// Backward may put its result in the place of the output's gradient: not where that is the gradient
+// of another variable too, as of the second term of a sum. `op` keeps the shape 4 x 4.
+inline void expect_gradient_of_another_kept(const std::function<Var(Tape&, const Var&)>& op) {
+  Tape tape;
+  const Var x = tape.variable(random_tensor({4, 4}, 1)),
+            other = tape.variable(random_tensor({4, 4}, 2));
+  tape.backward(random_sum(add(op(tape, x), other)));
+  EXPECT_EQ(largest_difference(other.grad().tensor, random_tensor({4, 4}, 99)), 0);
 }
 
 }  // namespace halftone

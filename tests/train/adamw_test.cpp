@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "halftone/base/rng.h"
-#include "halftone/train/schedule.h"
 
 namespace halftone {
 namespace {
@@ -64,20 +63,6 @@ TEST(GradientNorm, SeesANan) {
   EXPECT_EQ(squared_gradient_norm({&param}).item(), 12);
   param.grad.tensor.data<float>()[1] = std::nanf("");
   EXPECT_TRUE(std::isnan(squared_gradient_norm({&param}).item()));
-}
-
-TEST(Schedule, WarmsUpAndComesDownAsHuggingFaceDoes) {
-  TrainSettings s{.learning_rate = 1, .warmup_steps = 10};
-  s.lr_scheduler_type = LrScheduler::cosine;
-  EXPECT_EQ(learning_rate_at(0, 110, s), 0);
-  EXPECT_NEAR(learning_rate_at(5, 110, s), 0.5, 1e-12);
-  EXPECT_NEAR(learning_rate_at(10, 110, s), 1, 1e-12);
-  EXPECT_NEAR(learning_rate_at(60, 110, s), 0.5, 1e-12);
-  EXPECT_NEAR(learning_rate_at(110, 110, s), 0, 1e-12);
-  s.lr_scheduler_type = LrScheduler::linear;
-  EXPECT_NEAR(learning_rate_at(35, 110, s), 0.75, 1e-12);
-  s.lr_scheduler_type = LrScheduler::constant;
-  EXPECT_EQ(learning_rate_at(109, 110, s), 1);
 }
 
 }  // namespace

@@ -1,0 +1,83 @@
+#include "halftone/ops/adamw.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "ops/ops_testing.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kSeveralBlocks = (1 << 14) + 5;
+
+TEST(AdamWUpdate, IsItsFormulaForEveryNumberAndCountsTheSignsThatChange) {
+  const AdamWCoefficients c{.gradient = 0.5,
+                            .beta1 = 0.9,
+                            .beta2 = 0.75,
+                            .keep = 0.999,
+                            .rate = 0.01,
+                            .v_scale = 4,
+                            .epsilon = 1e-8};
+  const Shape shape{kSeveralBlocks};
+  const Tensor grad = random_tensor(shape, 1, 1.0, DType::f32);
+  Tensor w = random_tensor(shape, 2, 0.01, DType::f32),
+         m = random_tensor(shape, 3, 1.0, DType::f32), v = Tensor::full(shape, DType::f32, 0.25),
+         flips = Tensor::scalar(1000, DType::f64);
+  const Tensor w0 = w.clone(), m0 = m.clone();
+  adamw_update(grad, c, w, m, v, flips);
+  double expected_flips = 1000;
+  for (int64_t i = 0; i < kSeveralBlocks; ++i) {
+    const double g = 0.5 * grad.data<float>()[i];
+    const double mi = 0.9 * m0.data<float>()[i] + 0.1 * g, vi = 0.75 * 0.25 + 0.25 * g * g;
+    const double wi = 0.999 * w0.data<float>()[i] - 0.01 * mi / (std::sqrt(4 * vi) + 1e-8);
+    ASSERT_NEAR(m.data<float>()[i], mi, 1e-6) << i;
+    ASSERT_NEAR(v.data<float>()[i], vi, 1e-6) << i;
+    ASSERT_NEAR(w.data<float>()[i], wi, 1e-6) << i;
+    expected_flips += (w0.data<float>()[i] >= 0) != (w.data<float>()[i] >= 0);
+  }
+  EXPECT_GT(expected_flips, 2000);
+  EXPECT_EQ(flips.item(), expected_flips);
+}
+
+TEST(AdamUpdate, IsItsFormulaInDouble) {
+  Tensor w = Tensor::of<float>({2}, {1, -2}), m = Tensor::zeros({2}, DType::f64), v = m.clone();
+  std::vector<double> expected{1, -2}, ms{0, 0}, vs{0, 0};
+  for (int t = 1; t <= 4; ++t) {
+    const Tensor grad = Tensor::of<float>({2}, {0.3f * static_cast<float>(t), -1.5f});
+    adam_update(grad, t, 0.1, w, m, v);
+    for (size_t i = 0; i < 2; ++i) {
+      const double g = grad.data<float>()[i];
+      ms[i] = 0.9 * ms[i] + 0.1 * g;
+      vs[i] = 0.999 * vs[i] + 0.001 * g * g;
+      expected[i] -= 0.1 * (ms[i] / (1 - std::pow(0.9, t))) /
+                     (std::sqrt(vs[i] / (1 - std::pow(0.999, t))) + 1e-8);
+    }
+  }
+  for (int64_t i = 0; i < 2; ++i) {
+    EXPECT_NEAR(w.data<float>()[i], expected[static_cast<size_t>(i)], 1e-6);
+    EXPECT_DOUBLE_EQ(m.data<double>()[i], ms[static_cast<size_t>(i)]);
+  }
+}
+
+TEST(AddSquares, AddsThoseOfEveryNumberAndSeesANan) {
+  Tensor x = Tensor::full({kSeveralBlocks}, DType::f32, 2), sum = Tensor::scalar(1, DType::f64);
+  add_squares(x, sum);
+  EXPECT_EQ(sum.item(), 1 + 4.0 * kSeveralBlocks);
+  x.data<float>()[kSeveralBlocks - 1] = std::nanf("");
+  add_squares(x, sum);
+  EXPECT_TRUE(std::isnan(sum.item()));
+}
+
+TEST(AdamWUpdate, NumbersThatDoNotFitAreRefused) {
+  Tensor w = Tensor::zeros({3}, DType::f32), m = w.clone(), v = w.clone(),
+         flips = Tensor::scalar(0, DType::f64);
+  EXPECT_THROW(adamw_update(Tensor::zeros({2}, DType::f32), {}, w, m, v, flips),
+               std::invalid_argument);
+  EXPECT_THROW(adam_update(Tensor::zeros({2}, DType::f32), 1, 0.1, w, m, v), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace halftone
