@@ -6,6 +6,7 @@
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
+#include "normalise_rows.h"
 #include "row_math.h"
 #include "tensor/dispatch.h"
 
@@ -36,6 +37,8 @@ void for_each_row(int64_t n, const Body& body) {
 
 }  // namespace
 
+namespace cpu {
+
 void normalise_rows(int64_t begin, int64_t end, const Tensor& y, double eps, Tensor& z, Tensor& r) {
   with_real(y.dtype(), "layer_norm", [&]<class T>() {
     const int64_t c = y.dim(1);
@@ -60,8 +63,6 @@ void normalise_rows_backward(int64_t begin, int64_t end, const Tensor& z, const 
     });
   });
 }
-
-namespace cpu {
 
 void layer_norm_forward(const Tensor& x, double eps, Tensor& z, Tensor& r) {
   parallel_for(x.dim(0), kRows,

@@ -5,10 +5,10 @@
 
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
-#include "halftone/ops/layer_norm.h"
 #include "halftone/ops/linear.h"
 #include "halftone/tensor/gemm.h"
 #include "math.h"
+#include "normalise_rows.h"
 #include "tensor/dispatch.h"
 #include "tensor/gemm/sign_gemm.h"
 

@@ -59,8 +59,8 @@ TEST(Gguf, TheLastTensorNeedsNoPadding) {
 TEST(Gguf, NamesTheTensorWhoseTypeItCannotRead) {
   const TemporaryDirectory directory;
   const GgufFile file = GgufFile::open(directory.write(
-      "a", GgufBuilder().add_tensor({"t", {256}, 10, std::string(84, '\0')}).bytes()));
-  expect_refused("tensor 't' is of type Q2_K, which is not supported",
+      "a", GgufBuilder().add_tensor({"t", {256}, 16, std::string(66, '\0')}).bytes()));
+  expect_refused("tensor 't' is of type IQ2_XXS, which is not supported",
                  [&] { file.read(*file.find("t")); });
 }
 

@@ -13,10 +13,4 @@ Var layer_norm(const Var& x, double eps);
 // dgain_c += sum_n dy_nc z_nc, dbias_c += sum_n dy_nc.
 Var layer_norm(const Var& x, const Var& gain, const Var& bias, double eps);
 
-// The bare one without a tape, rows [begin, end) on this thread: z and each row's r from y (z may
-// be y); then dy from dz (dy may be dz).
-void normalise_rows(int64_t begin, int64_t end, const Tensor& y, double eps, Tensor& z, Tensor& r);
-void normalise_rows_backward(int64_t begin, int64_t end, const Tensor& z, const Tensor& r,
-                             const Tensor& dz, Tensor& dy);
-
 }  // namespace halftone
