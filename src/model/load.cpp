@@ -35,8 +35,7 @@ int64_t round_matrices(Decoder& decoder, const ImportOptions& options) {
   int64_t changed = 0, not_f16 = 0;
   if (options.dtype != WeightDtype::f16 && options.dtype != WeightDtype::bf16) return 0;
   const auto round = [&](Param& param) {
-    if (param.value.rank() == 2)
-      param.value = keep_matrix(param.value, options, changed, not_f16);
+    if (param.value.rank() == 2) param.value = keep_matrix(param.value, options, changed, not_f16);
   };
   decoder.visit([&](Param& param) {
     if (param.role == ParamRole::embedding) round(param);
