@@ -83,7 +83,7 @@ std::string eval_line(int64_t step, const Evaluation& evaluation) {
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
                      LoadedModel& student, Decoder* teacher, const LogitCache* cache,
                      const TokenSequences& sequences, const RunIdentity& identity,
-                     const TextTokens* held_out) {
+                     const HeldOutText* held_out) {
   const TrainSettings& settings = recipe.train;
   const int64_t max_steps = planned_steps(settings, sequences.count());
   Batches batches(sequences, settings.per_device_train_batch_size,
@@ -122,8 +122,7 @@ TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunD
       directory.append_log(log_line(report));
     if (held_out && settings.eval_steps > 0 && report.step % settings.eval_steps == 0)
       directory.append_log(eval_line(
-          report.step,
-          evaluate(student.decoder, nullptr, held_out->tokens, recipe.eval, held_out->window_bos)));
+          report.step, evaluate(student.decoder, nullptr, held_out->text, held_out->settings)));
     result.interrupted = interrupted() && !trainer.done();
     if (result.interrupted || trainer.done() || save_due(report.step)) save();
   }

@@ -25,6 +25,6 @@ struct TrainingResult {
 TrainingResult train(const Recipe& recipe, const RunOptions& options, const RunDirectory& directory,
                      LoadedModel& student, Decoder* teacher, const LogitCache* cache,
                      const TokenSequences& sequences, const RunIdentity& identity,
-                     const TextTokens* held_out);
+                     const HeldOutText* held_out);
 
 }  // namespace halftone
