@@ -91,9 +91,8 @@ void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
   const Tokenizer& tokenizer = *inputs.tokenizer;
   if (!recipe.eval.text.empty())
     faults.collect([&] {
-      inputs.held_out = read_text_tokens(recipe.eval, tokenizer);
-      require_rows(inputs.held_out->tokens, inputs.teacher.config, recipe.eval.text);
-      evaluation_windows(static_cast<int64_t>(inputs.held_out->tokens.size()), recipe.eval);
+      inputs.held_out = read_held_out(recipe.eval, tokenizer, inputs.teacher.config);
+      evaluation_windows(inputs.held_out->text, recipe.eval);
     });
   if (is_trained(recipe.run.method))
     faults.collect([&] {

@@ -17,7 +17,7 @@ namespace halftone {
 struct RunInputs {
   ModelOutline teacher;  // of pretrain: the new model's
   std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<TextTokens> held_out;  // of eval.text
+  std::optional<HeldOutText> held_out;  // of eval.text
   std::vector<int32_t> training;       // tokens of data.train
   std::vector<int32_t> calibration;    // tokens of calibration.text
   std::vector<std::string> warnings;   // what is odd, but can be carried out

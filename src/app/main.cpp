@@ -129,6 +129,10 @@ int run_program(int argc, char** argv) {
   bool json = false, quiet = false;
   const std::map<std::string, Protocol> protocols{{"hf", Protocol::hf},
                                                   {"llamacpp", Protocol::llamacpp}};
+  const std::map<std::string, BosPlace> places{{"auto", BosPlace::automatic},
+                                               {"document", BosPlace::document},
+                                               {"window", BosPlace::window},
+                                               {"none", BosPlace::none}};
   const std::map<std::string, Join> joins{{"none", Join::none}, {"wikitext", Join::wikitext}};
   CLI::App* eval = app.add_subcommand("eval", "Perplexity of a model on a text");
   eval->add_option("MODEL", model, "HF directory, .gguf, run directory or checkpoint")->required();
@@ -137,6 +141,11 @@ int run_program(int argc, char** argv) {
       ->check(CLI::Range(2, 1 << 20));
   eval->add_option("--protocol", eval_settings.protocol, "hf or llamacpp [hf]")
       ->transform(CLI::CheckedTransformer(protocols));
+  eval->add_option("--bos", eval_settings.bos,
+                   "where the text's first token (BOS) stands: document, window (in front of "
+                   "each), none; auto: window with protocol llamacpp and for Gemma 3, else "
+                   "document [auto]")
+      ->transform(CLI::CheckedTransformer(places));
   eval->add_option("--max-windows", eval_settings.max_windows,
                    "stop after so many windows; 0: all [0]")
       ->check(kFromZero);

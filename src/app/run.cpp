@@ -198,18 +198,17 @@ class Run {
     result_.student = footprint(model.decoder, model.file_bytes);
     if (!inputs_.held_out) return;
     if (has_teacher()) need_teacher();
-    const TextTokens& text = *inputs_.held_out;
-    const auto tokens = static_cast<int64_t>(text.tokens.size());
-    Progress progress("eval", evaluation_windows(tokens, recipe_.eval), options_.quiet);
+    const HeldOutText& held_out = *inputs_.held_out;
+    Progress progress("eval", evaluation_windows(held_out.text, held_out.settings), options_.quiet);
     result_.eval = halftone::evaluate(
-        model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, text.tokens,
-        recipe_.eval, text.window_bos, [&](int64_t done, int64_t, double perplexity) {
+        model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, held_out.text,
+        held_out.settings, [&](int64_t done, int64_t, double perplexity) {
           progress.update(done, "perplexity " + fixed_text(perplexity, 4));
         });
     result_.evaluated = true;
-    result_.eval_settings = recipe_.eval;
-    result_.eval_tokens = tokens;
-    result_.text_sha256 = text.sha256;
+    result_.eval_settings = held_out.settings;
+    result_.eval_tokens = held_out.tokens();
+    result_.text_sha256 = held_out.sha256;
     result_.seconds.eval = evaluating.seconds();
   }
 
@@ -253,9 +252,8 @@ class Run {
   std::function<double()> held_out_perplexity() {
     if (!inputs_.held_out) return {};
     return [this] {
-      const TextTokens& text = *inputs_.held_out;
-      return halftone::evaluate(student_.decoder, nullptr, text.tokens, recipe_.eval,
-                                text.window_bos)
+      return halftone::evaluate(student_.decoder, nullptr, inputs_.held_out->text,
+                                inputs_.held_out->settings)
           .perplexity;
     };
   }

@@ -11,6 +11,7 @@
 #include "halftone/base/sha256.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/file_kind.h"
+#include "halftone/model/companions.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
@@ -79,13 +80,24 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
 
 }  // namespace
 
-TextTokens read_text_tokens(const EvalSettings& settings, const Tokenizer& tokenizer) {
+HeldOutText read_held_out(const EvalSettings& settings, const Tokenizer& tokenizer,
+                          const ModelConfig& config) {
   std::string text = read_text(settings.text);
-  TextTokens out;
-  out.sha256 = sha256_hex(text);
+  HeldOutText out{.text = {}, .settings = settings, .sha256 = sha256_hex(text)};
   if (settings.join == Join::wikitext) text = join_wikitext(text);
-  out.tokens = tokenizer.encode(text);
-  out.window_bos = tokenizer.bos().value_or(-1);
+  const std::optional<int32_t> bos = tokenizer.bos();
+  BosPlace& place = out.settings.bos;
+  if (place == BosPlace::window && !bos)
+    throw_error(ErrorKind::recipe,
+                "eval.bos is window, but the model's tokenizer puts no token in front of texts");
+  place = bos_place(settings, needs_bos_in_windows(config));
+  out.text.tokens = tokenizer.encode(text);
+  if (place == BosPlace::window) out.text.window_bos = bos;
+  // llama.cpp cuts its windows with the text's BOS in front, and so does the protocol.
+  const bool keeps = place == BosPlace::document ||
+                     (place == BosPlace::window && settings.protocol == Protocol::llamacpp);
+  if (bos && !keeps) out.text.tokens.erase(out.text.tokens.begin());
+  require_rows(out.text.tokens, config, settings.text);
   return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "app/recipe.h"
 #include "app/run.h"
+#include "halftone/eval/perplexity.h"
 #include "halftone/io/run_directory.h"
 #include "halftone/model/load.h"
 #include "halftone/text/token_stream.h"
@@ -14,13 +15,19 @@
 
 namespace halftone {
 
-struct TextTokens {
-  std::vector<int32_t> tokens;
-  int32_t window_bos = -1;  // the token that protocol llamacpp puts at each window's start
-  std::string sha256;       // of the file
+// A text to be measured, as the settings have it for a model.
+struct HeldOutText {
+  EvalText text;
+  EvalSettings settings;  // bos is what `automatic` stands for
+  std::string sha256;     // of the file
+
+  int64_t tokens() const { return static_cast<int64_t>(text.tokens.size()); }
 };
 
-TextTokens read_text_tokens(const EvalSettings& settings, const Tokenizer& tokenizer);
+// Throws Error(recipe) where each window shall have a BOS and the tokenizer has none, Error(format)
+// for ids without a row.
+HeldOutText read_held_out(const EvalSettings& settings, const Tokenizer& tokenizer,
+                          const ModelConfig& config);
 
 struct TrainingText {
   TokenSequences sequences;

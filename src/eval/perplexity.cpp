@@ -39,32 +39,46 @@ TokenScores score(const Scored& own, const Scored* teacher, const std::vector<in
   return total;
 }
 
+// Tokens of the text that a window takes.
+int64_t tokens_of_window(const EvalText& text, const EvalSettings& s) {
+  return s.context - (text.window_bos && s.protocol == Protocol::hf ? 1 : 0);
+}
+
+std::vector<int32_t> window_of(const EvalText& text, const EvalSettings& s, int64_t index) {
+  const int64_t taken = tokens_of_window(text, s);
+  const auto begin = text.tokens.begin() + index * taken;
+  std::vector<int32_t> out;
+  if (taken < s.context) out.push_back(*text.window_bos);
+  out.insert(out.end(), begin, begin + taken);
+  if (text.window_bos) out[0] = *text.window_bos;
+  return out;
+}
+
 }  // namespace
 
-int64_t evaluation_windows(int64_t tokens, const EvalSettings& s) {
+int64_t evaluation_windows(const EvalText& text, const EvalSettings& s) {
   if (const bool llamacpp = s.protocol == Protocol::llamacpp; window_predictions(s) < 1)
     throw_error(ErrorKind::recipe,
                 "eval.context: {} tokens a window leave nothing to predict{}, at least {} expected",
                 s.context, llamacpp ? " (protocol llamacpp scores its second half)" : "",
                 llamacpp ? 3 : 2);
-  const int64_t windows = tokens / s.context;
+  const int64_t tokens = static_cast<int64_t>(text.tokens.size());
+  const int64_t windows = tokens / tokens_of_window(text, s);
   if (windows == 0)
-    throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least eval.context = {} expected",
-                tokens, s.context);
+    throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least {} = {} expected", tokens,
+                tokens_of_window(text, s) == s.context ? "eval.context" : "eval.context less a BOS",
+                tokens_of_window(text, s));
   return s.max_windows > 0 ? std::min(windows, s.max_windows) : windows;
 }
 
-Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens,
-                    const EvalSettings& s, int32_t window_bos, const EvalProgress& progress) {
-  const int64_t windows = evaluation_windows(static_cast<int64_t>(tokens.size()), s);
-  const bool llamacpp = s.protocol == Protocol::llamacpp;
-  const int64_t first = llamacpp ? s.context / 2 : 0;
+Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text, const EvalSettings& s,
+                    const EvalProgress& progress) {
+  const int64_t windows = evaluation_windows(text, s);
+  const int64_t first = s.protocol == Protocol::llamacpp ? s.context / 2 : 0;
   const int64_t each = window_predictions(s);
   TokenScores total;
   for (int64_t k = 0; k < windows; ++k) {
-    std::vector<int32_t> window(tokens.begin() + k * s.context,
-                                tokens.begin() + (k + 1) * s.context);
-    if (llamacpp && window_bos >= 0) window[0] = window_bos;
+    const std::vector<int32_t> window = window_of(text, s, k);
     const Scored own = states_of(model, window);
     Scored other;
     if (teacher) other = states_of(*teacher, window);

@@ -75,6 +75,9 @@ void read_evaluation(const Fields& result, RunRecord& out) {
   out.teacher_perplexity = eval.optional_figure("teacher_perplexity");
   for (const char* key : {"protocol", "context", "windows", "tokens", "join"})
     out.protocol.emplace_back(key, eval.either(key));
+  // Results of before it was a setting.
+  const char* usual = eval.text("protocol") == "llamacpp" ? "window" : "document";
+  out.protocol.emplace_back("bos", eval.has("bos") ? eval.text("bos") : usual);
   out.protocol.emplace_back("text", eval.text("text_sha256").substr(0, 12));
   if (!result.has("agreement")) return;
   out.kl = result.at("agreement").figure("kl");

@@ -151,6 +151,7 @@ void FolderReader::read_tokenizer_config(const JsonField& root) {
   if (root.has("bos_token")) out_.bos_text = token_text(root.at("bos_token"));
   if (root.has("add_bos_token")) out_.add_bos = root.at("add_bos_token").flag();
   out_.add_eos = root.flag("add_eos_token", false);
+  out_.add_prefix_space = root.flag("add_prefix_space", false);
   if (root.has("legacy")) out_.legacy = root.at("legacy").flag();
   if (root.has("tokenizer_class"))
     out_.is_llama = root.at("tokenizer_class").text().starts_with("LlamaTokenizer");

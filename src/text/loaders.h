@@ -38,6 +38,7 @@ struct FolderSettings {
   std::optional<std::string> bos_text;
   std::optional<bool> add_bos;
   bool add_eos = false;
+  bool add_prefix_space = false;
   bool is_llama = false;  // tokenizer_class LlamaTokenizer
   std::optional<bool> legacy;
 };
@@ -54,6 +55,9 @@ AddedToken read_added_token(const JsonField& field);
 // Error(format), naming both files, where `settings` name an id beyond the tokens of `file`.
 std::optional<int32_t> choose_eos(const FolderSettings& settings, const TokenTable& tokens,
                                   const std::string& file);
+
+// vocab.json with the merges.txt beside it: byte-level, cut as GPT-2 does.
+BpeDefinition read_vocab_json(const std::string& path);
 
 // Whether a tokenizer.json is of the kind Unigram, which is not read.
 bool is_unigram_json(const std::string& path);

@@ -33,12 +33,17 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   if (path.ends_with(".model")) return load_model(path);
   if (kind != FileKind::directory) return make_bpe(read_tokenizer_json(path));
   const std::filesystem::path folder(path);
-  const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model";
+  const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model",
+                    vocab = folder / "vocab.json";
   const bool has_model = exists_at(model);
   if (exists_at(json) && !(has_model && is_unigram_json(json)))
     return make_bpe(read_tokenizer_json(json));
   if (has_model) return load_model(model);
-  throw_error(ErrorKind::format, "{}: found neither tokenizer.json nor tokenizer.model", path);
+  if (exists_at(vocab) && exists_at((folder / "merges.txt").string()))
+    return make_bpe(read_vocab_json(vocab));
+  throw_error(ErrorKind::format,
+              "{}: found neither tokenizer.json nor tokenizer.model, nor vocab.json and merges.txt",
+              path);
 }
 
 }  // namespace halftone

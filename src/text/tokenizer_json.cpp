@@ -1,7 +1,11 @@
-// tokenizer.json of Hugging Face's tokenizers: what it says of BPE.
+// tokenizer.json of Hugging Face's tokenizers, what it says of BPE; and vocab.json with merges.txt,
+// in which GPT-2 and OPT came before there was one.
 #include <algorithm>
+#include <filesystem>
+#include <sstream>
 
 #include "halftone/io/strict_json.h"
+#include "halftone/io/text_file.h"
 #include "halftone/text/bpe.h"
 #include "loaders.h"
 #include "pipeline_json.h"
@@ -16,7 +20,7 @@ constexpr uint64_t kMostBytes = uint64_t{1} << 28;
 void read_vocabulary(const JsonField& vocab, int64_t most_id, BpeDefinition& out) {
   if (!vocab.value.is_object() || vocab.value.empty()) vocab.wrong("an object of token to id");
   for (const auto& [token, id] : vocab.value.items()) {
-    const JsonField field{id, vocab.file, "model.vocab['" + printable(token) + "']"};
+    const JsonField field{id, vocab.file, vocab.name + "['" + printable(token) + "']"};
     const size_t at = static_cast<size_t>(field.id(most_id));
     if (at >= out.tokens.size()) out.tokens.resize(at + 1);
     if (!out.tokens[at].empty())
@@ -26,7 +30,18 @@ void read_vocabulary(const JsonField& vocab, int64_t most_id, BpeDefinition& out
   }
 }
 
-// Two tokens in a list, or in a text with a space between.
+// A text of two tokens with a space between.
+void read_merge(const JsonField& merge, BpeDefinition& out) {
+  const std::string pair = merge.text();
+  if (pair.starts_with("#version")) return;
+  const size_t space = pair.find(' ');
+  if (space == pair.npos || space == 0 || space + 1 == pair.size() ||
+      pair.find(' ', space + 1) != pair.npos)
+    merge.wrong("two tokens with a space between");
+  out.merges.emplace_back(pair.substr(0, space), pair.substr(space + 1));
+}
+
+// Such texts, or two tokens in a list.
 void read_merges(const JsonField& model, BpeDefinition& out) {
   for (const JsonField& merge : model.at("merges").items()) {
     if (merge.value.is_array() && merge.value.size() == 2) {
@@ -36,13 +51,7 @@ void read_merges(const JsonField& model, BpeDefinition& out) {
       continue;
     }
     if (!merge.value.is_string()) merge.wrong("two tokens");
-    const std::string pair = merge.text();
-    if (pair.starts_with("#version")) continue;
-    const size_t space = pair.find(' ');
-    if (space == pair.npos || space == 0 || space + 1 == pair.size() ||
-        pair.find(' ', space + 1) != pair.npos)
-      merge.wrong("two tokens with a space between");
-    out.merges.emplace_back(pair.substr(0, space), pair.substr(space + 1));
+    read_merge(merge, out);
   }
 }
 
@@ -92,7 +101,50 @@ int64_t most_id_of(const JsonField& root) {
   return std::min(count, kMostId);
 }
 
+void read_merges_file(const std::string& path, BpeDefinition& out) {
+  std::istringstream lines(read_text_file(path, kMostBytes));
+  int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    const Json text = line;
+    read_merge({text, path, fmt::format("line {}", ++number)}, out);
+  }
+}
+
+// What GPT2Tokenizer puts in front of a text where the settings say so.
+std::optional<int32_t> gpt2_bos(const FolderSettings& settings, const TokenTable& tokens,
+                                const std::string& path) {
+  if (!settings.add_bos.value_or(false)) return {};
+  const std::string text = settings.bos_text.value_or("<|endoftext|>");
+  if (const auto id = tokens.id_of(text)) return id;
+  throw_error(ErrorKind::format,
+              "{}: add_bos_token is true beside it, but there is no token '{}', the bos_token",
+              path, printable(text));
+}
+
 }  // namespace
+
+BpeDefinition read_vocab_json(const std::string& path) {
+  const std::filesystem::path folder(folder_of(path));
+  const FolderSettings settings = read_folder_settings(folder.string());
+  const Json json = read_json_file(path, kMostBytes);
+  BpeDefinition out{.source = path};
+  read_vocabulary({json, path, ""},
+                  std::min(static_cast<int64_t>(json.size()) + kMostHoles, kMostId), out);
+  read_merges_file((folder / "merges.txt").string(), out);
+  TokenTable tokens(out.tokens, {}, path);
+  for (const NamedToken& token : settings.added) tokens.add(token);
+  out.added = tokens.added();
+  out.eos = choose_eos(settings, tokens, path);
+  out.steps = pretokenizer_steps("gpt2", path);
+  if (settings.add_prefix_space) {
+    out.steps[0].mark = " ";
+    out.steps[0].scheme = MarkScheme::always;
+  }
+  out.bos = gpt2_bos(settings, tokens, path);
+  if (settings.add_eos && out.eos) out.behind = {*out.eos};
+  return out;
+}
 
 bool is_unigram_json(const std::string& path) {
   const Json json = read_json_file(path, kMostBytes);

@@ -29,10 +29,28 @@ Decoder model(float gain) {
   return build_decoder(decoder_spec(config), weights);
 }
 
-std::vector<int32_t> text() {
-  std::vector<int32_t> ids;
-  for (int32_t i = 0; i < 64; ++i) ids.push_back(i * 7 % 40);
-  return ids;
+EvalText text(std::optional<int32_t> window_bos = {}) {
+  EvalText out{.tokens = {}, .window_bos = window_bos};
+  for (int32_t i = 0; i < 64; ++i) out.tokens.push_back(i * 7 % 40);
+  return out;
+}
+
+// Over predictions of each window's tokens from number `first` on.
+double plain_perplexity(Decoder& decoder, const std::vector<std::vector<int32_t>>& windows,
+                        size_t first) {
+  double sum = 0, count = 0;
+  for (const std::vector<int32_t>& window : windows) {
+    Tape tape(Tape::Mode::no_grad);
+    const Tensor logits = decoder.logits(decoder.hidden(tape, window, 1).value());
+    for (size_t i = first; i < window.size(); ++i) {
+      const float* row = logits.data<float>() + static_cast<int64_t>(i - 1) * logits.dim(1);
+      double total = 0;
+      for (int64_t v = 0; v < logits.dim(1); ++v) total += std::exp(row[v]);
+      sum += std::log(total) - row[window[i]];
+      ++count;
+    }
+  }
+  return std::exp(sum / count);
 }
 
 Evaluation measure(float gain, float teacher_gain) {
@@ -80,6 +98,43 @@ TEST(Perplexity, WithoutAPredictionIsAnErrorThatNamesTheFigures) {
   EXPECT_EQ(
       evaluate(alone, nullptr, text(), {.context = 3, .protocol = Protocol::llamacpp}).predictions,
       21);
+}
+
+TEST(Perplexity, ABosInFrontOfEachWindowPredictsItsFirstToken) {
+  Decoder alone = model(20);
+  const EvalText with_bos = text(3);
+  std::vector<std::vector<int32_t>> windows;
+  for (size_t k = 0; k < 4; ++k) {  // 64 / 15
+    windows.push_back({3});
+    const auto begin = with_bos.tokens.begin() + static_cast<int64_t>(15 * k);
+    windows.back().insert(windows.back().end(), begin, begin + 15);
+  }
+  const Evaluation found = evaluate(alone, nullptr, with_bos, {.context = 16});
+  EXPECT_EQ(found.windows, 4);
+  EXPECT_EQ(found.predictions, 4 * 15);
+  EXPECT_NEAR(found.perplexity / plain_perplexity(alone, windows, 1), 1, 1e-5);
+}
+
+TEST(Perplexity, ProtocolLlamacppPutsTheBosInPlaceOfAWindowsFirstToken) {
+  Decoder alone = model(20);
+  const EvalText with_bos = text(3);
+  std::vector<std::vector<int32_t>> windows;
+  for (int64_t k = 0; k < 4; ++k) {
+    const auto begin = with_bos.tokens.begin() + 16 * k;
+    windows.emplace_back(begin, begin + 16)[0] = 3;
+  }
+  const Evaluation found =
+      evaluate(alone, nullptr, with_bos, {.context = 16, .protocol = Protocol::llamacpp});
+  EXPECT_NEAR(found.perplexity / plain_perplexity(alone, windows, 9), 1, 1e-5);
+}
+
+TEST(BosPlace, FollowsTheProtocolAndTheModelUnlessItIsNamed) {
+  EXPECT_EQ(bos_place({}, false), BosPlace::document);
+  EXPECT_EQ(bos_place({}, true), BosPlace::window);
+  EXPECT_EQ(bos_place({.protocol = Protocol::llamacpp}, false), BosPlace::window);
+  EXPECT_EQ(bos_place({.bos = BosPlace::none}, true), BosPlace::none);
+  EXPECT_EQ(bos_place({.protocol = Protocol::llamacpp, .bos = BosPlace::document}, false),
+            BosPlace::document);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "halftone/text/spm.h"
+#include "text/loaders.h"
 #include "text_testing.h"
 
 namespace halftone {
@@ -162,6 +164,41 @@ TEST(Tokenizer, AFolderWithWrongSettingsIsRefused) {
   refused("config.json", R"({"eos_token_id": [1.5]})", "eos_token_id[0]: found 1.5");
   refused("config.json", "{", "config.json");
   EXPECT_EQ(load_tokenizer(folder.path())->eos(), 0);
+}
+
+// llama.cpp's converter writes Gemma's pieces with their scores, and that no space is put in front.
+TEST(Tokenizer, AGgufOfGemmasPiecesGivesTheIdsOfItsTokenizerJson) {
+  SpmDefinition definition =
+      std::get<SpmDefinition>(read_gguf_tokenizer(GgufMetadata::read(kTokenizers + "spm.gguf")));
+  definition.add_space_prefix = false;
+  const auto tokenizer = make_spm(std::move(definition));
+  const Json &texts = expected()["texts"], &ids = expected()["kinds"]["spm-gemma"]["ids"];
+  int compared = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const std::string text = texts[i];
+    const auto holds = [&](const char* added) { return text.find(added) != text.npos; };
+    if (holds("<mask>") || holds("<cut>") || holds("word") || holds("token")) continue;
+    EXPECT_EQ(tokenizer->encode(text), ids[i].get<Ids>()) << printable(text);
+    ++compared;
+  }
+  EXPECT_GT(compared, 500);
+}
+
+TEST(Tokenizer, FilesOfAVocabularyAreRefusedByName) {
+  const TemporaryDirectory folder;
+  folder.write("vocab.json", R"({"a": 0, "b": 1, "ab": 2, "</s>": 3})");
+  expect_refused("nor vocab.json and merges.txt", [&] { load_tokenizer(folder.path()); });
+  folder.write("merges.txt", "#version: 0.2\na b\r\n");
+  EXPECT_EQ(load_tokenizer(folder.path())->encode("ab"), (Ids{2}));
+  folder.write("merges.txt", "#version: 0.2\na b c\n");
+  expect_refused("merges.txt: line 2: found \"a b c\", expected two tokens",
+                 [&] { load_tokenizer(folder.path()); });
+  folder.write("merges.txt", "a b\n");
+  folder.write("tokenizer_config.json", R"({"add_bos_token": true})");
+  expect_refused("there is no token '<|endoftext|>', the bos_token",
+                 [&] { load_tokenizer(folder.path()); });
+  folder.write("tokenizer_config.json", R"({"add_bos_token": true, "bos_token": "</s>"})");
+  EXPECT_EQ(load_tokenizer(folder.path())->encode("ab"), (Ids{3, 2}));
 }
 
 TEST(Tokenizer, AFolderGivesItsSentencepieceModelWhereTheJsonIsUnigram) {

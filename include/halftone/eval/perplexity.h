@@ -26,19 +26,26 @@ struct Evaluation {
   std::optional<Agreement> agreement;  // with a teacher
 };
 
-// Windows of a text of so many tokens that are measured. Throws Error(recipe) when the text is
-// shorter than one window, or when a window leaves nothing to predict.
-int64_t evaluation_windows(int64_t tokens, const EvalSettings& settings);
+// What is measured.
+struct EvalText {
+  std::vector<int32_t> tokens;
+  std::optional<int32_t> window_bos;  // in front of each window
+};
+
+// Windows of a text that are measured. Throws Error(recipe) when the text is shorter than one
+// window, or when a window leaves nothing to predict.
+int64_t evaluation_windows(const EvalText& text, const EvalSettings& settings);
 
 // hf (GPTQ, BiLLM, OneBit; methods 0.4): floor(T / context) disjoint windows, context - 1
-// predictions each, exp of the mean of the windows' means.
-// llamacpp: the same windows, but only predictions from position context / 2 on count (and each
-// window starts with `window_bos` where the model wants one: it takes the place of the first
-// token). max_windows > 0 stops early. `progress(windows done, of, perplexity so far)` may be
-// empty. Throws Error(recipe) as evaluation_windows does.
+// predictions each, exp of the mean of the windows' means. With a BOS in front of each window that
+// is one of its `context` tokens: context - 1 of the text follow, each of which is predicted, the
+// first from the BOS alone, so that no token of the text is left out.
+// llamacpp: the windows without a BOS, but only predictions from position context / 2 on count; a
+// BOS takes the place of the window's first token, as in llama.cpp.
+// max_windows > 0 stops early. `progress(windows done, of, perplexity so far)` may be empty. Throws
+// Error(recipe) as evaluation_windows does.
 using EvalProgress = std::function<void(int64_t, int64_t, double)>;
-Evaluation evaluate(Decoder& model, Decoder* teacher, const std::vector<int32_t>& tokens,
-                    const EvalSettings& settings, int32_t window_bos = -1,
-                    const EvalProgress& progress = {});
+Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text,
+                    const EvalSettings& settings, const EvalProgress& progress = {});
 
 }  // namespace halftone

@@ -25,7 +25,7 @@ struct RunResult {
   int64_t teacher_fp16_bytes = 0;
   bool evaluated = false;
   Evaluation eval;
-  EvalSettings eval_settings;
+  EvalSettings eval_settings;  // bos resolved
   int64_t eval_tokens = 0;
   std::string text_sha256;
   int64_t tokens_seen = 0;

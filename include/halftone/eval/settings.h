@@ -19,15 +19,29 @@ enum class Join {
   wikitext,  // as the WikiText data set is joined in the field's scripts
 };
 
+// Where the token stands that the model's tokenizer puts in front of texts (BOS).
+enum class BosPlace {
+  automatic,  // window with protocol llamacpp and for a model that needs one there, else document
+  document,   // where the tokenizer puts it: at most once, in front of the whole text
+  window,     // in front of each window
+  none,
+};
+
 struct EvalSettings {
   std::string text;  // empty: no evaluation
   int64_t context = 2048;
   Protocol protocol = Protocol::hf;
   int64_t max_windows = 0;  // 0: all
+  BosPlace bos = BosPlace::automatic;
   Join join = Join::none;
 };
 
 void fields(FieldVisitor& v, EvalSettings& s);
+
+const char* bos_name(BosPlace bos);  // as a recipe has it
+
+// What `automatic` stands for: `model_needs_it` in front of each window.
+BosPlace bos_place(const EvalSettings& s, bool model_needs_it);
 
 // Predictions scored in one window: context - 1, less the first context / 2 with llamacpp. 0 for a
 // context that is too small to score any.

@@ -41,7 +41,8 @@ class Tokenizer {
 
 // From a tokenizer.json of BPE (bpe.h), a tokenizer.model, a .gguf (models gpt2 and llama), or a
 // folder: its tokenizer.json, else its tokenizer.model, which is also taken where the
-// tokenizer.json is of the kind Unigram, which is not read. What lies beside the two belongs to
+// tokenizer.json is of the kind Unigram, which is not read, else its vocab.json and merges.txt
+// (GPT-2, OPT). What lies beside the two belongs to
 // them, as in Hugging Face's AutoTokenizer: added tokens and special tokens that only
 // tokenizer_config.json names, or special_tokens_map.json and added_tokens.json where that has no
 // added_tokens_decoder; for a tokenizer.model also whether a token is put in front of texts. What a

@@ -1,5 +1,6 @@
 // A checkpoint of a training or a final model, without its seal, which is put behind it: as a
 // model, as what a run resumes from, and as what `inspect` shows.
+#include "app/identity.h"
 #include "halftone/io/checkpoint_file.h"
 #include "halftone/io/sealed_file.h"
 #include "model_use.h"

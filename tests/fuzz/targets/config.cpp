@@ -25,7 +25,7 @@ HT_FUZZ_TARGET(config) {
     block_linear_weights(spec);
     plan_training(spec, {.tokens = 1024, .teacher = true}).total();
     plan_onebit(spec);
-    accepted([&] { check_context(config, 64, "context"); });
+    accepted([&] { check_context(spec, 64, "context"); });
     accepted([&] { read_companions(scratch().path(), config); });
     accepted([&] { load_model_tokenizer(scratch().path(), config); });
   });
