@@ -18,9 +18,9 @@ struct RunInputs {
   ModelOutline teacher;  // of pretrain: the new model's
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<HeldOutText> held_out;  // of eval.text
-  std::vector<int32_t> training;       // tokens of data.train
-  std::vector<int32_t> calibration;    // tokens of calibration.text
-  std::vector<std::string> warnings;   // what is odd, but can be carried out
+  std::vector<int32_t> training;        // tokens of data.train
+  std::vector<int32_t> calibration;     // tokens of calibration.text
+  std::vector<std::string> warnings;    // what is odd, but can be carried out
 };
 
 // Throws one Error that holds every fault, a line each, of the kind of the first: a model or a text

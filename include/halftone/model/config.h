@@ -65,8 +65,8 @@ struct ModelConfig {
 // when they agree; rope_theta in there has precedence over that of the top level, and
 // original_max_position_embeddings of the top level over that in there, as in transformers 5.
 //
-// A sliding window is use_sliding_window (where given, or Qwen2 and 3) and sliding_window; for Qwen2
-// and 3 of the layers that layer_types or max_window_layers say, for Gemma 3 of those that
+// A sliding window is use_sliding_window (where given, or Qwen2 and 3) and sliding_window; for
+// Qwen2 and 3 of the layers that layer_types or max_window_layers say, for Gemma 3 of those that
 // layer_types or sliding_window_pattern say. Llama and OPT have none.
 ModelConfig read_config(const std::string& path);
 ModelConfig parse_config(std::string_view json, const std::string& where);
