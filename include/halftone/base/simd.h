@@ -50,8 +50,9 @@ void simd(const Body& body) {
     case Isa::avx2:
       return simd_avx2(body);
     case Isa::baseline:
-      return body();
+      break;
   }
+  body();
 }
 
 }  // namespace halftone
