@@ -43,10 +43,14 @@ void cpu::add_column_sums(const Tensor& dy, Tensor& db, double beta) {
 }
 
 void add_bias(const Tensor& bias, Tensor& y) {
+  require(y.rank() == 2 && bias.numel() == y.dim(1), "add_bias: {} to {}", shape_text(bias.shape()),
+          shape_text(y.shape()));
   HT_RUN(add_bias, y.device(), bias, y);
 }
 
 void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
+  require(dy.rank() == 2 && db.numel() == dy.dim(1), "add_column_sums: {} into {}",
+          shape_text(dy.shape()), shape_text(db.shape()));
   HT_RUN(add_column_sums, dy.device(), dy, db, beta);
 }
 

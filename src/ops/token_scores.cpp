@@ -27,6 +27,8 @@ void cpu::add_token_scores(const Tensor& x, const Tensor& t, const Tensor& next,
   const float* xs = x.data<float>();
   const float* ts = t.defined() ? t.data<float>() : nullptr;
   const int32_t* ids = next.data<int32_t>();
+  for (int64_t i = 0; i < rows; ++i)
+    require(ids[i] >= 0 && ids[i] < v, "token_scores: token {}, vocabulary {}", ids[i], v);
   std::vector<TokenScores> parts(static_cast<size_t>(rows));
   parallel_for(rows, 4, [&](int64_t from, int64_t to) {
     simd([&]() HT_INLINE {

@@ -1,6 +1,7 @@
 // What holds for every scheme; each has its codec.
 #include "halftone/quant/low_bit_matrix.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "codec_parts.h"
@@ -32,7 +33,8 @@ LowBitLayout parse_layout(const std::string& text) {
     in >> l.blocksize >> l.row_column >> l.partitioned >> l.cgb >> l.num_p;
     sane = l.blocksize >= 0 && l.num_p >= 1 && l.num_p <= 7;
   }
-  if (!in || !sane)
+  const bool whole = static_cast<bool>(in) && (in >> std::ws).eof();
+  if (!whole || !sane)
     throw_error(ErrorKind::format, "meta 'linear_forms': '{}' is no layout of a low-bit matrix",
                 printable(text));
   return out;
@@ -43,6 +45,11 @@ Tensor reconstruct(const LowBitMatrix& m) {
 }
 
 void check_parts(const LowBitMatrix& m, const std::string& where) {
+  const std::vector<std::string> known = part_names(m.layout);
+  for (const auto& [name, part] : m.parts)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw_error(ErrorKind::format, "{}.{}: no part of this layout, {} expected", where,
+                  printable(name), fmt::join(known, ", "));
   std::visit([&](const auto& layout) { layout.check(m, where); }, m.layout);
 }
 

@@ -31,11 +31,15 @@ void UniformLayout::check(const LowBitMatrix& m, const std::string& where) const
   if (ordered) expected.push_back({"column_order", DType::i32, m.columns});
   require_parts(m, expected, where);
   if (!ordered) return;
-  const Tensor& order = m.parts.at("column_order");
-  for (int64_t p = 0; p < m.columns; ++p)
-    if (const int32_t j = order.data<int32_t>()[p]; j < 0 || j >= m.columns)
-      throw_error(ErrorKind::format, "{}.column_order[{}]: {}, a column below {} expected", where,
-                  p, j, m.columns);
+  const int32_t* order = m.parts.at("column_order").data<int32_t>();
+  std::vector<bool> seen(static_cast<size_t>(m.columns), false);
+  for (int64_t p = 0; p < m.columns; ++p) {
+    const int32_t j = order[p];
+    if (j < 0 || j >= m.columns || seen[j])
+      throw_error(ErrorKind::format, "{}.column_order[{}]: {}, each column below {} once expected",
+                  where, p, j, m.columns);
+    seen[j] = true;
+  }
 }
 
 Tensor UniformLayout::reconstruct(const LowBitMatrix& m) const {

@@ -43,6 +43,9 @@ TEST(LowBitMatrix, MissingAndWrongPartsAreNamed) {
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "w.zeros: 3 numbers of U8, expected 2 of U8");
   }
+  q.parts["more"] = Tensor::zeros({7}, DType::f32);
+  EXPECT_THROW(check_parts(q, "w"), Error);
+  q.parts.erase("more");
   q.parts.erase("zeros");
   EXPECT_THROW(check_parts(q, "w"), Error);
 }
@@ -62,7 +65,8 @@ TEST(LowBitMatrix, ALayoutIsReadBackFromItsText) {
 TEST(LowBitMatrix, ATextThatIsNoLayoutIsRefused) {
   for (const std::string text :
        {"", "ternary 1 2", "uniform", "uniform 9 64 0 0", "uniform 0 64 0 0", "uniform 3 -1 0 0",
-        "uniform 3 64 2 0", "binary 128 0 1 0", "binary 128 0 1 0 0", "binary 128 0 1 0 8"})
+        "uniform 3 64 2 0", "uniform 3 64 1 0 junk", "binary 128 0 1 0", "binary 128 0 1 0 0",
+        "binary 128 0 1 0 8"})
     EXPECT_THROW(parse_layout(text), Error) << text;
 }
 

@@ -56,7 +56,7 @@ TEST(UniformCodec, StoresTheBitsThatItPlans) {
 }
 
 TEST(UniformCodec, AnOrderThatNamesNoColumnIsRefused) {
-  for (const int32_t column : {-1, 4}) {
+  for (const int32_t column : {-1, 4, 3}) {
     LowBitMatrix m = small_matrix(false, true);
     m.parts["column_order"].data<int32_t>()[2] = column;
     try {
