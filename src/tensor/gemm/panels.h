@@ -63,9 +63,15 @@ HT_INLINE inline void pack_along(const Factor& f, Range columns, Range depth, fl
   }
 }
 
+#if defined(__x86_64__)
+constexpr bool kX86 = true;
+#else
+constexpr bool kX86 = false;
+#endif
+
 // Whether multiply-adds and broadcasts are single instructions of the vector.
 template <class Vector, class T>
-constexpr bool kNative = std::is_same_v<T, float> && sizeof(Vector) >= sizeof(Eight);
+constexpr bool kNative = kX86&& std::is_same_v<T, float> && sizeof(Vector) >= sizeof(Eight);
 
 // Where a tile reads A: R rows, `stride` apart, or columns, stored as rows so far apart. Pointers
 // to every third of those leave registers for the rest: an address has a base, and a stride once or
