@@ -26,7 +26,7 @@ int eval_command(const std::string& path, const EvalSettings& settings, bool jso
   else
     print("perplexity {}  ({} windows of {} tokens of {}, BOS {}, protocol {})\n",
           fixed_text(result.perplexity, 4), result.windows, settings.context, held_out.tokens(),
-          bos_name(held_out.settings.bos), settings.protocol == Protocol::hf ? "hf" : "llamacpp");
+          bos_name(held_out.settings.bos), protocol_name(settings.protocol));
   return 0;
 }
 

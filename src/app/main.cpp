@@ -127,12 +127,13 @@ int run_program(int argc, char** argv) {
 
   EvalSettings eval_settings;
   bool json = false, quiet = false;
-  const std::map<std::string, Protocol> protocols{{"hf", Protocol::hf},
-                                                  {"llamacpp", Protocol::llamacpp}};
-  const std::map<std::string, BosPlace> places{{"auto", BosPlace::automatic},
-                                               {"document", BosPlace::document},
-                                               {"window", BosPlace::window},
-                                               {"none", BosPlace::none}};
+  const std::map<std::string, Protocol> protocols{
+      {protocol_name(Protocol::hf), Protocol::hf},
+      {protocol_name(Protocol::llamacpp), Protocol::llamacpp}};
+  const std::map<std::string, BosPlace> places{{bos_name(BosPlace::automatic), BosPlace::automatic},
+                                               {bos_name(BosPlace::document), BosPlace::document},
+                                               {bos_name(BosPlace::window), BosPlace::window},
+                                               {bos_name(BosPlace::none), BosPlace::none}};
   const std::map<std::string, Join> joins{{"none", Join::none}, {"wikitext", Join::wikitext}};
   CLI::App* eval = app.add_subcommand("eval", "Perplexity of a model on a text");
   eval->add_option("MODEL", model, "HF directory, .gguf, run directory or checkpoint")->required();

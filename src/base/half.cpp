@@ -31,13 +31,6 @@ HT_AVX2 void float_to_half_f16c(const float* in, half_t* out, int64_t n) {
                      _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
   for (; i < n; ++i) out[i] = to_half(in[i]);
 }
-#else
-void half_to_float_f16c(const half_t* in, float* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = to_float(in[i]);
-}
-void float_to_half_f16c(const float* in, half_t* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = to_half(in[i]);
-}
 #endif
 
 }  // namespace
@@ -64,7 +57,9 @@ bf16_t to_bf16(float x) {
 }
 
 void widen_halves(const half_t* in, float* out, int64_t n) {
+#if defined(__x86_64__)
   if (isa() != Isa::baseline) return half_to_float_f16c(in, out, n);
+#endif
   for (int64_t i = 0; i < n; ++i) out[i] = to_float(in[i]);
 }
 
@@ -82,7 +77,9 @@ void bf16_to_float(const bf16_t* in, float* out, int64_t n) {
 
 void float_to_half(const float* in, half_t* out, int64_t n) {
   parallel_for(n, kBlock, [&](int64_t begin, int64_t end) {
+#if defined(__x86_64__)
     if (isa() != Isa::baseline) return float_to_half_f16c(in + begin, out + begin, end - begin);
+#endif
     for (int64_t i = begin; i < end; ++i) out[i] = to_half(in[i]);
   });
 }

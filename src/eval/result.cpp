@@ -30,7 +30,7 @@ Json evaluation_object(const Evaluation& e, const EvalSettings& s, int64_t token
   out["windows"] = e.windows;
   out["predictions"] = e.predictions;
   out["context"] = s.context;
-  out["protocol"] = s.protocol == Protocol::hf ? "hf" : "llamacpp";
+  out["protocol"] = protocol_name(s.protocol);
   out["bos"] = bos_name(s.bos);
   out["join"] = s.join == Join::wikitext ? "wikitext" : "none";
   out["text_sha256"] = text_sha256;

@@ -4,6 +4,10 @@
 
 namespace halftone {
 
+const char* protocol_name(Protocol protocol) {
+  return protocol == Protocol::hf ? "hf" : "llamacpp";
+}
+
 const char* bos_name(BosPlace bos) {
   switch (bos) {
     case BosPlace::automatic:
@@ -26,14 +30,16 @@ BosPlace bos_place(const EvalSettings& s, bool model_needs_it) {
 void fields(FieldVisitor& v, EvalSettings& s) {
   v.path("text", s.text, "text whose perplexity is measured");
   v.field("context", s.context, {2, int64_t{1} << 24}, "tokens of a window");
-  choice(v, "protocol", s.protocol, {{"hf", Protocol::hf}, {"llamacpp", Protocol::llamacpp}},
+  choice(v, "protocol", s.protocol,
+         {{protocol_name(Protocol::hf), Protocol::hf},
+          {protocol_name(Protocol::llamacpp), Protocol::llamacpp}},
          "which tokens of a window are scored");
   v.field("max_windows", s.max_windows, {0, int64_t{1} << 40}, "windows measured; 0 = all");
   choice(v, "bos", s.bos,
-         {{"auto", BosPlace::automatic},
-          {"document", BosPlace::document},
-          {"window", BosPlace::window},
-          {"none", BosPlace::none}},
+         {{bos_name(BosPlace::automatic), BosPlace::automatic},
+          {bos_name(BosPlace::document), BosPlace::document},
+          {bos_name(BosPlace::window), BosPlace::window},
+          {bos_name(BosPlace::none), BosPlace::none}},
          "where the text's first token (BOS) stands: auto = window with protocol llamacpp and for "
          "Gemma 3, else document");
   choice(v, "join", s.join, {{"none", Join::none}, {"wikitext", Join::wikitext}},

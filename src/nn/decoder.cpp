@@ -153,7 +153,7 @@ Var Decoder::normalise(Tape& tape, const Var& x) {
 }
 
 Var Decoder::head_weight(Tape& tape) {
-  return tape.param(head.value.defined() ? head : embedding);
+  return tape.param(head_param());
 }
 
 Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
@@ -165,7 +165,7 @@ Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
 }
 
 Tensor Decoder::logits(const Tensor& hidden) {
-  const Tensor& weight = (head.value.defined() ? head : embedding).value;
+  const Tensor& weight = head_param().value;
   Tensor out = Tensor::uninitialized({hidden.dim(0), weight.dim(0)}, DType::f32);
   gemm(Transpose::no, Transpose::yes, hidden, weight, 0, out);
   return out;

@@ -3,7 +3,6 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
-#include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "halftone/tensor/numbers.h"
 #include "halftone/tensor/packed_signs.h"

@@ -137,7 +137,7 @@ void gated_backward(const Tensor& gate, const Tensor& up, Activation f, const Te
 }  // namespace cpu
 
 Var activate(const Var& x, Activation f) {
-  Tensor y = Tensor::uninitialized(x.shape(), x.dtype(), x.value().device());
+  Tensor y = x.value().like();
   HT_RUN(activate_forward, y.device(), x.value(), f, y);
   return x.tape().record("activate", {x}, y, [x, f](const Tensor& dy) {
     Tensor dx = dy.reused();
@@ -149,11 +149,11 @@ Var activate(const Var& x, Activation f) {
 Var gated(const Var& gate, const Var& up, Activation f) {
   require(gate.shape() == up.shape() && gate.dtype() == up.dtype(), "gated: gate {}, up {}",
           shape_text(gate.shape()), shape_text(up.shape()));
-  Tensor y = Tensor::uninitialized(gate.shape(), gate.dtype(), gate.value().device());
+  Tensor y = gate.value().like();
   HT_RUN(gated_forward, y.device(), gate.value(), up.value(), f, y);
   return gate.tape().record("gated", {gate, up}, y, [gate, up, f](const Tensor& dy) {
     Tensor dgate = dy.reused();
-    Tensor dup = Tensor::uninitialized(dy.shape(), dy.dtype(), dy.device());
+    Tensor dup = dy.like();
     HT_RUN(gated_backward, dy.device(), gate.value(), up.value(), f, dy, dgate, dup);
     if (gate.needs_grad()) gate.add_grad(dgate);
     if (up.needs_grad()) up.add_grad(dup);

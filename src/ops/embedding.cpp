@@ -104,7 +104,7 @@ Var add_positions(const Var& x, const Var& weight, int64_t length, int64_t first
           "add_positions: row {}, the table has {}", first_row + length - 1, weight.dim(0));
   require(weight.dtype() == x.dtype() || (weight.dtype() == DType::f16 && !weight.needs_grad()),
           "add_positions: x {}, weight {}", dtype_name(x.dtype()), dtype_name(weight.dtype()));
-  Tensor y = Tensor::uninitialized(x.shape(), x.dtype(), x.value().device());
+  Tensor y = x.value().like();
   HT_RUN(add_positions_forward, y.device(), x.value(), weight.value(), length, first_row, y);
   return x.tape().record("add_positions", {x, weight}, y,
                          [x = x.without_value(), weight = weight.without_value(), length,

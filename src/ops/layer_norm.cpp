@@ -121,11 +121,10 @@ void affine_gain_parts(const Tensor& z, const Tensor& dy, Tensor& parts) {
 Var layer_norm(const Var& x, double eps) {
   require(x.value().rank() == 2, "layer_norm: {}", shape_text(x.shape()));
   const Device device = x.value().device();
-  Tensor z = Tensor::uninitialized(x.shape(), x.dtype(), device),
-         r = Tensor::uninitialized({x.dim(0)}, x.dtype(), device);
+  Tensor z = x.value().like(), r = Tensor::uninitialized({x.dim(0)}, x.dtype(), device);
   HT_RUN(layer_norm_forward, device, x.value(), eps, z, r);
   return x.tape().record("layer_norm", {x}, z, [x = x.without_value(), z, r](const Tensor& dz) {
-    Tensor dx = Tensor::uninitialized(dz.shape(), dz.dtype(), dz.device());
+    Tensor dx = dz.like();
     HT_RUN(layer_norm_backward, dz.device(), z, r, dz, dx);
     x.add_grad(dx);
   });
@@ -138,8 +137,7 @@ Var layer_norm(const Var& x, const Var& gain, const Var& bias, double eps) {
           "layer_norm: x {}, gain {}, bias {}", shape_text(x.shape()), shape_text(gain.shape()),
           shape_text(bias.shape()));
   const Device device = x.value().device();
-  Tensor z = Tensor::uninitialized(x.shape(), x.dtype(), device),
-         y = Tensor::uninitialized(x.shape(), x.dtype(), device),
+  Tensor z = x.value().like(), y = x.value().like(),
          r = Tensor::uninitialized({x.dim(0)}, x.dtype(), device);
   HT_RUN(layer_norm_forward, device, x.value(), eps, z, r);
   HT_RUN(affine_forward, device, z, gain.value(), bias.value(), y);

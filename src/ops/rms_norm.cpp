@@ -7,6 +7,7 @@
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
+#include "halftone/tensor/arithmetic.h"
 #include "row_math.h"
 #include "tensor/dispatch.h"
 
@@ -17,7 +18,6 @@ namespace halftone {
 HT_KERNEL(rms_norm_forward, const Tensor& x, const Tensor& gain, double eps, Tensor& y, Tensor& s)
 HT_KERNEL(rms_norm_backward, const Tensor& x, const Tensor& gain, const Tensor& s, const Tensor& dy,
           double beta, Tensor& dx, Tensor& dgain_parts)
-HT_KERNEL(add_gain_offset, const Tensor& gain, double offset, Tensor& out)
 
 namespace {
 
@@ -93,26 +93,7 @@ void rms_norm_backward(const Tensor& x, const Tensor& gain, const Tensor& s, con
   });
 }
 
-void add_gain_offset(const Tensor& gain, double offset, Tensor& out) {
-  with_real(gain.dtype(), "rms_norm", [&]<class T>() {
-    for (int64_t i = 0; i < gain.numel(); ++i)
-      out.data<T>()[i] = gain.data<T>()[i] + static_cast<T>(offset);
-  });
-}
-
 }  // namespace cpu
-
-namespace {
-
-// What rows are multiplied by.
-Tensor whole_gain(const Tensor& gain, double offset) {
-  if (offset == 0) return gain;
-  Tensor out = Tensor::uninitialized(gain.shape(), gain.dtype(), gain.device());
-  HT_RUN(add_gain_offset, gain.device(), gain, offset, out);
-  return out;
-}
-
-}  // namespace
 
 Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
   require(x.value().rank() == 2 && gain.value().rank() == 1 && gain.dim(0) > 0 &&
@@ -120,9 +101,8 @@ Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
           "rms_norm: x {}, gain {}", shape_text(x.shape()), shape_text(gain.shape()));
   const int64_t c = gain.dim(0), n = x.value().numel() / c;
   const Device device = x.value().device();
-  const Tensor g = whole_gain(gain.value(), gain_offset);
-  Tensor y = Tensor::uninitialized(x.shape(), x.dtype(), device),
-         s = Tensor::uninitialized({n}, x.dtype(), device);
+  const Tensor g = gain_offset == 0 ? gain.value() : shifted(gain.value(), gain_offset);
+  Tensor y = x.value().like(), s = Tensor::uninitialized({n}, x.dtype(), device);
   HT_RUN(rms_norm_forward, device, x.value(), g, eps, y, s);
   return x.tape().record(
       "rms_norm", {x, gain}, y, [x, gain = gain.without_value(), g, s, n, c](const Tensor& dy) {

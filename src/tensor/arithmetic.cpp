@@ -9,6 +9,7 @@ namespace halftone {
 
 HT_KERNEL(add, const Tensor& a, const Tensor& b, Tensor& out)
 HT_KERNEL(scale, const Tensor& x, double c, Tensor& out)
+HT_KERNEL(shift, const Tensor& x, double c, Tensor& out)
 
 namespace {
 constexpr int64_t kBlock = 1 << 14;
@@ -41,6 +42,14 @@ void scale(const Tensor& x, double c, Tensor& out) {
   });
 }
 
+void shift(const Tensor& x, double c, Tensor& out) {
+  with_real(out.dtype(), "shifted", [&]<class T>() {
+    const T* xs = x.data<T>();
+    T* y = out.data<T>();
+    for (int64_t i = 0; i < out.numel(); ++i) y[i] = xs[i] + static_cast<T>(c);
+  });
+}
+
 }  // namespace cpu
 
 void add(const Tensor& a, const Tensor& b, Tensor& out) {
@@ -60,9 +69,9 @@ void scale(const Tensor& x, double c, Tensor& out) {
 }
 
 Tensor shifted(const Tensor& x, double c) {
-  Tensor out = x.to(DType::f32).clone();
-  float* values = out.data<float>();
-  for (int64_t i = 0; i < out.numel(); ++i) values[i] += static_cast<float>(c);
+  const Tensor wide = x.dtype() == DType::f64 ? x : x.to(DType::f32);
+  Tensor out = wide.like();
+  HT_RUN(shift, out.device(), wide, c, out);
   return out;
 }
 

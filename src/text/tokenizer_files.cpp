@@ -30,7 +30,7 @@ const std::string kPrefix = "tokenizer.ggml.", kChat = "tokenizer.chat_template"
 Files folder_files(const std::string& folder) {
   Files out;
   for (const char* name : kNames)
-    if (const fs::path file = fs::path(folder) / name; fs::exists(status_at(file)))
+    if (const fs::path file = fs::path(folder) / name; exists_at(file))
       out[name] = read_text_file(file.string(), kMostBytes);
   const fs::path templates = fs::path(folder) / kTemplates;
   if (!fs::is_directory(status_at(templates))) return out;
@@ -121,7 +121,7 @@ std::optional<GgufFile> read_gguf(const std::string& path) {
 
 // The eos_token_id of a folder's file; empty where it names none.
 std::vector<int32_t> named_ends(const std::string& path) {
-  if (!fs::exists(status_at(path))) return {};
+  if (!exists_at(path)) return {};
   const Json json = read_json_file(path, kMostConfigBytes);
   const JsonField root{json, path, ""};
   if (!root.has("eos_token_id")) return {};

@@ -38,7 +38,9 @@ struct EvalSettings {
 
 void fields(FieldVisitor& v, EvalSettings& s);
 
-const char* bos_name(BosPlace bos);  // as a recipe has it
+// As a recipe has them.
+const char* protocol_name(Protocol protocol);
+const char* bos_name(BosPlace bos);
 
 // What `automatic` stands for: `model_needs_it` in front of each window.
 BosPlace bos_place(const EvalSettings& s, bool model_needs_it);

@@ -83,6 +83,7 @@ class Decoder {
   void visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor);
 
  private:
+  Param& head_param() { return head.value.defined() ? head : embedding; }
   const RotaryTable& rotary_table(size_t index, int64_t context, DType dtype);
   Var attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache);
   Var mix(Tape& tape, Block& b, const Var& x);

@@ -10,7 +10,7 @@ namespace halftone {
 void add(const Tensor& a, const Tensor& b, Tensor& out);
 // out = c x; out may be x.
 void scale(const Tensor& x, double c, Tensor& out);
-// x + c, in F32.
+// x + c, in F64 where x is, else in F32.
 Tensor shifted(const Tensor& x, double c);
 // x_i = deviation times the next number of a normal distribution, i rising; F32.
 void fill_normal(Tensor& x, double deviation, Rng& rng);

@@ -110,8 +110,7 @@ void write_hf(const ModelConfig& config, Json& out) {
   out["hidden_activation"] = kActivation;
   out["attention_bias"] = config.attention_bias;
   out["query_pre_attn_scalar"] = config.query_pre_attn_scalar;
-  for (const bool sliding : config.sliding_layers)
-    out["layer_types"].push_back(sliding ? "sliding_attention" : "full_attention");
+  write_layer_types(config.sliding_layers, out);
   out["rope_local_base_freq"] = config.rope_local_base_freq;
   const Json full = out["rope_parameters"];
   out["rope_parameters"] = {

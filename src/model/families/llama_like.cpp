@@ -168,12 +168,16 @@ void keep_window_of_layers(const ConfigFields& in, ModelConfig& config) {
   if (sliding > 0 && sliding < config.num_hidden_layers) config.sliding_layers = slides;
 }
 
-void write_layer_types(const ModelConfig& config, nlohmann::ordered_json& out) {
+void write_layer_types(const std::vector<bool>& sliding, nlohmann::ordered_json& out) {
+  for (const bool slides : sliding)
+    out["layer_types"].push_back(slides ? "sliding_attention" : "full_attention");
+}
+
+void write_window_layers(const ModelConfig& config, nlohmann::ordered_json& out) {
   std::vector<bool> slides = config.sliding_layers;
   if (slides.empty()) slides.assign(config.num_hidden_layers, true);
   out["max_window_layers"] = std::ranges::find(slides, true) - slides.begin();
-  for (const bool sliding : slides)
-    out["layer_types"].push_back(sliding ? "sliding_attention" : "full_attention");
+  write_layer_types(slides, out);
 }
 
 void write_llama_like(const ModelConfig& config, nlohmann::ordered_json& out) {

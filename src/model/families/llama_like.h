@@ -35,7 +35,9 @@ void require_biases(const ModelConfig& config, bool fits);
 
 // Which layers have the window, where a config.json says so: layer_types or max_window_layers.
 void keep_window_of_layers(const ConfigFields& in, ModelConfig& config);
-void write_layer_types(const ModelConfig& config, nlohmann::ordered_json& out);
+// max_window_layers and layer_types, or layer_types alone.
+void write_window_layers(const ModelConfig& config, nlohmann::ordered_json& out);
+void write_layer_types(const std::vector<bool>& sliding, nlohmann::ordered_json& out);
 
 DecoderSpec llama_like_spec(const ModelConfig& config);
 // Norms over each head of queries and keys.

@@ -23,7 +23,7 @@ void write_hf(const ModelConfig& config, Json& out) {
                  config.attention_bias && !config.attention_output_bias && !config.mlp_bias);
   write_llama_like(config, out);
   out["use_sliding_window"] = config.sliding_window.has_value();
-  if (config.sliding_window) write_layer_types(config, out);
+  if (config.sliding_window) write_window_layers(config, out);
 }
 
 }  // namespace

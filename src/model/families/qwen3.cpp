@@ -19,7 +19,7 @@ void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
   write_llama_like(config, out);
   out["attention_bias"] = config.attention_bias;
   out["use_sliding_window"] = config.sliding_window.has_value();
-  if (config.sliding_window) write_layer_types(config, out);
+  if (config.sliding_window) write_window_layers(config, out);
 }
 
 DecoderSpec spec(const ModelConfig& config) {
