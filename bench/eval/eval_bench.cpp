@@ -11,11 +11,11 @@ namespace {
 void evaluate_windows(benchmark::State& state) {
   const ModelConfig config = bench::smollm2_135m();
   Decoder model = bench::random_teacher(config);
-  const std::vector<int32_t> tokens = bench::random_ids(2048, config.vocab_size);
+  const EvalText text{.tokens = bench::random_ids(2048, config.vocab_size), .window_bos = {}};
   EvalSettings settings;
   settings.context = 2048;
   Evaluation result;
-  for (auto _ : state) result = evaluate(model, nullptr, tokens, settings, -1, {});
+  for (auto _ : state) result = evaluate(model, nullptr, text, settings);
   if (!std::isfinite(result.perplexity)) state.SkipWithError("the perplexity is not finite");
   bench::set_rate(state, 2.0 * 2048 * static_cast<double>(bench::multiplied_weights(config)));
   state.counters["tokens/s"] =
