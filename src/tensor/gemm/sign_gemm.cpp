@@ -36,6 +36,27 @@ class SignIndex {
     });
   }
 
+  explicit SignIndex(const SignTiles& w)
+      : along_rows_(true),
+        groups_(divide_up(w.columns, kGroup)),
+        words_(allocate(static_cast<size_t>(divide_up(w.rows, kPanel) * groups_) * 4)) {
+    constexpr int64_t kPanels = SignTiles::kRows / kPanel;
+    const auto* stored = reinterpret_cast<const uint32_t*>(w.words.data<uint8_t>());
+    parallel_for(divide_up(w.rows, kPanel), 8, [&](int64_t begin, int64_t end) {
+      for (int64_t panel = begin; panel < end; ++panel) {
+        const uint32_t* tile =
+            stored + panel / kPanels * w.chunks() * SignTiles::kRows + panel % kPanels * kPanel;
+        uint32_t* out = words() + panel * groups_;
+        for (int64_t g = 0; g < groups_; ++g) {
+          const uint32_t* rows = tile + g / 8 * SignTiles::kRows;
+          uint32_t word = 0;
+          for (int r = 0; r < kPanel; ++r) word |= (~rows[r] >> 4 * (g % 8) & 15u) << (8 * r + 3);
+          out[g] = word;
+        }
+      }
+    });
+  }
+
   int64_t groups() const { return groups_; }
   const uint8_t* at(int64_t output, int64_t group) const {
     return reinterpret_cast<const uint8_t*>(words() + output / kPanel * groups_ + group);
@@ -78,8 +99,10 @@ class SignIndex {
   std::shared_ptr<void> words_;
 };
 
+// x_scale may be null. Scales of outputs are one or several an output, each for as many inputs:
+// y_scale[scale group][output].
 struct Product {
-  int64_t tokens, inputs, outputs;
+  int64_t tokens, inputs, outputs, scale_groups;
   const float *x, *x_scale, *y_scale;
   float beta;
   float* y;
@@ -104,8 +127,10 @@ struct Kernels {
         rows[r] = scaled[r];
         const int64_t known = token + t + r < p.tokens ? there : 0;
         const float* x = p.x + (token + t + r) * p.inputs + first;
-        const float* scale = p.x_scale + first;
-        for (int64_t j = 0; j < known; ++j) scaled[r][j] = scale[j] * x[j];
+        if (const float* scale = p.x_scale ? p.x_scale + first : nullptr)
+          for (int64_t j = 0; j < known; ++j) scaled[r][j] = scale[j] * x[j];
+        else
+          std::copy_n(x, known, scaled[r]);
         for (int64_t j = known; j < inputs; ++j) scaled[r][j] = 0.0f;
       }
       transpose_rows<Vector>(inputs, rows, kTokens, out + t);
@@ -174,6 +199,15 @@ struct Kernels {
         std::memcpy(sums + r * kTokens + v * kLanes, &s[r][v], sizeof(Vector));
   }
 
+  // total (outputs x kTokens) = or += scale o sums
+  HT_INLINE static void add_scaled(int64_t outputs, const float* scale, const float* sums, bool add,
+                                   float* total) {
+    for (int64_t o = 0; o < outputs; ++o)
+      for (int64_t t = 0; t < kTokens; ++t)
+        total[o * kTokens + t] =
+            (add ? total[o * kTokens + t] : 0.0f) + scale[o] * sums[o * kTokens + t];
+  }
+
   // y of the block's tokens and up to kWritten outputs from their sums.
   HT_INLINE static void write(const Product& p, int64_t token, int64_t output, int64_t outputs,
                               float* sums) {
@@ -184,6 +218,7 @@ struct Kernels {
       float* row = sums + std::min(r, outputs - 1) * kTokens;
       rows[r] = row;
       if (r >= outputs) continue;
+      if (p.scale_groups > 1) continue;
       const float scale = p.y_scale[output + r];
       for (int64_t t = 0; t < kTokens; ++t) row[t] *= scale;
     }
@@ -204,19 +239,22 @@ struct Kernels {
       store(outputs * sizeof(float), tokens);
   }
 
-  // All of the product for one block of tokens and the outputs [begin, end).
+  // All of the product for one block of tokens and the outputs [begin, end); `sums` has room for
+  // those of a group of scales, and where there are several for their total behind them.
   HT_INLINE static void multiply(const Product& p, const SignIndex& index, int64_t token,
                                  int64_t begin, int64_t end, float* sums) {
     alignas(64) float transposed[kChunk * kGroup * kTokens];
     alignas(64) float tables[kTableBytes / 4];
-    for (int64_t group = 0; group < index.groups(); group += kChunk) {
-      const int64_t groups = std::min(kChunk, index.groups() - group);
+    const int64_t panels = divide_up(end - begin, kPanel),
+                  scaled = divide_up(index.groups(), p.scale_groups);  // groups with one scale
+    float* total = sums + panels * kPanel * kTokens;
+    for (int64_t group = 0, groups; group < index.groups(); group += groups) {
+      groups = std::min({kChunk, index.groups() - group, scaled - group % scaled});
       turn(p, token, group * kGroup, groups * kGroup, transposed);
       for (int64_t g = 0; g < groups; ++g)
         make_table(transposed + g * kGroup * kTokens, tables + g * kEntries * kTokens);
       const int64_t next = (group + groups) * kGroup;
       const int64_t tokens = std::min(kTokens, p.tokens - token);
-      const int64_t panels = divide_up(end - begin, kPanel);
       FetchAhead ahead =
           next < p.inputs
               ? FetchAhead(p.x + token * p.inputs + next, p.inputs, tokens,
@@ -224,12 +262,16 @@ struct Kernels {
               : FetchAhead(p.y + token * p.outputs + begin, p.outputs, tokens, end - begin, panels);
       for (int64_t panel = 0; panel < panels; ++panel) {
         ahead.next();
-        add_entries(groups, index.at(begin + panel * kPanel, group), tables, group > 0,
+        add_entries(groups, index.at(begin + panel * kPanel, group), tables, group % scaled > 0,
                     sums + panel * kPanel * kTokens);
       }
+      if (p.scale_groups > 1 && (group + groups) % scaled == 0)
+        add_scaled(end - begin, p.y_scale + group / scaled * p.outputs + begin, sums,
+                   group >= scaled, total);
     }
+    float* out = p.scale_groups > 1 ? total : sums;
     for (int64_t o = begin; o < end; o += kWritten)
-      write(p, token, o, std::min(kWritten, end - o), sums + (o - begin) * kTokens);
+      write(p, token, o, std::min(kWritten, end - o), out + (o - begin) * kTokens);
   }
 
   static void run(const Product& p, const SignIndex& index, const RowSteps& steps,
@@ -242,7 +284,8 @@ struct Kernels {
     if (parts > 1) parallel_for(p.tokens, kTokens, steps.before);
     const int64_t together = std::max<int64_t>(blocks * parts / (8 * threads()), 1);
     parallel_for(blocks * parts, together, [&](int64_t first, int64_t last) {
-      const auto sums = allocate(static_cast<size_t>(part * kTokens) * sizeof(float));
+      const auto sums = allocate(static_cast<size_t>(part * kTokens) * sizeof(float) *
+                                 (p.scale_groups > 1 ? 2 : 1));
       for (int64_t task = first; task < last; ++task) {
         const int64_t token = task / parts * kTokens, begin = task % parts * part;
         const int64_t end = std::min(token + kTokens, p.tokens);
@@ -258,6 +301,15 @@ struct Kernels {
   }
 };
 
+void run(const Product& product, const SignIndex& index, const RowSteps& steps) {
+  if (isa() == Isa::avx512)
+    Kernels<2, Sixteen>::run(product, index, steps, [](const auto& body) { simd_avx512(body); });
+  else if (isa() == Isa::avx2)
+    Kernels<2, Eight>::run(product, index, steps, [](const auto& body) { simd_avx2(body); });
+  else
+    Kernels<2, Four>::run(product, index, steps, [](const auto& body) { body(); });
+}
+
 }  // namespace
 
 void sign_gemm(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_scale,
@@ -272,21 +324,36 @@ void sign_gemm(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_s
           "sign_gemm: x {}, w {}, x_scale {}, y_scale {}, y {}, beta {}", shape_text(x.shape()),
           shape_text(w.shape()), shape_text(x_scale.shape()), shape_text(y_scale.shape()),
           shape_text(y.shape()), beta);
-  const SignIndex index(tw, w);
-  const Product product{.tokens = x.dim(0),
-                        .inputs = inputs,
-                        .outputs = outputs,
-                        .x = x.data<float>(),
-                        .x_scale = x_scale.data<float>(),
-                        .y_scale = y_scale.data<float>(),
-                        .beta = static_cast<float>(beta),
-                        .y = y.data<float>()};
-  if (isa() == Isa::avx512)
-    Kernels<2, Sixteen>::run(product, index, steps, [](const auto& body) { simd_avx512(body); });
-  else if (isa() == Isa::avx2)
-    Kernels<2, Eight>::run(product, index, steps, [](const auto& body) { simd_avx2(body); });
-  else
-    Kernels<2, Four>::run(product, index, steps, [](const auto& body) { body(); });
+  run({.tokens = x.dim(0),
+       .inputs = inputs,
+       .outputs = outputs,
+       .scale_groups = 1,
+       .x = x.data<float>(),
+       .x_scale = x_scale.data<float>(),
+       .y_scale = y_scale.data<float>(),
+       .beta = static_cast<float>(beta),
+       .y = y.data<float>()},
+      SignIndex(tw, w), steps);
+}
+
+void sign_gemm(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y) {
+  constexpr int64_t kRows = SignTiles::kRows;
+  Tensor y_scale = Tensor::uninitialized({w.groups, w.rows}, DType::f32);
+  const half_t* scales = w.scales.data<half_t>();
+  for (int64_t k = 0; k < w.groups; ++k)
+    for (int64_t o = 0; o < w.rows; ++o)
+      y_scale.data<float>()[k * w.rows + o] =
+          to_float(scales[(o / kRows * w.groups + k) * kRows + o % kRows]);
+  run({.tokens = x.dim(0),
+       .inputs = w.columns,
+       .outputs = w.rows,
+       .scale_groups = w.groups,
+       .x = x.data<float>(),
+       .x_scale = x_scale.defined() ? x_scale.data<float>() : nullptr,
+       .y_scale = y_scale.data<float>(),
+       .beta = 0,
+       .y = y.data<float>()},
+      SignIndex(w), {});
 }
 
 }  // namespace halftone

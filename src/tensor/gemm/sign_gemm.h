@@ -5,7 +5,7 @@
 #pragma once
 
 #include "halftone/base/threads.h"
-#include "halftone/tensor/tensor.h"
+#include "halftone/tensor/sign_tiles.h"
 #include "sgemm.h"
 
 namespace halftone {
@@ -25,5 +25,7 @@ struct RowSteps {
 // Work: N O I / 4 additions, 16 more a token and group of four inputs.
 void sign_gemm(Transpose tw, const Tensor& x, const Tensor& w, const Tensor& x_scale,
                const Tensor& y_scale, double beta, Tensor& y, const RowSteps& steps = {});
+// y = x' W^T, x' = x o x_scale (undefined: x), where the signs are packed.
+void sign_gemm(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y);
 
 }  // namespace halftone
