@@ -8,6 +8,7 @@
 
 #include "gguf_blocks.h"
 #include "halftone/base/error.h"
+#include "halftone/base/q8_0.h"
 #include "halftone/base/threads.h"
 
 namespace halftone {
@@ -99,18 +100,7 @@ bool quantize_exactly(const GgmlType& type, const float* in, uint8_t* out, int64
 
 void quantize_q8_0(const float* in, uint8_t* out, int64_t n) {
   require(n % 32 == 0, "quantize_q8_0: {} numbers in blocks of 32", n);
-  parallel_for(n / 32, 1 << 11, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const float* x = in + 32 * b;
-      float most = 0;
-      for (int j = 0; j < 32; ++j) most = std::max(most, std::fabs(x[j]));
-      const half_t d = to_half(most / 127);
-      const float inverse = most > 0 ? 127 / most : 0;
-      std::memcpy(out + 34 * b, &d, sizeof d);
-      for (int j = 0; j < 32; ++j)
-        out[34 * b + 2 + j] = static_cast<uint8_t>(static_cast<int8_t>(std::round(x[j] * inverse)));
-    }
-  });
+  float_to_q8_0(in, reinterpret_cast<q8_0_t*>(out), n);
 }
 
 }  // namespace halftone

@@ -65,6 +65,8 @@ Handle number_type(DType dtype) {
       return Handle(H5Tcopy(H5T_STD_I64LE));
     case DType::u8:
       return Handle(H5Tcopy(H5T_STD_U8LE));
+    case DType::q8_0:
+      break;  // no type of HDF5
   }
   return {};
 }

@@ -28,8 +28,11 @@ int dtype_rank(DType dtype) {
       return 5;
     case DType::i64:
       return 6;
+    case DType::q8_0:
+      break;
   }
-  return 0;
+  throw std::invalid_argument(
+      fmt::format("write_safetensors: dtype {}, which the format lacks", dtype_name(dtype)));
 }
 
 std::string json_text(const std::string& text) {

@@ -3,6 +3,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
+#include "halftone/nn/packed_linear.h"
 #include "halftone/ops/linear.h"
 #include "halftone/tensor/numbers.h"
 #include "halftone/tensor/packed_signs.h"
@@ -206,10 +207,18 @@ std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string
     return std::make_unique<Linear>(name, parts.at("weight", {out, in}), std::move(bias));
   if (form != kOneBitForm && form != kNormedForm)
     return low_bit_of(form, name, out, in, take, std::move(bias));
-  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)});
+  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)}),
+               out_scale = parts.at("out_scale", {out});
+  if (sign.defined() && out_scale.dtype() == DType::f16)
+    return std::make_unique<PackedLinear>(
+        name, form,
+        PackedLinear::Parts{.tiles = tile_signs(sign, out_scale, in),
+                            .in_scale = parts.floats("in_scale", {in}),
+                            .bias = std::move(bias),
+                            .post_layer_norm = form == kNormedForm});
   return std::make_unique<OneBitLinear>(
       name, sign.defined() ? unpack_signs(sign, in) : parts.floats("weight", {out, in}),
-      parts.floats("in_scale", {in}), parts.floats("out_scale", {out}), std::move(bias),
+      parts.floats("in_scale", {in}), out_scale.to(DType::f32), std::move(bias),
       OneBitOptions{.post_layer_norm = form == kNormedForm});
 }
 

@@ -41,6 +41,12 @@ void embedding_forward(const Tensor& ids, const Tensor& weight, Tensor& y) {
       half_to_float(weight.data<half_t>() + id[i] * c, y.data<float>() + i * c, c);
     return;
   }
+  if (weight.dtype() == DType::q8_0) {
+    const int64_t blocks = c / q8_0_t::kNumbers;
+    for (int64_t i = 0; i < n; ++i)
+      widen_q8_0(weight.data<q8_0_t>() + id[i] * blocks, y.data<float>() + i * c, c);
+    return;
+  }
   with_real(y.dtype(), "embedding", [&]<class T>() {
     for (int64_t i = 0; i < n; ++i)
       std::copy_n(weight.data<T>() + id[i] * c, c, y.data<T>() + i * c);
@@ -81,11 +87,13 @@ void add_positions_backward(const Tensor& dy, int64_t length, int64_t first_row,
 Var embedding(const std::vector<int32_t>& ids, const Var& weight) {
   const int64_t n = static_cast<int64_t>(ids.size()), v = weight.dim(0);
   for (int32_t id : ids) require(id >= 0 && id < v, "embedding: token {}, vocabulary {}", id, v);
-  const bool half = weight.dtype() == DType::f16;
-  require(!half || !weight.needs_grad(), "embedding: a table in F16 cannot have a gradient");
+  const bool widened = weight.dtype() == DType::f16 || weight.dtype() == DType::q8_0;
+  require(!widened || !weight.needs_grad(), "embedding: a table in {} cannot have a gradient",
+          dtype_name(weight.dtype()));
   const Device device = weight.value().device();
   const Tensor rows = Tensor::of({n}, ids);
-  Tensor y = Tensor::uninitialized({n, weight.dim(1)}, half ? DType::f32 : weight.dtype(), device);
+  Tensor y =
+      Tensor::uninitialized({n, weight.dim(1)}, widened ? DType::f32 : weight.dtype(), device);
   HT_RUN(embedding_forward, device, rows, weight.value(), y);
   return weight.tape().record("embedding", {weight}, y,
                               [rows, weight = weight.without_value()](const Tensor& dy) {

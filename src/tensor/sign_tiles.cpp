@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "gemm/sign_gemm.h"
-#include "gemm/sign_gemv.h"
 #include "halftone/base/rounding.h"
 #include "tensor/dispatch.h"
+#include "tensor/gemm/sign_gemm.h"
+#include "tensor/gemm/sign_gemv.h"
 
 namespace halftone {
 
@@ -81,10 +81,9 @@ Tensor untile_signs(const SignTiles& w) {
   return out;
 }
 
-Tensor untile_scales(const SignTiles& w, Shape scales_shape) {
-  Tensor out = Tensor::uninitialized(std::move(scales_shape), DType::f16);
-  require(out.numel() == w.rows * w.groups, "untile_scales: {} of {} rows and {} groups",
-          shape_text(out.shape()), w.rows, w.groups);
+Tensor untile_scales(const SignTiles& w) {
+  Tensor out =
+      Tensor::uninitialized(w.groups == 1 ? Shape{w.rows} : Shape{w.rows, w.groups}, DType::f16);
   const half_t* tiled = w.scales.data<half_t>();
   half_t* rows = out.data<half_t>();
   for_each_scale(w, [&](int64_t row, int64_t tile) { rows[row] = tiled[tile]; });
@@ -98,7 +97,8 @@ void cpu::multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const Sign
 }
 
 void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y) {
-  require(x.rank() == 2 && x.dim(1) == w.columns && y.shape() == Shape{x.dim(0), w.rows} &&
+  require(x.rank() == 2 && x.dtype() == DType::f32 && x.dim(1) == w.columns &&
+              y.shape() == Shape{x.dim(0), w.rows} &&
               (!x_scale.defined() || x_scale.shape() == Shape{w.columns}),
           "multiply_sign_tiles: x {}, x_scale {}, W {} x {}, y {}", shape_text(x.shape()),
           shape_text(x_scale.shape()), w.rows, w.columns, shape_text(y.shape()));

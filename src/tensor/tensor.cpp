@@ -22,8 +22,17 @@ size_t dtype_bytes(DType dtype) {
       return 2;
     case DType::u8:
       return 1;
+    case DType::q8_0:
+      return sizeof(q8_0_t);
   }
   return 0;
+}
+
+size_t storage_bytes(DType dtype, int64_t n) {
+  if (dtype != DType::q8_0) return static_cast<size_t>(n) * dtype_bytes(dtype);
+  require(n % q8_0_t::kNumbers == 0, "Tensor: {} numbers in Q8_0, whose blocks are of {}", n,
+          q8_0_t::kNumbers);
+  return static_cast<size_t>(n / q8_0_t::kNumbers) * sizeof(q8_0_t);
 }
 
 const char* dtype_name(DType dtype) {
@@ -42,6 +51,8 @@ const char* dtype_name(DType dtype) {
       return "I64";
     case DType::u8:
       return "U8";
+    case DType::q8_0:
+      return "Q8_0";
   }
   return "?";
 }
@@ -76,7 +87,7 @@ void throw_no_kernel(const char* kernel, Device device) {
 Tensor Tensor::uninitialized(Shape shape, DType dtype, Device device) {
   require(device == Device::cpu, "Tensor: this build of Halftone has no device {}",
           device_name(device));
-  const size_t bytes = static_cast<size_t>(halftone::numel(shape)) * dtype_bytes(dtype);
+  const size_t bytes = storage_bytes(dtype, halftone::numel(shape));
   const std::shared_ptr<void> block = allocate(bytes);
   return of({.owner = block, .pointer = block.get(), .bytes = bytes}, std::move(shape), dtype);
 }
@@ -106,7 +117,7 @@ Tensor Tensor::full(Shape shape, DType dtype, double value) {
 }
 
 Tensor Tensor::view(std::shared_ptr<const void> owner, const void* data, Shape shape, DType dtype) {
-  const size_t bytes = static_cast<size_t>(halftone::numel(shape)) * dtype_bytes(dtype);
+  const size_t bytes = storage_bytes(dtype, halftone::numel(shape));
   return of({.owner = std::move(owner),
              .pointer = const_cast<void*>(data),
              .bytes = bytes,
@@ -161,7 +172,7 @@ Tensor Tensor::rows(int64_t begin, int64_t end) const {
   const int64_t stride = shape_[0] ? numel_ / shape_[0] : 0;
   out.shape_[0] = end - begin;
   out.numel_ = (end - begin) * stride;
-  out.data_ = static_cast<char*>(data_) + static_cast<size_t>(begin * stride) * dtype_bytes(dtype_);
+  out.data_ = static_cast<char*>(data_) + storage_bytes(dtype_, begin * stride);
   return out;
 }
 
@@ -177,6 +188,10 @@ Tensor Tensor::to(DType dtype) const {
     float_to_half(data<float>(), out.data<half_t>(), n);
   else if (dtype_ == DType::f32 && dtype == DType::bf16)
     float_to_bf16(data<float>(), out.data<bf16_t>(), n);
+  else if (dtype_ == DType::q8_0 && dtype == DType::f32)
+    q8_0_to_float(data<q8_0_t>(), out.data<float>(), n);
+  else if (dtype_ == DType::f32 && dtype == DType::q8_0)
+    float_to_q8_0(data<float>(), out.data<q8_0_t>(), n);
   else if (dtype_ == DType::f32 && dtype == DType::f64)
     std::copy_n(data<float>(), n, out.data<double>());
   else if (dtype_ == DType::f64 && dtype == DType::f32)
@@ -206,7 +221,10 @@ void Tensor::fill(double value) {
       return each(static_cast<int64_t>(value));
     case DType::u8:
       return each(static_cast<uint8_t>(value));
+    case DType::q8_0:
+      break;
   }
+  throw std::invalid_argument(fmt::format("Tensor::fill: dtype is {}", dtype_name(dtype_)));
 }
 
 double Tensor::item() const {

@@ -17,6 +17,7 @@ struct Factor {
   enum class Kind {
     f32,
     f16,
+    q8_0,
   };
   Kind kind = Kind::f32;
   const void* data = nullptr;
@@ -24,6 +25,8 @@ struct Factor {
 
   static Factor plain(const float* x, int64_t stride) { return {Kind::f32, x, stride}; }
   static Factor half(const half_t* x, int64_t stride) { return {Kind::f16, x, stride}; }
+  // The stride is in numbers, a multiple of 32, as are the columns at which rows are read.
+  static Factor q8_0(const q8_0_t* x, int64_t stride) { return {Kind::q8_0, x, stride}; }
 };
 
 // The first n elements of a stored row as floats.
@@ -41,7 +44,8 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fac
           const Factor& b, float beta, float* c, int64_t ldc);
 
 // c = op(a) op(b) + beta c for tensors of rank 2 and of one dtype, F32 or F64; where they are F32,
-// b may be F16 (beta 0 or 1 then), which is widened block by block. Shapes are checked.
+// b may be F16 or Q8_0 (beta 0 or 1 then), which is widened block by block; Q8_0 for products with
+// B^T alone. Shapes are checked.
 void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c);
 
 // The BLAS and the kernels it chose, for instance "OpenBLAS 0.3.21 SkylakeX".

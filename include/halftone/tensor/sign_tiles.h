@@ -25,9 +25,9 @@ struct SignTiles {
 // more than one group, is no multiple of 32.
 SignTiles tile_signs(const Tensor& packed, const Tensor& scales, int64_t columns);
 
-// The same back: rows of signs, and scales of the shape `scales_shape`.
+// The same back: rows of signs, and scales O x G, or with one group O.
 Tensor untile_signs(const SignTiles& w);
-Tensor untile_scales(const SignTiles& w, Shape scales_shape);
+Tensor untile_scales(const SignTiles& w);
 
 // y (N x O) = (x o x_scale) W^T; x (N x I) and x_scale (I, or undefined: ones) in F32. Up to
 // kFewTokens tokens by tables of 16 sums that lie in vector registers, more by sign_gemm: an

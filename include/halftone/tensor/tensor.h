@@ -11,12 +11,17 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/half.h"
+#include "halftone/base/q8_0.h"
 
 namespace halftone {
 
-enum class DType : uint8_t { f32, f64, f16, bf16, i32, i64, u8 };
+// q8_0 is a storage for matrices that products and look-ups read: blocks of 32 numbers of a row
+// (base/q8_0.h).
+enum class DType : uint8_t { f32, f64, f16, bf16, i32, i64, u8, q8_0 };
 
-size_t dtype_bytes(DType dtype);
+size_t dtype_bytes(DType dtype);  // of a number; of q8_0 of a block
+// Of n numbers; throws std::invalid_argument where they are no whole blocks.
+size_t storage_bytes(DType dtype, int64_t n);
 const char* dtype_name(DType dtype);
 
 template <class T>
@@ -48,6 +53,10 @@ struct dtype_of<int64_t> {
 template <>
 struct dtype_of<uint8_t> {
   static constexpr DType value = DType::u8;
+};
+template <>
+struct dtype_of<q8_0_t> {
+  static constexpr DType value = DType::q8_0;
 };
 
 // Where numbers lie. Ops run where their tensors do (tensor/dispatch.h).
@@ -119,7 +128,7 @@ class Tensor {
   int64_t dim(int64_t i) const;  // negative counts from the end
   int64_t numel() const { return numel_; }
   DType dtype() const { return dtype_; }
-  size_t bytes() const { return static_cast<size_t>(numel_) * dtype_bytes(dtype_); }
+  size_t bytes() const { return storage_bytes(dtype_, numel_); }
 
   // The numbers; throws std::invalid_argument when T is not the dtype, when they lie on another
   // device, and when they are asked for writing and are read only.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "row_dots.h"
 #include "sgemm.h"
 #include "small_m.h"
 
@@ -14,7 +15,7 @@ GemmKernel choose_kernel(const GemmShape& s) {
                      (!s.plain || std::min(s.n, s.k) >= kLeastUses);
   if (!has_sgemm() || !packs) return GemmKernel::blas;
   if (s.ta == Transpose::no && s.tb == Transpose::yes && s.m <= kSmallM && s.n > s.m)
-    return GemmKernel::small_m;
+    return s.m <= kRowDots && s.a_floats ? GemmKernel::row_dots : GemmKernel::small_m;
   return GemmKernel::tiles;
 }
 

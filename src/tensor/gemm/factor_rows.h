@@ -12,6 +12,10 @@ HT_INLINE inline const float* read_part(const Factor& f, int64_t row, int64_t co
                                         float* out) {
   const int64_t at = row * f.stride + column;
   if (f.kind == Factor::Kind::f32) return static_cast<const float*>(f.data) + at;
+  if (f.kind == Factor::Kind::q8_0) {
+    widen_q8_0(static_cast<const q8_0_t*>(f.data) + at / q8_0_t::kNumbers, out, n);
+    return out;
+  }
   widen_halves(static_cast<const half_t*>(f.data) + at, out, n);
   return out;
 }

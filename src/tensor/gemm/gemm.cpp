@@ -4,6 +4,7 @@
 #include "blas.h"
 #include "choose_kernel.h"
 #include "halftone/base/threads.h"
+#include "row_dots.h"
 #include "sgemm.h"
 #include "small_m.h"
 #include "tensor/dispatch.h"
@@ -42,6 +43,8 @@ void multiply(const GemmShape& s, const Factor& a, const Factor& b, float* c, in
   switch (choose_kernel(s)) {
     case GemmKernel::tiles:
       return sgemm(s.ta, s.tb, s.m, s.n, s.k, a, b, s.beta, c, ldc);
+    case GemmKernel::row_dots:
+      return row_dots_gemm(s.m, s.n, s.k, a, b, s.beta, c, ldc);
     case GemmKernel::small_m:
       return small_m_gemm(s.m, s.n, s.k, a, b, s.beta, c, ldc);
     case GemmKernel::blas:
@@ -60,7 +63,7 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fac
           const Factor& b, float beta, float* c, int64_t ldc) {
   require(beta == 0.0f || beta == 1.0f, "gemm: beta {}, expected 0 or 1", beta);
   if (m == 0 || n == 0 || k == 0) return scale_only(m, n, beta, c, ldc);
-  multiply({ta, tb, m, n, k, 1.0f, beta, false}, a, b, c, ldc);
+  multiply({ta, tb, m, n, k, 1.0f, beta, false, a.kind == Factor::Kind::f32}, a, b, c, ldc);
 }
 
 void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
@@ -85,10 +88,11 @@ HT_KERNEL(gemm, Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, do
 void cpu::gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta,
                Tensor& c) {
   const int64_t m = c.dim(0), n = c.dim(1), k = a.dim(ta == Transpose::no ? 1 : 0);
-  if (b.dtype() == DType::f16)
+  if (b.dtype() == DType::f16 || b.dtype() == DType::q8_0)
     return halftone::gemm(ta, tb, m, n, k, Factor::plain(a.data<float>(), a.dim(1)),
-                          Factor::half(b.data<half_t>(), b.dim(1)), static_cast<float>(beta),
-                          c.data<float>(), n);
+                          b.dtype() == DType::f16 ? Factor::half(b.data<half_t>(), b.dim(1))
+                                                  : Factor::q8_0(b.data<q8_0_t>(), b.dim(1)),
+                          static_cast<float>(beta), c.data<float>(), n);
   with_real(c.dtype(), "gemm", [&]<class T>() {
     halftone::gemm(ta, tb, m, n, k, T(1), a.data<T>(), a.dim(1), b.data<T>(), b.dim(1),
                    static_cast<T>(beta), c.data<T>(), n);
@@ -102,6 +106,7 @@ void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double b
   const int64_t n = b.dim(tb == Transpose::no ? 1 : 0), kb = b.dim(tb == Transpose::no ? 0 : 1);
   require(k == kb && c.dim(0) == m && c.dim(1) == n, "gemm: {} by {} into {}",
           shape_text(a.shape()), shape_text(b.shape()), shape_text(c.shape()));
+  require(b.dtype() != DType::q8_0 || tb == Transpose::yes, "gemm: Q8_0 is read along its rows");
   HT_RUN(gemm, c.device(), ta, tb, a, b, beta, c);
 }
 

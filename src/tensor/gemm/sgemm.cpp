@@ -69,7 +69,7 @@ struct Ahead {
 HT_INLINE inline FetchAhead part_of(const Factor& f, bool depth_along_rows, Range lines,
                                     Range depth, int64_t turns) {
   const Range rows = depth_along_rows ? lines : depth, columns = depth_along_rows ? depth : lines;
-  const int64_t per_float = f.kind == Factor::Kind::f32 ? 1 : 2;
+  const int64_t per_float = f.kind == Factor::Kind::f32 ? 1 : f.kind == Factor::Kind::f16 ? 2 : 4;
   const int64_t at = (rows.begin * f.stride + columns.begin) / per_float;
   return {static_cast<const float*>(f.data) + at, f.stride / per_float, rows.size(),
           columns.size() / per_float, turns};
@@ -217,7 +217,7 @@ void sgemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fa
   require(has_sgemm() && (beta == 0.0f || beta == 1.0f), "sgemm: beta {}", beta);
   const bool wide = isa() == Isa::avx512;
   const int64_t r = wide ? 12 : 6, w = wide ? 32 : 16;  // a register tile
-  const int64_t depth = even_part(k, kDepth, 8);
+  const int64_t depth = even_part(k, kDepth, b.kind == Factor::Kind::q8_0 ? q8_0_t::kNumbers : 8);
   const Product product{ta, tb, k, depth, a, b, beta, c, ldc};
   const Grid grid = choose_grid(m, n, r, w);
   parallel_for(grid.down * grid.across, 1, [&](int64_t part, int64_t) {

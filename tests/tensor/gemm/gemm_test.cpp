@@ -59,6 +59,23 @@ TEST(Gemm, ShapesAndDtypesThatDoNotFitAreRefused) {
                std::invalid_argument);
 }
 
+// Decoding multiplies a row or a few of A by matrices in every form that they are stored in.
+TEST(Gemm, MatricesInF16AndQ8AreMultipliedAsTheNumbersThatTheyStandFor) {
+  for (const DType dtype : {DType::f16, DType::q8_0})
+    for (int64_t m : {1, 2, 3, 5, 40})
+      for (int64_t k : {32, 96, 576}) {
+        const int64_t n = 67;
+        const Tensor a = random_matrix(m, k, 1).to(DType::f32),
+                     b = random_matrix(n, k, 2).to(DType::f32).to(dtype);
+        const Tensor wide = product(Transpose::no, Transpose::yes, a.to(DType::f64),
+                                    b.to(DType::f32).to(DType::f64));
+        Tensor c = Tensor::full({m, n}, DType::f32, 1);
+        gemm(Transpose::no, Transpose::yes, a, b, 0, c);
+        EXPECT_LT(largest_difference(wide, c.to(DType::f64)), 1e-6 * static_cast<double>(k))
+            << dtype_name(dtype) << " " << m << " " << k;
+      }
+}
+
 TEST(Gemm, RowsOfEveryKindAreReadAsFloats) {
   const Tensor x = random_floats({2, 5}, 3), half = x.to(DType::f16);
   std::vector<float> row(3);

@@ -1,0 +1,36 @@
+// A linear of packed signs: what the OneBit layers become where they are not trained further.
+#pragma once
+
+#include "halftone/nn/linear.h"
+#include "halftone/tensor/sign_tiles.h"
+
+namespace halftone {
+
+// y = (x o g) W^T, w_oi = c_ok s_oi (tensor/sign_tiles.h), a layer normalisation behind it or none,
+// + bias. Takes a thirtieth of the memory that latent weights take, and has no gradients.
+class PackedLinear : public LinearLike {
+ public:
+  struct Parts {
+    SignTiles tiles;
+    Tensor in_scale;  // <name>.in_scale, I (g), F32; undefined: ones
+    Tensor bias;      // <name>.bias, or undefined
+    bool post_layer_norm = false;
+  };
+  // `form` as LinearLike::form() gives it.
+  PackedLinear(std::string name, std::string form, Parts parts);
+  Var forward(Tape& tape, const Var& x) override;
+  void visit(const ParamVisitor& visitor) override;
+  Tensor dense_weight() const override;
+  std::string form() const override { return form_; }
+  std::map<std::string, Tensor> stored() const override;
+  LinearBits bits() const override;
+
+  const SignTiles& tiles() const { return parts_.tiles; }
+  const Tensor& in_scale() const { return parts_.in_scale; }
+
+ private:
+  std::string form_;
+  Parts parts_;
+};
+
+}  // namespace halftone

@@ -1,0 +1,55 @@
+// The linear of packed signs: it computes as the layer that it was packed from, and is stored as
+// it.
+#include "halftone/nn/packed_linear.h"
+
+#include "halftone/base/error.h"
+#include "halftone/base/rounding.h"
+#include "halftone/ops/onebit_linear.h"
+#include "halftone/ops/packed_linear.h"
+#include "halftone/tensor/packed_signs.h"
+
+namespace halftone {
+namespace {
+
+constexpr double kEps = OneBitOptions{}.eps;
+
+}  // namespace
+
+PackedLinear::PackedLinear(std::string module, std::string form, Parts parts)
+    : LinearLike(std::move(module), parts.bias), form_(std::move(form)), parts_(std::move(parts)) {}
+
+Var PackedLinear::forward(Tape&, const Var& x) {
+  return packed_linear(x, parts_.tiles, parts_.in_scale, bias.value, parts_.post_layer_norm, kEps);
+}
+
+void PackedLinear::visit(const ParamVisitor& visitor) {
+  if (bias.value.defined()) visitor(bias);
+}
+
+Tensor PackedLinear::dense_weight() const {
+  if (parts_.post_layer_norm) throw_error(ErrorKind::recipe, "'{}' {}", name, kNoDenseWeight);
+  const SignTiles& w = parts_.tiles;
+  const Tensor signs = unpack_signs(untile_signs(w), w.columns);
+  const Tensor scales = untile_scales(w).to(DType::f32);
+  return onebit_weight(signs, parts_.in_scale, scales);
+}
+
+std::map<std::string, Tensor> PackedLinear::stored() const {
+  std::map<std::string, Tensor> out{{name + ".sign", untile_signs(parts_.tiles)},
+                                    {name + ".out_scale", untile_scales(parts_.tiles)}};
+  if (parts_.in_scale.defined()) out[name + ".in_scale"] = parts_.in_scale.to(DType::f16);
+  put_bias(out);
+  return out;
+}
+
+LinearBits PackedLinear::bits() const {
+  const SignTiles& w = parts_.tiles;
+  const int64_t scales = w.rows * w.groups + parts_.in_scale.numel(), weights = w.rows * w.columns;
+  return {.weights = weights,
+          .extras = scales,
+          .paper_bits = static_cast<double>(weights + 16 * scales),
+          .paper_numbers = static_cast<double>(weights + scales),
+          .stored_bits = w.rows * round_up(w.columns, 8) + 16 * scales};
+}
+
+}  // namespace halftone
