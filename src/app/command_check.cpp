@@ -6,6 +6,7 @@
 #include "app/teacher_logits.h"
 #include "halftone/model/plan.h"
 #include "halftone/model/spec.h"
+#include "halftone/model/student_exports.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
@@ -42,7 +43,7 @@ MemoryPlan plan_memory(const Recipe& r, const ModelOutline& teacher, const Decod
 
 void print_bits(const Recipe& recipe, const DecoderSpec& spec) {
   if (recipe.run.method == Method::onebit) {
-    const BitsPlan bits = plan_onebit(spec);
+    const BitsPlan bits = plan_onebit(spec, recipe.student);
     print("# bits a weight      {:.4f} in the linears, {:.3f} over the whole file\n", bits.linears,
           bits.file);
   }
@@ -55,11 +56,12 @@ void print_bits(const Recipe& recipe, const DecoderSpec& spec) {
 }
 
 // What the finished model can be exported as.
-void print_exports(const Recipe& recipe) {
+void print_exports(const Recipe& recipe, const DecoderSpec& spec) {
   if (recipe.run.method == Method::none) return;
-  const bool normed = recipe.run.method == Method::onebit && recipe.student.post_layer_norm;
-  print("# export             hf: {}\n",
-        normed ? std::string("no, each 1-bit linear ") + kNoDenseWeight : "yes");
+  if (recipe.run.method != Method::onebit) return print("# export             hf: yes\n");
+  for (const ExportVerdict& verdict : student_exports(spec, recipe.student))
+    print("# export             {}: {}{}{}\n", verdict.format, verdict.possible ? "yes" : "no",
+          verdict.detail.empty() ? "" : ", ", verdict.detail);
 }
 
 void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::string& directory,
@@ -108,7 +110,7 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
           recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
           cached_tokens);
   }
-  print_exports(recipe);
+  print_exports(recipe, spec);
   print_warnings(recipe, inputs, directory, plan.total());
   if (steps > 0) {
     const double flop =

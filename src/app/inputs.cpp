@@ -7,6 +7,7 @@
 
 #include "app/teacher_logits.h"
 #include "halftone/base/error.h"
+#include "halftone/compress/onebit_start.h"
 #include "halftone/eval/perplexity.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/spec.h"
@@ -195,6 +196,8 @@ RunInputs read_inputs(const Recipe& recipe, const std::string& directory) {
     faults.collect([&, key = key, tokens = tokens] {
       check_context(decoder_spec(inputs.teacher.config), tokens, key);
     });
+  if (recipe.run.method == Method::onebit)
+    faults.collect([&] { check_student(decoder_spec(inputs.teacher.config), recipe.student); });
   faults.collect([&] { check_disk(recipe, inputs, directory); });
   faults.throw_if_any();
   add_warnings(recipe, inputs);

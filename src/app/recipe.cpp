@@ -125,6 +125,22 @@ void check_calibration(const Recipe& r, RecipeReport& report) {
                           r.calibration.num_calibration_samples));
 }
 
+void check_student_section(const Recipe& r, RecipeReport& report) {
+  const StudentSettings& s = r.student;
+  const int64_t group = s.scale_group;
+  report.rule(group != 0 && group != 32 && group != 64 && group != 128, {"student.scale_group"},
+              fmt::format("found {}, 0, 32, 64 or 128 expected", group));
+  const std::string found =
+      "found {} beside student.post_layer_norm = true, {} for the one or "
+      "false for the other expected: no such weights could be stored";
+  report.rule(group > 0 && s.post_layer_norm,
+              {"student.scale_group", "student.post_layer_norm", "run.method"},
+              fmt::format(fmt::runtime(found), group, 0));
+  report.rule(s.foldable && s.post_layer_norm,
+              {"student.foldable", "student.post_layer_norm", "run.method"},
+              fmt::format(fmt::runtime(found), true, false));
+}
+
 void check_training(const Recipe& r, RecipeReport& report) {
   const TrainSettings& t = r.train;
   report.rule(t.max_steps == 0 && t.num_train_epochs == 0,
@@ -239,6 +255,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   check_teacher(r, report);
   check_cache(r, report);
   check_data(r, report);
+  if (r.run.method == Method::onebit) check_student_section(r, report);
   if (is_trained(r.run.method)) check_training(r, report);
   if (r.run.ptq) check_calibration(r, report);
   report.rule(r.run.method == Method::none && r.eval.text.empty(), {"eval.text", "run.method"},

@@ -1,11 +1,33 @@
-// Linears become OneBit layers by SVID.
+// Linears become signs with scales: OneBit layers by SVID, or with scales that can be stored in
+// blocks.
 #include "halftone/compress/onebit_start.h"
 
+#include "folding.h"
+#include "halftone/base/error.h"
 #include "halftone/quant/latent.h"
 #include "halftone/quant/svid.h"
+#include "halftone/quant/tied_scales.h"
 
 namespace halftone {
 namespace {
+
+// The mean of the linears' relative errors.
+struct MeanError {
+  double sum = 0;
+  int64_t count = 0;
+
+  void add(double error) {
+    sum += error;
+    ++count;
+  }
+  double value() const { return count ? sum / static_cast<double>(count) : 0; }
+};
+
+const Tensor& weight_of(const LinearLike& linear) {
+  const Tensor* weight = linear.full_precision();
+  require(weight, "start_onebit: '{}' is quantised already", linear.name);
+  return *weight;
+}
 
 Tensor start_latent(const Tensor& w, const StudentSettings& settings) {
   const double scale = resolved_latent_scale(settings);
@@ -13,30 +35,74 @@ Tensor start_latent(const Tensor& w, const StudentSettings& settings) {
                                                        : sign_latent(w, scale);
 }
 
-std::unique_ptr<OneBitLinear> start(const LinearLike& linear, const Tensor& weight,
-                                    const StudentSettings& settings, double& error) {
+std::unique_ptr<OneBitLinear> start(const LinearLike& linear, const StudentSettings& settings,
+                                    MeanError& error) {
+  const Tensor& weight = weight_of(linear);
   Svid factors = svid(weight, settings.svid, settings.svid_split);
-  error = factors.relative_error;
+  error.add(factors.relative_error);
   return std::make_unique<OneBitLinear>(
       linear.name, start_latent(weight, settings), factors.in_scale, factors.out_scale,
       linear.bias.value.clone(),
       OneBitOptions{.post_layer_norm = settings.post_layer_norm, .ste = settings.ste});
 }
 
+// g undefined: 1.
+std::unique_ptr<GroupScaledLinear> start_group_scaled(const LinearLike& linear, Tensor g,
+                                                      const StudentSettings& settings,
+                                                      MeanError& error) {
+  const Tensor& weight = weight_of(linear);
+  const int64_t in = weight.dim(1);
+  if (!g.defined()) g = Tensor::full({in}, DType::f32, 1);
+  GroupScales scales = group_scales(weight, g, settings.scale_group ? settings.scale_group : in);
+  error.add(scales.relative_error);
+  return std::make_unique<GroupScaledLinear>(linear.name, start_latent(weight, settings),
+                                             std::move(scales.scales), linear.bias.value.clone(),
+                                             settings.ste);
+}
+
+void start_group_scaled(Block& block, const StudentSettings& settings, MeanError& error) {
+  const std::vector<Fold> folds = settings.foldable ? folds_of(block.spec) : std::vector<Fold>();
+  std::vector<Tensor> tied;             // a fold
+  std::map<SlotRole, Tensor> in_scale;  // of its linears
+  for (const Fold& fold : folds) {
+    std::vector<Tensor> weights;
+    for (const SlotRole role : fold.linears) weights.push_back(weight_of(*block.linears.at(role)));
+    tied.push_back(tied_in_scale(fold, weights, block.spec.head_dim, settings.svid));
+    for (const SlotRole role : fold.linears)
+      in_scale[role] = fold.repeats == 1
+                           ? tied.back()
+                           : repeated_heads(tied.back(), fold.repeats, block.spec.head_dim);
+  }
+  ScaledLinears made;
+  for (const auto& [role, linear] : block.linears)
+    made[role] = start_group_scaled(*linear, in_scale[role], settings, error);
+  for (size_t i = 0; i < folds.size(); ++i) fold(folds[i], tied[i], block, made);
+  for (auto& [role, linear] : made) block.linears[role] = std::move(linear);
+}
+
 }  // namespace
 
+void check_student(const DecoderSpec& spec, const StudentSettings& settings) {
+  for (const BlockSpec& block : spec.blocks) {
+    if (settings.foldable) folds_of(block);
+    if (settings.scale_group == 0) continue;
+    for (const Slot& slot : block.slots)
+      if (slot.in % settings.scale_group != 0)
+        throw_error(ErrorKind::recipe,
+                    "student.scale_group: found {}, but '{}' has {} inputs, a multiple expected",
+                    settings.scale_group, slot.hf, slot.in);
+  }
+}
+
 double start_onebit(Decoder& student, const StudentSettings& settings) {
-  double sum = 0;
-  int64_t count = 0;
-  student.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
-    const Tensor* weight = linear->full_precision();
-    require(weight, "start_onebit: '{}' is quantised already", linear->name);
-    double error = 0;
-    linear = start(*linear, *weight, settings, error);
-    sum += error;
-    ++count;
-  });
-  return count ? sum / static_cast<double>(count) : 0;
+  check_student(student.spec, settings);
+  MeanError error;
+  if (settings.group_scaled())
+    for (Block& block : student.blocks) start_group_scaled(block, settings, error);
+  else
+    student.visit_linears(
+        [&](std::unique_ptr<LinearLike>& linear) { linear = start(*linear, settings, error); });
+  return error.value();
 }
 
 }  // namespace halftone

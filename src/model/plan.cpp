@@ -73,11 +73,14 @@ MemoryPlan plan_quantising(const DecoderSpec& spec, double teacher_bytes, int64_
   return plan;
 }
 
-BitsPlan plan_onebit(const DecoderSpec& spec) {
+BitsPlan plan_onebit(const DecoderSpec& spec, const StudentSettings& student) {
   int64_t weights = 0, scales = 0;
   for_each_linear(spec, [&](const Slot& slot) {
     weights += slot.out * slot.in;
-    scales += slot.out + slot.in;
+    if (student.scale_group > 0)
+      scales += slot.out * (slot.in / student.scale_group);
+    else
+      scales += slot.out + (student.foldable ? 0 : slot.in);
   });
   const int64_t parameters = parameter_count(spec);
   const auto n = static_cast<double>(weights);

@@ -1,6 +1,10 @@
 // The kinds of linear: how each computes, what it is as a matrix, how it is stored and counted.
 #include "halftone/nn/linear.h"
 
+#include <charconv>
+#include <optional>
+#include <string_view>
+
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
 #include "halftone/nn/packed_linear.h"
@@ -13,6 +17,8 @@ namespace {
 
 constexpr const char* kOneBitForm = "onebit";
 constexpr const char* kNormedForm = "onebit post_layer_norm";
+constexpr const char* kRowForm = "onebit row";
+constexpr std::string_view kGroupForm = "onebit group ";  // and the inputs of a group
 
 Param param(std::string name, Tensor value, ParamRole role) {
   return {.name = std::move(name), .value = std::move(value), .grad = {}, .role = role};
@@ -114,6 +120,50 @@ LinearBits OneBitLinear::bits() const {
           .stored_bits = o * round_up(i, 8) + 16 * (o + i)};
 }
 
+// --- a scale a row and group -------------------------------------------------------------------
+
+GroupScaledLinear::GroupScaledLinear(std::string module, Tensor latent_value,
+                                     Tensor out_scale_value, Tensor bias_value, Ste ste)
+    : LinearLike(std::move(module), std::move(bias_value)),
+      latent(param(name + ".weight", std::move(latent_value), ParamRole::latent)),
+      out_scale(param(name + ".out_scale", std::move(out_scale_value), ParamRole::scale)),
+      ste(ste) {}
+
+Var GroupScaledLinear::forward(Tape& tape, const Var& x) {
+  return group_scaled_linear(x, tape.param(latent), tape.param(out_scale), bias_or_none(tape), ste);
+}
+
+void GroupScaledLinear::visit(const ParamVisitor& visitor) {
+  visitor(latent);
+  visitor(out_scale);
+  if (bias.value.defined()) visitor(bias);
+}
+
+Tensor GroupScaledLinear::dense_weight() const {
+  return group_scaled_weight(latent.value, out_scale.value);
+}
+
+std::string GroupScaledLinear::form() const {
+  const int64_t groups = out_scale.value.dim(1);
+  return groups == 1 ? kRowForm : fmt::format("{}{}", kGroupForm, latent.value.dim(1) / groups);
+}
+
+std::map<std::string, Tensor> GroupScaledLinear::stored() const {
+  std::map<std::string, Tensor> out{{name + ".sign", pack_signs(latent.value)},
+                                    {out_scale.name, f16_scale(out_scale.value, out_scale.name)}};
+  put_bias(out);
+  return out;
+}
+
+LinearBits GroupScaledLinear::bits() const {
+  const int64_t o = latent.value.dim(0), i = latent.value.dim(1), scales = out_scale.value.numel();
+  return {.weights = o * i,
+          .extras = scales,
+          .paper_bits = static_cast<double>(o * i + 16 * scales),
+          .paper_numbers = static_cast<double>(o * i + scales),
+          .stored_bits = o * round_up(i, 8) + 16 * scales};
+}
+
 // --- post-training methods ---------------------------------------------------------------------
 
 LowBitLinear::LowBitLinear(std::string module, LowBitMatrix matrix, Tensor bias_value)
@@ -196,6 +246,36 @@ std::unique_ptr<LinearLike> low_bit_of(const std::string& form, const std::strin
   return std::make_unique<LowBitLinear>(name, std::move(code), std::move(bias));
 }
 
+// The inputs of a group, of a form that has groups; nothing for other forms.
+std::optional<int64_t> group_of(const std::string& form, const std::string& name, int64_t in) {
+  if (form == kRowForm) return in;
+  if (!form.starts_with(kGroupForm)) return {};
+  const char* end = form.data() + form.size();
+  int64_t group = 0;
+  const auto [rest, fault] = std::from_chars(form.data() + kGroupForm.size(), end, group);
+  if (fault != std::errc() || rest != end || group < 1 || in % group != 0)
+    throw_error(ErrorKind::format,
+                "model: linear '{}' is of the form '{}', groups that divide its {} inputs expected",
+                name, printable(form), in);
+  return group;
+}
+
+// Signs that stay packed: in tiles, or in rows with scales in F16. Scales of other dtypes hold
+// numbers that F16 may not, and groups of an odd size do not fall on tiles: nothing then.
+SignTiles tiles_of(const Parts& parts, int64_t out, int64_t in, int64_t groups, bool one_group) {
+  SignTiles tiles{.rows = out, .columns = in, .groups = groups, .words = {}, .scales = {}};
+  const Shape words{tiles.tiles(), tiles.chunks(), SignTiles::kRows * SignTiles::kColumns / 8};
+  tiles.words = parts.optional("words", words);
+  if (tiles.words.defined()) {
+    tiles.scales = parts.at("scales", {tiles.tiles(), groups, SignTiles::kRows});
+    return tiles;
+  }
+  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)});
+  if (!sign.defined() || (groups > 1 && in % (groups * SignTiles::kColumns) != 0)) return {};
+  const Tensor scale = parts.at("out_scale", one_group ? Shape{out} : Shape{out, groups});
+  return scale.dtype() == DType::f16 ? tile_signs(sign, scale, in) : SignTiles();
+}
+
 }  // namespace
 
 std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string& name, int64_t out,
@@ -205,21 +285,28 @@ std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string
   if (bias.defined()) bias = bias.to(DType::f32);
   if (form.empty())
     return std::make_unique<Linear>(name, parts.at("weight", {out, in}), std::move(bias));
-  if (form != kOneBitForm && form != kNormedForm)
+  const std::optional<int64_t> group = group_of(form, name, in);
+  if (!group && form != kOneBitForm && form != kNormedForm)
     return low_bit_of(form, name, out, in, take, std::move(bias));
-  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)}),
-               out_scale = parts.at("out_scale", {out});
-  if (sign.defined() && out_scale.dtype() == DType::f16)
+  const bool plain = !group;  // h S g
+  const int64_t groups = plain ? 1 : in / *group;
+  Tensor in_scale = plain ? parts.floats("in_scale", {in}) : Tensor();
+  if (const SignTiles tiles = tiles_of(parts, out, in, groups, plain); tiles.words.defined())
     return std::make_unique<PackedLinear>(
         name, form,
-        PackedLinear::Parts{.tiles = tile_signs(sign, out_scale, in),
-                            .in_scale = parts.floats("in_scale", {in}),
+        PackedLinear::Parts{.tiles = tiles,
+                            .in_scale = std::move(in_scale),
                             .bias = std::move(bias),
                             .post_layer_norm = form == kNormedForm});
-  return std::make_unique<OneBitLinear>(
-      name, sign.defined() ? unpack_signs(sign, in) : parts.floats("weight", {out, in}),
-      parts.floats("in_scale", {in}), out_scale.to(DType::f32), std::move(bias),
-      OneBitOptions{.post_layer_norm = form == kNormedForm});
+  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)});
+  Tensor latent = sign.defined() ? unpack_signs(sign, in) : parts.floats("weight", {out, in}),
+         scale = parts.floats("out_scale", plain ? Shape{out} : Shape{out, groups});
+  if (!plain)
+    return std::make_unique<GroupScaledLinear>(name, std::move(latent), std::move(scale),
+                                               std::move(bias));
+  return std::make_unique<OneBitLinear>(name, std::move(latent), std::move(in_scale),
+                                        std::move(scale), std::move(bias),
+                                        OneBitOptions{.post_layer_norm = form == kNormedForm});
 }
 
 }  // namespace halftone

@@ -4,6 +4,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
+#include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/onebit_linear.h"
 #include "halftone/ops/packed_linear.h"
 #include "halftone/tensor/packed_signs.h"
@@ -31,15 +32,33 @@ Tensor PackedLinear::dense_weight() const {
   const SignTiles& w = parts_.tiles;
   const Tensor signs = unpack_signs(untile_signs(w), w.columns);
   const Tensor scales = untile_scales(w).to(DType::f32);
-  return onebit_weight(signs, parts_.in_scale, scales);
+  return parts_.in_scale.defined() ? onebit_weight(signs, parts_.in_scale, scales)
+                                   : group_scaled_weight(signs, scales.reshape({w.rows, w.groups}));
 }
 
 std::map<std::string, Tensor> PackedLinear::stored() const {
-  std::map<std::string, Tensor> out{{name + ".sign", untile_signs(parts_.tiles)},
-                                    {name + ".out_scale", untile_scales(parts_.tiles)}};
-  if (parts_.in_scale.defined()) out[name + ".in_scale"] = parts_.in_scale.to(DType::f16);
+  const Tensor scales = untile_scales(parts_.tiles);
+  const int64_t groups = parts_.tiles.groups;
+  std::map<std::string, Tensor> out{
+      {name + ".sign", untile_signs(parts_.tiles)},
+      // Without an input scale they are a matrix, also where it has one column.
+      {name + ".out_scale",
+       parts_.in_scale.defined() ? scales : scales.reshape({parts_.tiles.rows, groups})}};
+  put_in_scale(out);
   put_bias(out);
   return out;
+}
+
+std::map<std::string, Tensor> PackedLinear::mapped() const {
+  std::map<std::string, Tensor> out{{name + ".words", parts_.tiles.words},
+                                    {name + ".scales", parts_.tiles.scales}};
+  put_in_scale(out);
+  put_bias(out);
+  return out;
+}
+
+void PackedLinear::put_in_scale(std::map<std::string, Tensor>& out) const {
+  if (parts_.in_scale.defined()) out[name + ".in_scale"] = parts_.in_scale.to(DType::f16);
 }
 
 LinearBits PackedLinear::bits() const {

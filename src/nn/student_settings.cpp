@@ -20,6 +20,10 @@ void fields(FieldVisitor& v, StudentSettings& s) {
   choice(v, "ste", s.ste,
          {{"tanh", Ste::tanh}, {"identity", Ste::identity}, {"clipped", Ste::clipped}},
          "straight-through factor of the sign's gradient");
+  v.field("scale_group", s.scale_group, {0, 128},
+          "inputs of a row that share a scale: 32, 64, 128; 0 = in_scale and out_scale");
+  v.field("foldable", s.foldable,
+          "no in_scale: the start multiplies it into the norms and linears in front");
 }
 
 double resolved_latent_scale(const StudentSettings& s) {

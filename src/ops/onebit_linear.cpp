@@ -1,14 +1,12 @@
 // The product with signs between two value vectors, normalised where its rows are made.
 #include "halftone/ops/onebit_linear.h"
 
-#include <cmath>
-
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "halftone/tensor/gemm.h"
-#include "math.h"
 #include "normalise_rows.h"
+#include "ste.h"
 #include "tensor/dispatch.h"
 #include "tensor/gemm/sign_gemm.h"
 
@@ -42,13 +40,6 @@ void multiply_signs(Transpose tw, const Tensor& x, const Tensor& w, const Tensor
   steps.before(0, x.dim(0));
   gemm(Transpose::no, tw, x, m, beta, y);
   steps.after(0, x.dim(0));
-}
-
-template <Ste ste, class T>
-HT_INLINE inline T ste_factor(T x) {
-  if constexpr (ste == Ste::tanh) return T(1.001) - tanh_squared(x);
-  if constexpr (ste == Ste::clipped) return std::abs(x) <= T(1) ? T(1) : T(0);
-  return T(1);
 }
 
 // One row of D = dy^T x: dW += h g D ste(W), dg += h S D; returns dh = sum S g D. dw may be d.
@@ -86,13 +77,6 @@ void unfold(int64_t o, int64_t i, const Unfolded<T>& u) {
             unfold_row<ste>(i, u.d + k * i, u.w + k * i, u.g, u.h[k], u.beta, u.dw + k * i, dg);
     });
   });
-}
-
-template <class T>
-void unfold(Ste ste, int64_t o, int64_t i, const Unfolded<T>& u) {
-  if (ste == Ste::tanh) return unfold<Ste::tanh>(o, i, u);
-  if (ste == Ste::clipped) return unfold<Ste::clipped>(o, i, u);
-  return unfold<Ste::identity>(o, i, u);
 }
 
 void check(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale) {
@@ -147,15 +131,15 @@ void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& i
                           const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh,
                           Tensor& dg_parts) {
   with_real(d.dtype(), "onebit_linear", [&]<class T>() {
-    unfold<T>(ste, d.dim(0), d.dim(1),
-              {.d = d.data<T>(),
-               .w = latent.data<T>(),
-               .g = in_scale.data<T>(),
-               .h = out_scale.data<T>(),
-               .dw = dw.data<T>(),
-               .dh = dh.data<T>(),
-               .dg_parts = dg_parts.data<T>(),
-               .beta = static_cast<T>(beta)});
+    const Unfolded<T> u{.d = d.data<T>(),
+                        .w = latent.data<T>(),
+                        .g = in_scale.data<T>(),
+                        .h = out_scale.data<T>(),
+                        .dw = dw.data<T>(),
+                        .dh = dh.data<T>(),
+                        .dg_parts = dg_parts.data<T>(),
+                        .beta = static_cast<T>(beta)};
+    with_ste(ste, [&]<Ste kSte>() { unfold<kSte>(d.dim(0), d.dim(1), u); });
   });
 }
 

@@ -75,6 +75,15 @@ Tensor shifted(const Tensor& x, double c) {
   return out;
 }
 
+void scale_rows(const Tensor& factors, Tensor& x) {
+  require(x.rank() > 0 && factors.shape() == Shape{x.dim(0)}, "scale_rows: {} of {}",
+          shape_text(factors.shape()), shape_text(x.shape()));
+  const int64_t width = x.numel() / std::max<int64_t>(x.dim(0), 1);
+  const float* c = factors.data<float>();
+  float* out = x.data<float>();
+  for (int64_t i = 0; i < x.numel(); ++i) out[i] *= c[i / width];
+}
+
 void fill_normal(Tensor& x, double deviation, Rng& rng) {
   float* out = x.data<float>();
   for (int64_t i = 0; i < x.numel(); ++i) out[i] = static_cast<float>(deviation * rng.normal());

@@ -50,6 +50,18 @@ TEST(Plan, BitsOfOneBitAreASignAWeightAndSixteenAScale) {
   EXPECT_DOUBLE_EQ(bits.file, (weights + 16 * scales + 16 * (n - weights)) / n);
 }
 
+TEST(Plan, BitsOfStudentsWithoutAnInputScale) {
+  double weights = 0, rows = 0;
+  for (const BlockSpec& block : spec().blocks)
+    for (const Slot& slot : block.slots)
+      if (!slot.is_norm()) {
+        weights += static_cast<double>(slot.out * slot.in);
+        rows += static_cast<double>(slot.out);
+      }
+  EXPECT_DOUBLE_EQ(plan_onebit(spec(), {.foldable = true}).linears, 1 + 16 * rows / weights);
+  EXPECT_DOUBLE_EQ(plan_onebit(spec(), {.scale_group = 16}).linears, 1 + 16.0 / 16);
+}
+
 TEST(Plan, BitsOfAMethodAreThoseOfItsLayout) {
   // Every row is a multiple of 16 columns: 4 bits a weight, a scale and a zero for 16 of them.
   EXPECT_DOUBLE_EQ(plan_low_bits(spec(), UniformLayout{.bits = 4, .group_size = 16}, 0),

@@ -16,7 +16,7 @@ namespace {
 using testing::largest_difference;
 using testing::random_floats;
 
-constexpr int64_t kOut = 5, kIn = 11;
+constexpr int64_t kOut = 5, kIn = 22;
 
 std::vector<std::unique_ptr<LinearLike>> one_of_each_form() {
   const Tensor w = random_floats({kOut, kIn}, 1), bias = random_floats({kOut}, 2);
@@ -30,6 +30,9 @@ std::vector<std::unique_ptr<LinearLike>> one_of_each_form() {
   for (const bool normed : {false, true})
     out.push_back(std::make_unique<OneBitLinear>("l", w, g, h, bias,
                                                  OneBitOptions{.post_layer_norm = normed}));
+  for (const int64_t groups : {1, 2})
+    out.push_back(std::make_unique<GroupScaledLinear>(
+        "l", w, random_floats({kOut, groups}, 5).to(DType::f16).to(DType::f32), bias));
   out.push_back(std::make_unique<LowBitLinear>("l", rtn(w, {.bits = 3, .group_size = 4}), bias));
   out.push_back(std::make_unique<LowBitLinear>("l", xnor(w), Tensor()));
   return out;
@@ -108,7 +111,8 @@ TEST(LinearLike, ParametersHaveTheNamesOfACheckpoint) {
   }
   EXPECT_EQ(names,
             "l.weight l.bias \nl.weight \nl.weight l.in_scale l.out_scale l.bias \n"
-            "l.weight l.in_scale l.out_scale l.bias \nl.weight l.bias \nl.weight \n");
+            "l.weight l.in_scale l.out_scale l.bias \nl.weight l.out_scale l.bias \n"
+            "l.weight l.out_scale l.bias \nl.weight l.bias \nl.weight \n");
 }
 
 TEST(LinearLike, ATensorThatIsMissingOrDoesNotFitIsNamed) {
@@ -121,7 +125,7 @@ TEST(LinearLike, ATensorThatIsMissingOrDoesNotFitIsNamed) {
     }
     return std::string();
   };
-  EXPECT_EQ(fault("", {}), "model: tensor 'l.weight' is missing, shape [5, 11] expected");
+  EXPECT_EQ(fault("", {}), "model: tensor 'l.weight' is missing, shape [5, 22] expected");
   for (const auto& linear : one_of_each_form())
     for (const auto& [name, tensor] : linear->stored()) {
       std::map<std::string, Tensor> other = linear->stored();
@@ -130,6 +134,35 @@ TEST(LinearLike, ATensorThatIsMissingOrDoesNotFitIsNamed) {
           << fault(linear->form(), other);
     }
   EXPECT_NE(fault("ternary", {}).find("'ternary' is no layout"), std::string::npos);
+}
+
+TEST(LinearLike, ABlockOfAGroupScaledWeightHasOneMagnitude) {
+  for (const int64_t groups : {1, 2, 11}) {
+    const Tensor scale = random_floats({kOut, groups}, 5);
+    const GroupScaledLinear linear("l", random_floats({kOut, kIn}, 1), scale, {});
+    const Tensor w = linear.dense_weight();
+    for (int64_t i = 0; i < kOut * kIn; ++i)
+      EXPECT_EQ(std::abs(w.data<float>()[i]), std::abs(scale.data<float>()[i / (kIn / groups)]));
+  }
+}
+
+TEST(LinearLike, TheFormOfGroupsSaysHowWideTheyAre) {
+  const auto form = [](int64_t groups) {
+    return GroupScaledLinear("l", random_floats({kOut, kIn}, 1), random_floats({kOut, groups}, 5),
+                             {})
+        .form();
+  };
+  EXPECT_EQ(form(1), "onebit row");
+  EXPECT_EQ(form(2), "onebit group 11");
+  for (const char* wrong : {"onebit group 0", "onebit group 4", "onebit group -11",
+                            "onebit group 11 ", "onebit group ", "onebit group 44"})
+    try {
+      linear_of(wrong, "l", kOut, kIn, taken_from({}));
+      ADD_FAILURE() << wrong;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::format);
+      EXPECT_NE(std::string(error.what()).find("that divide its 22 inputs"), std::string::npos);
+    }
 }
 
 TEST(LinearLike, AScaleBeyondF16IsNotStored) {
@@ -141,7 +174,7 @@ TEST(LinearLike, AScaleBeyondF16IsNotStored) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::numerical);
-    EXPECT_EQ(std::string(error.what()).find("'l.in_scale': 11 of its 11 numbers"), 0u);
+    EXPECT_EQ(std::string(error.what()).find("'l.in_scale': 22 of its 22 numbers"), 0u);
   }
 }
 

@@ -45,6 +45,17 @@ TEST(Arithmetic, ShapesAndDtypesThatDifferAreRefused) {
   EXPECT_THROW(scale(whole, 2, whole), std::invalid_argument);
 }
 
+TEST(Arithmetic, RowsAreScaledByTheirFactors) {
+  Tensor x = Tensor::of<float>({2, 2}, {1, 2, 3, 4}), v = Tensor::of<float>({2}, {5, 6});
+  const Tensor factors = Tensor::of<float>({2}, {10, -1});
+  scale_rows(factors, x);
+  scale_rows(factors, v);
+  EXPECT_EQ(std::vector<float>(x.data<float>(), x.data<float>() + 4),
+            (std::vector<float>{10, 20, -3, -4}));
+  EXPECT_EQ(v.data<float>()[0], 50);
+  EXPECT_THROW(scale_rows(Tensor::of<float>({1}, {1}), x), std::invalid_argument);
+}
+
 TEST(Arithmetic, AShiftLeavesTheTensorAloneAndIsInF32) {
   const Tensor x = Tensor::of<float>({2}, {1, -2});
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {

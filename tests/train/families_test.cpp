@@ -10,6 +10,8 @@
 #include "halftone/io/safetensors.h"
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
+#include "halftone/quant/svid.h"
+#include "halftone/quant/tied_scales.h"
 #include "halftone/train/distillation.h"
 
 namespace halftone {
@@ -45,6 +47,28 @@ class FamilyTest : public ::testing::TestWithParam<std::string> {
       worst = std::max(worst, std::abs(static_cast<double>(logits.data<float>()[i]) -
                                        static_cast<double>(wanted.data<float>()[i])));
     return worst;
+  }
+  // A few steps down the gradient of every parameter lower the loss.
+  void expect_distils(const StudentSettings& settings) {
+    Decoder student =
+        build_decoder(model_.decoder.spec, trainable_copy(weights_of(model_.decoder)));
+    start_onebit(student, settings);
+    double first = 0, last = 0;
+    for (int step = 0; step < 12; ++step) {
+      Tape tape;
+      const BatchLoss loss = batch_loss(tape, student, &model_.decoder, ids(), 2, {});
+      (step == 0 ? first : last) = loss.terms().total;
+      tape.backward(loss.loss);
+      student.visit([](Param& param) {
+        ASSERT_TRUE(param.grad.filled) << param.name;
+        for (int64_t i = 0; i < param.value.numel(); ++i) {
+          ASSERT_TRUE(std::isfinite(param.grad.tensor.data<float>()[i])) << param.name;
+          param.value.data<float>()[i] -= 2e-4f * param.grad.tensor.data<float>()[i];
+        }
+        param.grad.clear();
+      });
+    }
+    EXPECT_LT(last, first);
   }
 };
 
@@ -145,24 +169,97 @@ TEST_P(FamilyTest, ItsConfigurationIsWrittenAsItIsRead) {
 }
 
 TEST_P(FamilyTest, ItDistilsIntoOneBit) {
-  Decoder student = build_decoder(model_.decoder.spec, trainable_copy(weights_of(model_.decoder)));
-  start_onebit(student, {.post_layer_norm = false});
-  double first = 0, last = 0;
-  for (int step = 0; step < 12; ++step) {
-    Tape tape;
-    const BatchLoss loss = batch_loss(tape, student, &model_.decoder, ids(), 2, {});
-    (step == 0 ? first : last) = loss.terms().total;
-    tape.backward(loss.loss);
-    student.visit([](Param& param) {
-      ASSERT_TRUE(param.grad.filled) << param.name;
-      for (int64_t i = 0; i < param.value.numel(); ++i) {
-        ASSERT_TRUE(std::isfinite(param.grad.tensor.data<float>()[i])) << param.name;
-        param.value.data<float>()[i] -= 2e-4f * param.grad.tensor.data<float>()[i];
-      }
-      param.grad.clear();
-    });
+  for (const StudentSettings& settings :
+       {StudentSettings{.post_layer_norm = false},
+        StudentSettings{.post_layer_norm = false, .foldable = true},
+        StudentSettings{.post_layer_norm = false, .scale_group = 8}})
+    expect_distils(settings);
+}
+
+// Its linears as OneBit layers whose g is one for all that read the same numbers, or 1 where no
+// norm with a gain of their own makes these.
+Decoder tied_rank_one(const Decoder& teacher, const Weights& weights) {
+  Decoder out = build_decoder(teacher.spec, trainable_copy(weights));
+  for (Block& block : out.blocks) {
+    const auto weight = [&](SlotRole role) { return block.linears.at(role)->dense_weight(); };
+    const auto tied = [&](std::vector<SlotRole> roles, SlotRole norm) {
+      std::vector<Tensor> all;
+      for (const SlotRole role : roles) all.push_back(weight(role));
+      return block.spec.norm.affine && block.spec.has(norm)
+                 ? svid(stacked_rows(all)).in_scale
+                 : Tensor::full({all.front().dim(1)}, DType::f32, 1);
+    };
+    const int64_t repeats = block.spec.heads / block.spec.key_value_heads,
+                  head = block.spec.head_dim;
+    std::map<SlotRole, Tensor> g;
+    g[SlotRole::q] = g[SlotRole::k] = g[SlotRole::v] =
+        tied({SlotRole::q, SlotRole::k, SlotRole::v}, SlotRole::attention_norm);
+    g[SlotRole::o] = repeated_heads(svid(summed_heads(weight(SlotRole::o), repeats, head)).in_scale,
+                                    repeats, head);
+    g[SlotRole::up] = block.spec.has(SlotRole::gate)
+                          ? tied({SlotRole::gate, SlotRole::up}, SlotRole::mlp_norm)
+                          : tied({SlotRole::up}, SlotRole::mlp_norm);
+    g[SlotRole::gate] = g[SlotRole::up];
+    g[SlotRole::down] = svid(weight(SlotRole::down)).in_scale;
+    for (auto& [role, linear] : block.linears) {
+      const Tensor w = weight(role);
+      const Tensor h = group_scales(w, g[role], w.dim(1)).scales.reshape({w.dim(0)});
+      linear = std::make_unique<OneBitLinear>(linear->name, w, g[role], h, linear->bias.value,
+                                              OneBitOptions{.post_layer_norm = false});
+    }
   }
-  EXPECT_LT(last, first);
+  return out;
+}
+
+TEST_P(FamilyTest, AFoldedStartIsTheTiedRankOneLayer) {
+  const Weights weights = weights_of(model_.decoder);
+  Decoder wanted = tied_rank_one(model_.decoder, weights);
+  Decoder folded = build_decoder(model_.decoder.spec, trainable_copy(weights));
+  start_onebit(folded, {.post_layer_norm = false, .foldable = true});
+  Tape tape(Tape::Mode::no_grad);
+  const Tensor a = folded.logits(folded.hidden(tape, ids(), 2).value()),
+               b = wanted.logits(wanted.hidden(tape, ids(), 2).value());
+  double worst = 0, largest = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(a.data<float>()[i]) -
+                                     static_cast<double>(b.data<float>()[i])));
+    largest = std::max(largest, std::abs(static_cast<double>(b.data<float>()[i])));
+  }
+  RecordProperty("worst_difference", fmt::format("{:.2e}", worst / largest));
+  EXPECT_LT(worst, 1e-5 * largest);
+}
+
+// What is stored of it is the same model, of one magnitude a row and group.
+TEST_P(FamilyTest, AGroupScaledStudentIsStoredAndRead) {
+  for (const StudentSettings& settings :
+       {StudentSettings{.post_layer_norm = false, .foldable = true},
+        StudentSettings{.post_layer_norm = false, .scale_group = 8}}) {
+    Decoder student =
+        build_decoder(model_.decoder.spec, trainable_copy(weights_of(model_.decoder)));
+    start_onebit(student, settings);
+    student.visit([](Param& param) {
+      if (param.role == ParamRole::scale)
+        param.value = param.value.to(DType::f16).to(DType::f32);  // as it is stored
+    });
+    const CheckpointContent content = model_content(student, model_.config);
+    Decoder back = decoder_of(content, model_.config);
+    for (size_t block = 0; block < student.blocks.size(); ++block)
+      for (const auto& [role, linear] : student.blocks[block].linears) {
+        const LinearLike& read = *back.blocks[block].linears.at(role);
+        const Tensor a = linear->dense_weight(), b = read.dense_weight();
+        EXPECT_EQ(read.form(), settings.foldable ? "onebit row" : "onebit group 8");
+        EXPECT_TRUE(std::equal(a.data<float>(), a.data<float>() + a.numel(), b.data<float>()));
+        const int64_t width = settings.foldable ? a.dim(1) : 8;
+        for (int64_t i = 0; i < a.numel(); ++i)
+          ASSERT_EQ(std::abs(a.data<float>()[i]), std::abs(a.data<float>()[i / width * width]));
+      }
+    for (size_t block = 0; block < student.blocks.size(); ++block)
+      for (auto& [role, norm] : student.blocks[block].norms)
+        if (norm.gain.value.defined()) {
+          const Tensor a = norm.gain.value, b = back.blocks[block].norms.at(role).gain.value;
+          EXPECT_TRUE(std::equal(a.data<float>(), a.data<float>() + a.numel(), b.data<float>()));
+        }
+  }
 }
 
 TEST_P(FamilyTest, EveryPostTrainingMethodRunsAndTweaksItsNorms) {

@@ -6,11 +6,21 @@
 
 namespace halftone {
 
+// Throws Error(recipe), naming the linear, where a model of this spec has no such student: rows
+// that are no multiple of scale_group, activations that an input scale cannot be folded through.
+void check_student(const DecoderSpec& spec, const StudentSettings& settings);
+
 // Replaces every linear of the blocks, which must be Linear with F32 weights W, by a OneBitLinear
 // with g and h from the SVID of W and latent weights
 //   magnitude: latent_scale W / mean |W|   (weights near zero flip first, large ones hold)
 //   sign:      latent_scale sign(W)        (the released code, 0.01 sign(W); sign(0) = +1).
-// Embeddings, norms and head stay. Returns the mean over the linears of the SVID's relative error.
+// With scale_group or foldable by a GroupScaledLinear with the same latent weights and
+//   c_ik = sum |w_ij| g_j / sum g_j^2 over the columns j of group k (no scale_group: the whole
+//   row),
+// g = 1, or foldable: by SVID of all linears that read one input, then multiplied into the norms'
+// gains and biases and the rows of v and up, which make these inputs.
+// Embeddings, head and, unless g goes there, norms stay. Returns the mean over the linears of the
+// relative error of h g or c g. Throws as check_student does.
 double start_onebit(Decoder& student, const StudentSettings& settings);
 
 }  // namespace halftone

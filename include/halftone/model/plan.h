@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "halftone/nn/block_spec.h"
+#include "halftone/nn/student_settings.h"
 #include "halftone/quant/low_bit_matrix.h"
 
 namespace halftone {
@@ -33,7 +34,7 @@ struct BitsPlan {
   double linears = 0;  // stored bits a weight of the blocks' linears
   double file = 0;     // bits a parameter of the whole file
 };
-BitsPlan plan_onebit(const DecoderSpec& spec);
+BitsPlan plan_onebit(const DecoderSpec& spec, const StudentSettings& student = {});
 // `salient`: the share of the columns that binary methods treat apart.
 double plan_low_bits(const DecoderSpec& spec, const LowBitLayout& layout, double salient);
 

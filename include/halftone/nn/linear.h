@@ -7,6 +7,7 @@
 #include <string>
 
 #include "halftone/autograd/tape.h"
+#include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/onebit_linear.h"
 #include "halftone/quant/low_bit_matrix.h"
 
@@ -45,6 +46,8 @@ class LinearLike {
   virtual std::string form() const { return ""; }
   // The tensors of a model file that is not trained further, by their whole names.
   virtual std::map<std::string, Tensor> stored() const = 0;
+  // The same in the order in which forward reads them: of a file that is mapped (model/packed.h).
+  virtual std::map<std::string, Tensor> mapped() const { return stored(); }
   virtual LinearBits bits() const { return {}; }
 
   const std::string name;  // model.layers.3.self_attn.q_proj
@@ -86,6 +89,23 @@ class OneBitLinear : public LinearLike {
   OneBitOptions options;
 };
 
+// Signs with a scale a row and group of inputs, see ops/group_scaled_linear.h.
+class GroupScaledLinear : public LinearLike {
+ public:
+  GroupScaledLinear(std::string name, Tensor latent, Tensor out_scale, Tensor bias,
+                    Ste ste = Ste::tanh);
+  Var forward(Tape& tape, const Var& x) override;
+  void visit(const ParamVisitor& visitor) override;
+  Tensor dense_weight() const override;  // c sign(W)
+  std::string form() const override;
+  std::map<std::string, Tensor> stored() const override;
+  LinearBits bits() const override;
+
+  Param latent;     // <name>.weight, O x I
+  Param out_scale;  // <name>.out_scale, O x groups (c)
+  Ste ste;
+};
+
 // A linear of a post-training method: y = x W-hat^T + bias, W-hat rebuilt from its packed form. The
 // weight is frozen.
 class LowBitLinear : public LinearLike {
@@ -103,9 +123,11 @@ class LowBitLinear : public LinearLike {
 };
 
 // The linear of O x I that `form` names, of the tensors that take(part) gives: of full precision
-// "weight"; onebit "weight" (latent) or "sign", "in_scale", "out_scale"; of a low-bit layout its
-// parts. take() returns an undefined tensor for what is not there. Throws Error(format) naming the
-// tensor that is missing or has another shape than expected.
+// "weight"; onebit "weight" (latent) or "sign", "in_scale", "out_scale"; onebit row and onebit
+// group the same without "in_scale", all three also as "words" and "scales" (tensor/sign_tiles.h);
+// of a low-bit layout its parts. Signs with scales in F16 become a PackedLinear. take() returns an
+// undefined tensor for what is not there. Throws Error(format) naming the tensor that is missing or
+// has another shape than expected.
 using TakeTensor = std::function<Tensor(const std::string& part)>;
 std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string& name, int64_t out,
                                       int64_t in, const TakeTensor& take);

@@ -23,12 +23,12 @@ class PackedLinear : public LinearLike {
   Tensor dense_weight() const override;
   std::string form() const override { return form_; }
   std::map<std::string, Tensor> stored() const override;
+  std::map<std::string, Tensor> mapped() const override;  // words and scales in tiles
   LinearBits bits() const override;
 
-  const SignTiles& tiles() const { return parts_.tiles; }
-  const Tensor& in_scale() const { return parts_.in_scale; }
-
  private:
+  void put_in_scale(std::map<std::string, Tensor>& out) const;
+
   std::string form_;
   Parts parts_;
 };

@@ -20,6 +20,14 @@ struct StudentSettings {
   LatentInit latent_init = LatentInit::magnitude;
   double latent_scale = 0;  // 0: by latent_init, see resolved_latent_scale
   Ste ste = Ste::tanh;
+  // Neighbouring inputs of a row that share a scale, in place of g and h: 0, 32, 64 or 128; 0 is
+  // none. Where this or `foldable` is set, linears are GroupScaledLinear, and post_layer_norm must
+  // be false.
+  int64_t scale_group = 0;
+  bool foldable = false;  // g becomes part of the norms and linears in front; see compress
+
+  // No linear keeps an in_scale.
+  bool group_scaled() const { return scale_group > 0 || foldable; }
 };
 
 void fields(FieldVisitor& v, StudentSettings& s);

@@ -1,4 +1,4 @@
-// Sums and multiples of tensors, number by number; F32 or F64.
+// Sums and multiples of tensors, number by number; F32 or F64 where nothing else is said.
 #pragma once
 
 #include "halftone/base/rng.h"
@@ -10,6 +10,8 @@ namespace halftone {
 void add(const Tensor& a, const Tensor& b, Tensor& out);
 // out = c x; out may be x.
 void scale(const Tensor& x, double c, Tensor& out);
+// Each row of x (n x ..., F32) times its number of `factors` (n).
+void scale_rows(const Tensor& factors, Tensor& x);
 // x + c, in F64 where x is, else in F32.
 Tensor shifted(const Tensor& x, double c);
 // x_i = deviation times the next number of a normal distribution, i rising; F32.

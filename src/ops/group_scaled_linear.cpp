@@ -1,0 +1,131 @@
+// The product with signs that have one scale a row and group of inputs.
+#include "halftone/ops/group_scaled_linear.h"
+
+#include "halftone/base/threads.h"
+#include "halftone/ops/linear.h"
+#include "halftone/tensor/gemm.h"
+#include "ste.h"
+#include "tensor/dispatch.h"
+#include "tensor/gemm/sign_gemm.h"
+
+namespace halftone {
+
+HT_KERNEL(group_scaled_weight, const Tensor& latent, const Tensor& scale, Tensor& w)
+// y = x M^T + beta y for tw = yes, else x M + beta y.
+HT_KERNEL(group_scaled_multiply, Transpose tw, const Tensor& x, const Tensor& latent,
+          const Tensor& scale, double beta, Tensor& y)
+// dw = beta dw + ... and dscale from D = dy^T x; dw may be d.
+HT_KERNEL(group_scaled_unfold, const Tensor& d, const Tensor& latent, const Tensor& scale, Ste ste,
+          double beta, Tensor& dw, Tensor& dscale)
+
+namespace {
+
+constexpr int64_t kOutputs = 32;  // rows of the weight a block
+
+// One group of a row of D: dW = beta dW + c D ste(W); returns dc = sum S D. dw may be d.
+template <Ste ste, class T>
+HT_INLINE inline T unfold_group(int64_t width, const T* d, const T* w, T c, T beta, T* dw) {
+  T dc = 0;
+#pragma omp simd reduction(+ : dc)
+  for (int64_t j = 0; j < width; ++j) {
+    const T before = beta == T(0) ? T(0) : dw[j];
+    dc += w[j] >= T(0) ? d[j] : -d[j];
+    dw[j] = before + c * d[j] * ste_factor<ste>(w[j]);
+  }
+  return dc;
+}
+
+void check(const Var& x, const Var& latent, const Var& scale) {
+  require(x.value().rank() == 2 && latent.value().rank() == 2 && x.dim(1) == latent.dim(1) &&
+              scale.value().rank() == 2 && scale.dim(0) == latent.dim(0) && scale.dim(1) > 0 &&
+              latent.dim(1) % scale.dim(1) == 0,
+          "group_scaled_linear: x {}, latent {}, scale {}", shape_text(x.shape()),
+          shape_text(latent.shape()), shape_text(scale.shape()));
+}
+
+}  // namespace
+
+namespace cpu {
+
+void group_scaled_weight(const Tensor& latent, const Tensor& scale, Tensor& w) {
+  with_real(w.dtype(), "group_scaled_weight", [&]<class T>() {
+    const int64_t groups = scale.dim(1), width = latent.dim(1) / groups;
+    const T *s = latent.data<T>(), *c = scale.data<T>();
+    T* out = w.data<T>();
+    parallel_for(w.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
+      simd([&]() HT_INLINE {
+        for (int64_t k = begin * groups; k < end * groups; ++k)
+          for (int64_t j = k * width; j < (k + 1) * width; ++j)
+            out[j] = s[j] >= T(0) ? c[k] : -c[k];
+      });
+    });
+  });
+}
+
+void group_scaled_multiply(Transpose tw, const Tensor& x, const Tensor& latent, const Tensor& scale,
+                           double beta, Tensor& y) {
+  if (x.dtype() != DType::f32 || scale.dim(1) > 1)
+    return gemm(Transpose::no, tw, x, halftone::group_scaled_weight(latent, scale), beta, y);
+  const Tensor ones = Tensor::full({latent.dim(1)}, DType::f32, 1),
+               rows = scale.reshape({scale.dim(0)});
+  const bool forward = tw == Transpose::yes;
+  sign_gemm(tw, x, latent, forward ? ones : rows, forward ? rows : ones, beta, y);
+}
+
+void group_scaled_unfold(const Tensor& d, const Tensor& latent, const Tensor& scale, Ste ste,
+                         double beta, Tensor& dw, Tensor& dscale) {
+  with_real(d.dtype(), "group_scaled_linear", [&]<class T>() {
+    const int64_t groups = scale.dim(1), width = latent.dim(1) / groups;
+    const T *ds = d.data<T>(), *w = latent.data<T>(), *c = scale.data<T>();
+    T *dws = dw.data<T>(), *dcs = dscale.data<T>();
+    const T b = static_cast<T>(beta);
+    with_ste(ste, [&]<Ste kSte>() {
+      parallel_for(d.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
+        simd([&]() HT_INLINE {
+          for (int64_t k = begin * groups; k < end * groups; ++k)
+            dcs[k] =
+                unfold_group<kSte>(width, ds + k * width, w + k * width, c[k], b, dws + k * width);
+        });
+      });
+    });
+  });
+}
+
+}  // namespace cpu
+
+Tensor group_scaled_weight(const Tensor& latent, const Tensor& scale) {
+  Tensor w = latent.like();
+  HT_RUN(group_scaled_weight, w.device(), latent, scale, w);
+  return w;
+}
+
+Var group_scaled_linear(const Var& x, const Var& latent, const Var& scale, const Var& bias,
+                        Ste ste) {
+  check(x, latent, scale);
+  const Device device = x.value().device();
+  Tensor y = Tensor::uninitialized({x.dim(0), latent.dim(0)}, x.dtype(), device);
+  HT_RUN(group_scaled_multiply, device, Transpose::yes, x.value(), latent.value(), scale.value(), 0,
+         y);
+  if (bias.defined()) add_bias(bias.value(), y);
+
+  return x.tape().record("group_scaled_linear", {x, latent, scale, bias}, y, [=](const Tensor& dy) {
+    if (bias.needs_grad()) {
+      auto [db, beta] = bias.grad_target();
+      add_column_sums(dy, db, beta);
+    }
+    if (x.needs_grad()) {
+      auto [dx, beta] = x.grad_target();
+      HT_RUN(group_scaled_multiply, device, Transpose::no, dy, latent.value(), scale.value(), beta,
+             dx);
+    }
+    if (!latent.needs_grad() && !scale.needs_grad()) return;
+    auto [dw, beta] =
+        latent.needs_grad() ? latent.grad_target() : Var::Target{latent.value().like(), 0};
+    Tensor d = beta == 0 ? dw : dw.like(), dscale = scale.value().like();
+    gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
+    HT_RUN(group_scaled_unfold, device, d, latent.value(), scale.value(), ste, beta, dw, dscale);
+    if (scale.needs_grad()) scale.add_grad(dscale);
+  });
+}
+
+}  // namespace halftone
