@@ -1,14 +1,16 @@
 #include "halftone/model/export_onebit.h"
 
+#include <cmath>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "halftone/base/error.h"
 #include "halftone/base/rng.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/io/strict_json.h"
 #include "halftone/tensor/arithmetic.h"
-#include "halftone/tensor/packed_signs.h"
+#include "halftone/tensor/numbers.h"
 #include "io/file_builders.h"
 #include "model/model_testing.h"
 
@@ -19,6 +21,7 @@ namespace fs = std::filesystem;
 using testing::equal;
 using testing::TemporaryDirectory;
 
+const std::string kReleased = HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_released";
 const std::string kUp = "model.layers.1.mlp.up_proj";
 
 Tensor normal(Shape shape, double mean, uint64_t seed) {
@@ -49,9 +52,8 @@ LoadedModel onebit_model(ModelConfig config, bool post_layer_norm = true) {
   return model;
 }
 
-Tensor logits_of(LoadedModel& model) {
+Tensor logits_of(LoadedModel& model, const std::vector<int32_t>& ids = {1, 7, 39, 0, 12, 30, 2}) {
   Tape tape(Tape::Mode::no_grad);
-  const std::vector<int32_t> ids{1, 7, 39, 0, 12, 30, 2};
   return model.decoder.logits(model.decoder.hidden(tape, ids, 1).value());
 }
 
@@ -112,6 +114,23 @@ TEST(ExportOneBit, IsReadAsTheSameModelAndWrittenAgainByteForByte) {
       EXPECT_EQ(testing::read_bytes(folder.file("again") + name),
                 testing::read_bytes(folder.file("out") + name));
   }
+}
+
+TEST(ExportOneBit, ACheckpointOfOthersGivesTheLogitsOfTheReferenceAndItsOwnBytesAgain) {
+  LoadedModel model = load_model(kReleased);
+  const auto reference = read_safetensors(kReleased + "/reference.safetensors").tensors;
+  const Tensor &expected = reference.at("logits"),
+               logits = logits_of(model, ids_of(reference.at("ids")));
+  ASSERT_EQ(logits.shape(), expected.shape());
+  double largest = 0;
+  for (const double logit : values_of(expected)) largest = std::max(largest, std::abs(logit));
+  for (int64_t i = 0; i < logits.numel(); ++i)
+    ASSERT_NEAR(logits.data<float>()[i], expected.data<float>()[i], 1e-5 * largest) << i;
+
+  const TemporaryDirectory folder;
+  export_onebit(model, {}, folder.file("again"));
+  EXPECT_EQ(testing::read_bytes(folder.file("again/model.safetensors")),
+            testing::read_bytes(kReleased + "/model.safetensors"));
 }
 
 TEST(ExportOneBit, WhatTheLayoutCannotHoldIsRefusedBeforeAnythingIsWritten) {
