@@ -15,9 +15,10 @@ DType read_dtype(const SafetensorsLayout::Entry& entry, const std::string& path)
   for (DType dtype :
        {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u8})
     if (entry.dtype == dtype_name(dtype)) return dtype;
+  if (entry.dtype == kInt8) return DType::u8;
   throw_error(ErrorKind::format,
-              "{}: tensor '{}': dtype {} is {}, expected F32, F64, F16, BF16, I32, I64 or U8", path,
-              printable(entry.name), printable(entry.dtype),
+              "{}: tensor '{}': dtype {} is {}, expected F32, F64, F16, BF16, I32, I64, U8 or I8",
+              path, printable(entry.name), printable(entry.dtype),
               safetensors_dtype_bits(entry.dtype) ? "not supported" : "unknown");
 }
 
@@ -26,6 +27,7 @@ Safetensors tensors_of(std::vector<SafetensorsLayout> layouts) {
   for (SafetensorsLayout& layout : layouts) {
     for (SafetensorsLayout::Entry& entry : layout.entries) {
       const DType dtype = read_dtype(entry, layout.file->path());
+      if (entry.dtype == kInt8) out.int8.insert(entry.name);
       out.tensors.emplace(entry.name,
                           mapped_tensor(layout.file, entry.offset, std::move(entry.shape), dtype));
     }

@@ -14,6 +14,9 @@
 
 namespace halftone {
 
+// The dtype that has no DType: its bytes are a tensor of U8.
+inline constexpr const char* kInt8 = "I8";
+
 struct SafetensorsLayout {
   struct Entry {
     std::string name, dtype;

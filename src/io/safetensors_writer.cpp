@@ -7,27 +7,35 @@
 #include "descriptor.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/safetensors.h"
+#include "safetensors_layout.h"
 
 namespace halftone {
 namespace {
 
-// The reference implementation's order of dtypes, by alignment.
-int dtype_rank(DType dtype) {
+// A dtype's name, and its place in the reference implementation's order, by alignment.
+struct StoredDtype {
+  int rank;
+  const char* name;
+};
+
+StoredDtype stored_dtype(DType dtype, bool int8) {
+  if (int8) return {1, kInt8};
+  const auto named = [&](int rank) { return StoredDtype{rank, dtype_name(dtype)}; };
   switch (dtype) {
     case DType::u8:
-      return 0;
+      return named(0);
     case DType::f16:
-      return 1;
+      return named(2);
     case DType::bf16:
-      return 2;
+      return named(3);
     case DType::i32:
-      return 3;
+      return named(4);
     case DType::f32:
-      return 4;
+      return named(5);
     case DType::f64:
-      return 5;
+      return named(6);
     case DType::i64:
-      return 6;
+      return named(7);
     case DType::q8_0:
       break;
   }
@@ -44,7 +52,11 @@ std::string json_text(const std::string& text) {
   }
 }
 
-using Item = std::pair<std::string, Tensor>;
+struct Item {
+  std::string name;
+  Tensor tensor;
+  StoredDtype dtype;
+};
 
 std::string make_header(const std::vector<Item>& items,
                         const std::map<std::string, std::string>& metadata) {
@@ -63,11 +75,11 @@ std::string make_header(const std::vector<Item>& items,
     text += '}';
   }
   uint64_t at = 0;
-  for (const auto& [name, tensor] : items) {
+  for (const auto& [name, tensor, dtype] : items) {
     separate();
-    text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                        json_text(name), dtype_name(tensor.dtype()), fmt::join(tensor.shape(), ","),
-                        at, at + tensor.bytes());
+    text +=
+        fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", json_text(name),
+                    dtype.name, fmt::join(tensor.shape(), ","), at, at + tensor.bytes());
     at += tensor.bytes();
   }
   text += '}';
@@ -78,15 +90,19 @@ std::string make_header(const std::vector<Item>& items,
 }  // namespace
 
 void write_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  std::vector<Item> items(tensors.begin(), tensors.end());
-  for (const auto& [name, tensor] : items) {
+                       const std::map<std::string, std::string>& metadata,
+                       const std::set<std::string>& int8) {
+  std::vector<Item> items;
+  for (const auto& [name, tensor] : tensors) {
     require(name != "__metadata__" && name.find('\0') == name.npos && name.size() <= 1024,
             "write_safetensors: '{}' cannot be the name of a tensor", printable(name));
     require(tensor.defined(), "write_safetensors: tensor '{}' is empty", printable(name));
+    require(!int8.contains(name) || tensor.dtype() == DType::u8,
+            "write_safetensors: tensor '{}' is {}, expected the bytes of an I8", printable(name),
+            dtype_name(tensor.dtype()));
+    items.push_back({name, tensor, stored_dtype(tensor.dtype(), int8.contains(name))});
   }
-  std::ranges::stable_sort(items, std::greater{},
-                           [](const Item& item) { return dtype_rank(item.second.dtype()); });
+  std::ranges::stable_sort(items, std::greater{}, [](const Item& item) { return item.dtype.rank; });
   const std::string header = make_header(items, metadata);
   const uint64_t header_size = header.size();
 
@@ -94,7 +110,7 @@ void write_safetensors(const std::string& path, const std::map<std::string, Tens
     Descriptor file(temporary, O_WRONLY | O_TRUNC, path, "create its temporary file");
     file.write(&header_size, sizeof header_size);
     file.write(header.data(), header.size());
-    for (const auto& [name, tensor] : items) file.write(tensor.raw(), tensor.bytes());
+    for (const auto& [name, tensor, dtype] : items) file.write(tensor.raw(), tensor.bytes());
     file.close();
   });
 }

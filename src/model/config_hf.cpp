@@ -12,16 +12,33 @@ using Json = nlohmann::json;
 
 constexpr uint64_t kMaxConfig = 1 << 20;
 
-const Family& read_family(const ConfigFields& in) {
-  const std::string type = in.has("model_type") ? in.text("model_type") : "";
-  std::string architecture;
+// What a config.json says that it is of; empty where it does not.
+struct Names {
+  std::string type, architecture;
+};
+
+Names read_names(const ConfigFields& in) {
+  Names out{in.has("model_type") ? in.text("model_type") : "", ""};
   if (in.has("architectures")) {
     const Json& list = in.at("architectures");
     if (!list.is_array() || list.size() != 1 || !list[0].is_string())
       in.fail("architectures", "a list of one name");
-    architecture = list[0].get<std::string>();
-    if (architecture == "LLaMAForCausalLM") architecture = kLlama.architecture;  // its first name
+    out.architecture = list[0].get<std::string>();
+    if (out.architecture == "LLaMAForCausalLM") out.architecture = kLlama.architecture;  // at first
   }
+  return out;
+}
+
+// With packed signs, or as it is trained.
+bool is_onebit(const Names& names) {
+  return names.type == "bitllama" &&
+         (names.architecture == "BitLlamaForCausalLMInf" ||
+          names.architecture == "BitLlamaForCausalLM" || names.architecture.empty());
+}
+
+const Family& read_family(const ConfigFields& in) {
+  const auto [type, architecture] = read_names(in);
+  if (is_onebit({type, architecture})) return kLlama;
   for (const Family* family : families())
     if ((architecture == family->architecture || architecture.empty()) &&
         (type == family->model_type || type.empty()) && !(architecture.empty() && type.empty()))
@@ -42,13 +59,18 @@ void read_tokens(const ConfigFields& in, ModelConfig& config) {
   if (pad >= 0) config.pad_token_id = pad;
 }
 
-}  // namespace
-
-ModelConfig parse_config(std::string_view json, const std::string& where) {
-  const Json object = parse_strict_json(json, where);
+Json parse_object(std::string_view json, const std::string& where) {
+  Json object = parse_strict_json(json, where);
   if (!object.is_object())
     throw_error(ErrorKind::format, "{}: is {}, expected a JSON object", where,
                 printable(object.dump()));
+  return object;
+}
+
+}  // namespace
+
+ModelConfig parse_config(std::string_view json, const std::string& where) {
+  const Json object = parse_object(json, where);
   const ConfigFields in(object, where);
   const Family& family = read_family(in);
   ModelConfig config;
@@ -63,6 +85,11 @@ ModelConfig parse_config(std::string_view json, const std::string& where) {
 
 ModelConfig read_config(const std::string& path) {
   return parse_config(read_text_file(path, kMaxConfig), path);
+}
+
+bool is_onebit_config(const std::string& path) {
+  const Json object = parse_object(read_text_file(path, kMaxConfig), path);
+  return is_onebit(read_names(ConfigFields(object, path)));
 }
 
 }  // namespace halftone

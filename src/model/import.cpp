@@ -11,6 +11,7 @@
 #include "halftone/model/spec.h"
 #include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/numbers.h"
+#include "onebit_layout.h"
 
 namespace halftone {
 namespace {
@@ -49,10 +50,10 @@ bool is_real(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::f16 || dtype == DType::bf16;
 }
 
-// The tensor as its kind is kept; `stored` as the file holds it.
+// The tensor as its kind is kept; `stored` as the file holds it. Signs are never rounded.
 void put_weight(const Tensor& stored, const ExpectedWeight& spec, const ImportOptions& options,
-                ImportedModel& out) {
-  const Tensor kept = spec.shape.size() == 2
+                const std::string& name, ImportedModel& out) {
+  const Tensor kept = spec.shape.size() == 2 && spec.role != ParamRole::latent
                           ? keep_matrix(stored, options, out.changed, out.not_f16)
                           : stored.to(DType::f32);
   if (const int64_t n = count_non_finite(kept))
@@ -61,7 +62,7 @@ void put_weight(const Tensor& stored, const ExpectedWeight& spec, const ImportOp
                 out.path, spec.name, n,
                 options.dtype == WeightDtype::f16 ? " or beyond F16's greatest, 65504" : "",
                 kept.numel(), dtype_name(stored.dtype()));
-  out.weights.emplace(spec.name, kept);
+  out.weights.emplace(name, kept);
 }
 
 std::string digest_of(const Files& files) {
@@ -118,29 +119,41 @@ void drop_tied_head(Safetensors& file, const DecoderSpec& spec, const std::strin
 // The file of a model whose tensors fit its configuration.
 struct HfModel {
   ModelConfig config;
+  bool onebit;
   Safetensors file;
+  std::vector<HfTensor> tensors;
 };
 
+void check_dtype(const HfTensor& tensor, DType dtype, bool int8, Problems& problems) {
+  if (int8 ? tensor.signs : is_real(dtype)) return;
+  problems.push_back(fmt::format("tensor '{}' is {}, expected F32, F64, F16 or BF16",
+                                 tensor.in_file.name, int8 ? "I8" : dtype_name(dtype)));
+}
+
 HfModel open_hf(const std::string& path) {
-  HfModel out{read_config(path + "/config.json"), read_hf_weights(path)};
+  const std::string config = path + "/config.json";
+  HfModel out{read_config(config), is_onebit_config(config), read_hf_weights(path), {}};
   Safetensors& file = out.file;
   const DecoderSpec spec = decoder_spec(out.config);
   add_prefixes(file, spec);
   drop_tied_head(file, spec, path);
-  std::erase_if(file.tensors, [](const auto& item) { return is_harmless_extra(item.first); });
+  std::erase_if(file.tensors, [&](const auto& item) {
+    return is_harmless_extra(item.first) ||
+           (out.onebit && item.first.starts_with("teacher_model."));
+  });
+  out.tensors = out.onebit ? onebit_tensors(spec, file) : dense_tensors(spec);
 
   Problems problems;
   std::map<std::string, Tensor> left = file.tensors;
-  for (const ExpectedWeight& weight : expected_weights(spec)) {
+  for (const HfTensor& tensor : out.tensors) {
+    const ExpectedWeight& weight = tensor.in_file;
     const auto at = left.find(weight.name);
     if (at == left.end()) {
       problems.push_back(missing(weight.name, weight.shape));
       continue;
     }
     check_shape(weight.name, at->second.shape(), weight.shape, problems);
-    if (!is_real(at->second.dtype()))
-      problems.push_back(fmt::format("tensor '{}' is {}, expected F32, F64, F16 or BF16",
-                                     weight.name, dtype_name(at->second.dtype())));
+    check_dtype(tensor, at->second.dtype(), file.int8.contains(weight.name), problems);
     left.erase(at);
   }
   for (const auto& [name, tensor] : left) problems.push_back(unknown(name, tensor.shape()));
@@ -151,8 +164,17 @@ HfModel open_hf(const std::string& path) {
 ImportedModel import_hf(const std::string& path, const ImportOptions& options) {
   HfModel model = open_hf(path);
   ImportedModel out{.path = path, .config = std::move(model.config)};
-  for (const ExpectedWeight& spec : expected_weights(decoder_spec(out.config)))
-    put_weight(model.file.tensors.at(spec.name), spec, options, out);
+  for (const auto& [spec, name, signs] : model.tensors) {
+    const Tensor& stored = model.file.tensors.at(spec.name);
+    if (signs)
+      out.weights.emplace(name, stored);
+    else
+      put_weight(stored, spec, options, name, out);
+  }
+  if (model.onebit)
+    for (const BlockSpec& block : decoder_spec(out.config).blocks)
+      for (const Slot& slot : block.slots)
+        if (!slot.is_norm()) out.forms[slot.hf] = onebit_layout::kForm;
   out.sha256 = digest_of(model.file.files);
   for (const auto& part : model.file.files) part->expect_unchanged();
   return out;
@@ -216,7 +238,7 @@ ImportedModel import_gguf(const std::string& path, const ImportOptions& options)
     if (entry.type->quantized) stored = stored.to(DType::f16);
     if (paired && spec.rotary_heads) stored = unpair_rows(stored, spec.rotary_heads);
     if (spec.gguf_offset != 0) stored = shifted(stored, -spec.gguf_offset);
-    put_weight(stored, spec, options, out);
+    put_weight(stored, spec, options, spec.name, out);
   }
   out.sha256 = digest_of({file.file()});
   file.file()->expect_unchanged();
@@ -241,7 +263,7 @@ bool is_hf_directory(const std::string& path) {
 
 ImportedModel import_model(const std::string& path, const ImportOptions& options) {
   ImportedModel out = is_hf_directory(path) ? import_hf(path, options) : import_gguf(path, options);
-  for (const auto& [name, tensor] : out.weights) out.parameters += tensor.numel();
+  out.parameters = parameter_count(decoder_spec(out.config));
   return out;
 }
 
@@ -277,9 +299,11 @@ ImportOutline read_import_outline(const std::string& path) {
   ImportOutline out;
   if (is_hf_directory(path)) {
     const HfModel model = open_hf(path);
-    for (const auto& [name, tensor] : model.file.tensors)
-      if (tensor.rank() == 2) out.stored_as_f16 &= tensor.dtype() == DType::f16;
+    for (const auto& [spec, name, signs] : model.tensors)
+      if (spec.shape.size() == 2 && !signs)
+        out.stored_as_f16 &= model.file.tensors.at(spec.name).dtype() == DType::f16;
     out.config = model.config;
+    out.dense = !model.onebit;
   } else {
     const GgufModel model = open_gguf(path);
     for (const GgufTensor& tensor : model.file.tensors())

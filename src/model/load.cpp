@@ -139,7 +139,7 @@ LoadedModel load_model(const std::string& path, const ImportOptions& options) {
   }
   ImportedModel imported = import_model(path, options);
   LoadedModel out;
-  out.decoder = build_decoder(decoder_spec(imported.config), imported.weights);
+  out.decoder = build_decoder(decoder_spec(imported.config), imported.weights, imported.forms);
   out.config = std::move(imported.config);
   out.path = path;
   out.home = path;
@@ -161,7 +161,7 @@ ModelOutline read_outline(const std::string& path) {
     return out;
   }
   ImportOutline imported = read_import_outline(path);
-  return {std::move(imported.config), path, true, imported.stored_as_f16};
+  return {std::move(imported.config), path, imported.dense, imported.stored_as_f16};
 }
 
 Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) {

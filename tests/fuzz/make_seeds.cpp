@@ -175,9 +175,9 @@ void texts(const Seeds& seeds) {
             write_recipe(read_recipe(kSource + "/recipes/quickstart/arb-rc.toml")));
   for (const std::string& path :
        {kFixtures + "/families/qwen3-0/config.json",
-        kFixtures + "/onebit_student/teacher/config.json", kCases + "/yarn.json",
-        kCases + "/dynamic.json", kCases + "/linear.json",
-        kSource + "/recipes/quickstart/teacher/config.json"})
+        kFixtures + "/onebit_student/teacher/config.json",
+        kFixtures + "/onebit_released/config.json", kCases + "/yarn.json", kCases + "/dynamic.json",
+        kCases + "/linear.json", kSource + "/recipes/quickstart/teacher/config.json"})
     seeds.put("config", seed_name(path), bytes_of(path));
   seeds.put("config", "generation",
             bytes_of(kCases + "/model/config.json") + '\0' +

@@ -199,22 +199,22 @@ TEST(Safetensors, WritesTheBytesOfTheReferenceImplementation) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("out");
   const std::map<std::string, Tensor> tensors = {
-      {"b", Tensor::of<float>({2}, {1.5f, -2})},
-      {"a\"", Tensor::of<uint8_t>({3}, {7, 8, 9})},
-      {"c", Tensor::of<int64_t>({}, {-1})},
+      {"b", Tensor::of<float>({2}, {1.5f, -2})}, {"a\"", Tensor::of<uint8_t>({3}, {7, 8, 9})},
+      {"d", Tensor::of<uint8_t>({2}, {1, 255})}, {"c", Tensor::of<int64_t>({}, {-1})},
       {"a", Tensor::of<float>({1, 1}, {4})},
   };
-  write_safetensors(path, tensors, {{"format", "pt"}});
+  write_safetensors(path, tensors, {{"format", "pt"}}, {"d"});
   // Widest dtype first, then by name; padded to a multiple of 8 with spaces.
   std::string header = R"({"__metadata__":{"format":"pt"},)"
                        R"("c":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
                        R"("a":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]},)"
                        R"("b":{"dtype":"F32","shape":[2],"data_offsets":[12,20]},)"
-                       R"("a\"":{"dtype":"U8","shape":[3],"data_offsets":[20,23]}})";
+                       R"("d":{"dtype":"I8","shape":[2],"data_offsets":[20,22]},)"
+                       R"("a\"":{"dtype":"U8","shape":[3],"data_offsets":[22,25]}})";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   EXPECT_EQ(testing::read_bytes(path),
-            safetensors_bytes(
-                header, raw<int64_t>(-1) + raw(std::vector<float>{4, 1.5f, -2}) + "\x07\x08\x09"));
+            safetensors_bytes(header, raw<int64_t>(-1) + raw(std::vector<float>{4, 1.5f, -2}) +
+                                          "\x01\xff\x07\x08\x09"));
 }
 
 TEST(Safetensors, WhatIsReadIsWrittenAgainByteForByte) {
@@ -225,9 +225,11 @@ TEST(Safetensors, WhatIsReadIsWrittenAgainByteForByte) {
        {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u8})
     tensors[dtype_name(dtype)] = Tensor::full({3, 5}, dtype, 7);
   tensors["empty"] = Tensor::zeros({0, 4}, DType::f32);
-  write_safetensors(first, tensors, {{"a", "1"}, {"b", "\xe2\x82\xac\n"}});
+  tensors["I8"] = Tensor::full({3, 5}, DType::u8, 200);
+  write_safetensors(first, tensors, {{"a", "1"}, {"b", "\xe2\x82\xac\n"}}, {"I8"});
   const Safetensors read = read_safetensors(first);
-  write_safetensors(second, read.tensors, read.metadata);
+  EXPECT_EQ(read.int8, std::set<std::string>{"I8"});
+  write_safetensors(second, read.tensors, read.metadata, read.int8);
   EXPECT_EQ(testing::read_bytes(first), testing::read_bytes(second));
 }
 
@@ -240,6 +242,9 @@ TEST(Safetensors, RefusesToWriteNamesThatCannotBeRead) {
   EXPECT_THROW(write(std::string("a\0", 2)), std::invalid_argument);
   EXPECT_THROW(write(std::string(1025, 'a')), std::invalid_argument);
   EXPECT_THROW(write("\xff"), std::invalid_argument);
+  EXPECT_THROW(
+      write_safetensors(directory.file("x"), {{"a", Tensor::zeros({1}, DType::f32)}}, {}, {"a"}),
+      std::invalid_argument);
   EXPECT_FALSE(std::filesystem::exists(directory.file("x")));
 }
 

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,11 @@ namespace halftone {
 struct Safetensors {
   std::map<std::string, Tensor> tensors;  // views of the files' maps; dtype and shape as stored
   std::map<std::string, std::string> metadata;
+  std::set<std::string> int8;  // of the tensors of U8, those of I8: bytes in two's complement
   std::vector<std::shared_ptr<const MappedFile>> files;  // one, or the shards in order of name
 };
 
-// One file. Dtypes F32, F64, F16, BF16, I32, I64, U8; the format's others are refused by name.
+// One file. Dtypes F32, F64, F16, BF16, I32, I64, U8, I8; the format's others are refused by name.
 Safetensors read_safetensors(const std::string& path);
 
 // model.safetensors.index.json and the shards beside it. Shard names are plain file names; each
@@ -37,9 +39,11 @@ StoredTensors list_safetensors(const std::string& path);
 StoredTensors list_sharded_safetensors(const std::string& index_path);
 
 // Writes one file durably. The bytes are a function of the arguments alone and those of the
-// reference implementation: tensors by descending dtype, then name; header padded to 8 bytes.
-// Throws Error(io); std::invalid_argument for a name or text that is not UTF-8.
+// reference implementation: tensors by descending dtype, then name; header padded to 8 bytes. The
+// tensors of U8 that `int8` names are written as I8. Throws Error(io); std::invalid_argument for a
+// name or text that is not UTF-8.
 void write_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       const std::set<std::string>& int8 = {});
 
 }  // namespace halftone

@@ -68,8 +68,15 @@ struct ModelConfig {
 // A sliding window is use_sliding_window (where given, or Qwen2 and 3) and sliding_window; for
 // Qwen2 and 3 of the layers that layer_types or max_window_layers say, for Gemma 3 of those that
 // layer_types or sliding_window_pattern say. Llama and OPT have none.
+//
+// The model_type bitllama of the released OneBit checkpoints is read as the Llama that its linears
+// stand in.
 ModelConfig read_config(const std::string& path);
 ModelConfig parse_config(std::string_view json, const std::string& where);
+
+// Whether a config.json is that of a OneBit checkpoint: its linears are OneBit layers with a layer
+// normalisation behind them.
+bool is_onebit_config(const std::string& path);
 
 // From a GGUF file of an architecture that a family has, by the same rules for the keys of that
 // name space ("llama.rope.scaling.type"), with llama.cpp's meaning and defaults. The file has no

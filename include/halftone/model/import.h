@@ -28,9 +28,11 @@ struct ImportOptions {
 struct ImportedModel {
   std::string path;
   ModelConfig config;
-  // By Hugging Face's names, exactly expected_weights(config). Matrices in F16 or F32, norms and
-  // biases in F32. A tensor that the file holds in that dtype is a view of its map.
+  // By Hugging Face's names, exactly expected_weights(config); a linear that `forms` names has the
+  // tensors that linear_of() takes. Matrices in F16 or F32, signs in U8, all else in F32. A tensor
+  // that the file holds in that dtype is a view of its map.
   std::map<std::string, Tensor> weights;
+  std::map<std::string, std::string> forms;  // LinearForms, see build.h
   int64_t changed = 0;  // numbers of the file that rounding to the dtype asked for changed
   int64_t not_f16 = 0;  // matrices that are in F32 because F16 would change their numbers
   // SHA-256 of the file that holds the weights; of several shards, that of the lines
@@ -46,6 +48,14 @@ struct ImportedModel {
 // is asked for: that fp16 model is the one the file stands for. The row order of q and k is always
 // Hugging Face's.
 //
+// Of a directory with a OneBit checkpoint (config.h), each linear of the blocks has
+//   .weight        I8 [out, in / 8], pack_signs() in two's complement; or real numbers [out, in],
+//                  whose signs are meant
+//   .weight_scale  [out], h
+//   .input_factor  [in], g
+// and is the OneBit layer of these, its numbers unrounded. Tensors under teacher_model. are passed
+// over.
+//
 // Throws Error(format) naming file and tensor when one is missing, unknown, of another shape than
 // the configuration gives, not finite (with the count), or when tie_word_embeddings contradicts an
 // lm_head.weight that differs from the embedding.
@@ -59,11 +69,12 @@ std::string hf_weights_file(const std::string& directory);
 Tensor keep_matrix(const Tensor& stored, const ImportOptions& options, int64_t& changed,
                    int64_t& not_f16);
 
-// The configuration of the same model, and whether every matrix is stored as F16 or in a quantised
-// type. The names, shapes and types of the tensors are checked as import_model does, their numbers
-// are not read.
+// The configuration of the same model, whether its linears are of full precision, and whether every
+// matrix is stored as F16 or in a quantised type. The names, shapes and types of the tensors are
+// checked as import_model does, their numbers are not read.
 struct ImportOutline {
   ModelConfig config;
+  bool dense = true;
   bool stored_as_f16 = true;
 };
 ImportOutline read_import_outline(const std::string& path);

@@ -49,11 +49,12 @@ HT_FUZZ_TARGET(safetensors_header) {
     for (const auto& [name, tensor] : file.tensors) touch(tensor.raw(), tensor.bytes());
     // What could be read can be written and is the same when it is read again.
     const std::string again = scratch().file("again.safetensors");
-    write_safetensors(again, file.tensors, file.metadata);
+    write_safetensors(again, file.tensors, file.metadata, file.int8);
     const Safetensors back = read_safetensors(again);
     scratch().remove("again.safetensors");
-    if (back.metadata != file.metadata || tensors_digest(stored_tensors(back.tensors)) !=
-                                              tensors_digest(stored_tensors(file.tensors)))
+    if (back.metadata != file.metadata || back.int8 != file.int8 ||
+        tensors_digest(stored_tensors(back.tensors)) !=
+            tensors_digest(stored_tensors(file.tensors)))
       throw std::logic_error("what was written is read other than it was");
   });
 }

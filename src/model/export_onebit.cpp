@@ -1,0 +1,86 @@
+// Names and numbers of the released OneBit checkpoints, from a decoder of OneBit layers.
+#include "halftone/model/export_onebit.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "halftone/base/error.h"
+#include "halftone/io/atomic_file.h"
+#include "halftone/io/safetensors.h"
+#include "halftone/tensor/packed_signs.h"
+#include "onebit_layout.h"
+
+namespace halftone {
+namespace {
+
+using namespace onebit_layout;
+
+struct Checkpoint {
+  Weights tensors;
+  std::set<std::string> int8;  // of them
+};
+
+void require_fit(const LinearLike& linear, int64_t in) {
+  const auto refuse = [&](const std::string& reason) {
+    throw_error(ErrorKind::recipe,
+                "export: '{}' {}: a released OneBit checkpoint has no place for it", linear.name,
+                reason);
+  };
+  const std::string form = linear.form();
+  if (form == kUnnormedForm) refuse("has no layer normalisation behind it");
+  if (form != kForm)
+    refuse(form.empty() ? "is of full precision" : fmt::format("is of the form '{}'", form));
+  if (in % 8 != 0) refuse(fmt::format("reads {} inputs, no multiple of 8", in));
+}
+
+void put_linear(LinearLike& linear, Checkpoint& out) {
+  Weights& all = out.tensors;
+  const Tensor latent = all.at(linear.name + ".weight");
+  require_fit(linear, latent.dim(1));
+  all[linear.name + kWeight] = pack_signs(latent);
+  out.int8.insert(linear.name + kWeight);
+  const auto rename = [&](const char* part, const char* in_file) {
+    auto node = all.extract(linear.name + part);
+    node.key() = linear.name + in_file;
+    all.insert(std::move(node));
+  };
+  rename(".out_scale", kOutScale);
+  rename(".in_scale", kInScale);
+}
+
+Checkpoint checkpoint_of(Decoder& decoder) {
+  Checkpoint out{.tensors = weights_of(decoder), .int8 = {}};
+  decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) { put_linear(*linear, out); });
+  const Param& head = decoder.head.value.defined() ? decoder.head : decoder.embedding;
+  out.tensors["lm_head.weight"] = head.value;
+  for (auto& [name, tensor] : out.tensors)
+    if (!out.int8.contains(name)) tensor = tensor.to(DType::f32);
+  return out;
+}
+
+std::string onebit_config_json(const ModelConfig& config) {
+  auto json = nlohmann::ordered_json::parse(config_json(config, DType::f32));
+  json["architectures"] = {"BitLlamaForCausalLMInf"};
+  json["model_type"] = "bitllama";
+  return json.dump(2) + "\n";
+}
+
+}  // namespace
+
+ExportSummary export_onebit(LoadedModel& model, const Companions& companions,
+                            const std::string& directory) {
+  if (model.config.architecture != "llama")
+    throw_error(ErrorKind::recipe,
+                "export: the model is of the family {}, a released OneBit checkpoint is a llama",
+                model.config.architecture);
+  const Checkpoint checkpoint = checkpoint_of(model.decoder);
+  write_directory_durably(directory, [&](const std::string& temporary) {
+    write_safetensors(temporary + "/model.safetensors", checkpoint.tensors, {{"format", "pt"}},
+                      checkpoint.int8);
+    write_text_durably(temporary + "/config.json", onebit_config_json(model.config));
+    write_companions(companions, temporary, true);
+  });
+  return {.tensors = static_cast<int64_t>(checkpoint.tensors.size())};
+}
+
+}  // namespace halftone
