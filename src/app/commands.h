@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,11 +45,17 @@ int compare_command(const CompareOptions& options);
 
 int inspect_command(const std::string& path, bool digest, bool json);
 
+// The options behind --out are of some formats alone; one that is given to another is an error.
 struct ExportOptions {
   std::string model, out;
   std::string format = "hf";
-  ExportDtype dtype = ExportDtype::automatic;
+  std::optional<ExportDtype> dtype;
+  std::optional<std::string> gguf_type;       // of gguf_type_names()
+  std::optional<std::string> embedding_type;  // f16 or q8_0
 };
 int export_command(const ExportOptions& options);
+
+std::vector<std::string> export_format_names();
+std::vector<std::string> gguf_type_names();
 
 }  // namespace halftone

@@ -224,16 +224,30 @@ int run_program(int argc, char** argv) {
   exporter->add_option("MODEL", export_options.model)->required();
   exporter
       ->add_option("--format", export_options.format,
-                   "hf: dense weights under Hugging Face names [hf]")
-      ->check(CLI::IsMember({"hf"}));
-  exporter->add_option("--out", export_options.out, "directory to make; it must be new or empty")
+                   "hf: a directory of dense weights under Hugging Face names; gguf: one file for "
+                   "llama.cpp [hf]")
+      ->check(CLI::IsMember(export_format_names()));
+  exporter
+      ->add_option("--out", export_options.out,
+                   "directory or file to make; it must be new, or an empty directory")
       ->required();
   exporter
       ->add_option("--dtype", export_options.dtype,
-                   "of the tensors: f16, bf16, f32, or auto: f16, and wider for a tensor with "
+                   "hf, of the tensors: f16, bf16, f32, or auto: f16, and wider for a tensor with "
                    "numbers beyond it [auto]")
       ->transform(CLI::CheckedTransformer(dtypes));
-  exporter->footer("Example: halftone export runs/teacher --format hf --out teacher");
+  exporter
+      ->add_option("--gguf-type", export_options.gguf_type,
+                   "gguf, of the blocks' linears: q1_0, q2_0, tq1_0, tq2_0, q4_0, f16, or auto: "
+                   "of each the smallest that holds it exactly, else f16 [auto]")
+      ->check(CLI::IsMember(gguf_type_names()));
+  exporter
+      ->add_option("--embedding-type", export_options.embedding_type,
+                   "gguf, of embedding and head: f16 or q8_0 [f16]")
+      ->check(CLI::IsMember({"f16", "q8_0"}));
+  exporter->footer(
+      "What is written is loaded again and compared with the model before it gets its name.\n"
+      "Example: halftone export runs/quickstart-onebit --format gguf --out onebit.gguf");
   exporter->callback([&] { command = [&] { return export_command(export_options); }; });
 
   try {

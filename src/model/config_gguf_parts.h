@@ -1,9 +1,12 @@
-// The parts of reading a configuration from GGUF metadata.
+// The parts of reading a configuration from GGUF metadata, and of writing it there.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "halftone/io/gguf.h"
+#include "halftone/io/gguf_writer.h"
 #include "halftone/model/config.h"
 
 namespace halftone {
@@ -56,5 +59,30 @@ void read_gguf_rope(const GgufFile& file, const GgufKeys& keys, ModelConfig& con
 // of a model out that they belong to.
 void check_gguf_keys(const GgufKeys& keys, const ModelConfig& config,
                      const std::vector<std::string_view>& of_family);
+
+// What a GGUF says of a configuration.
+struct GgufConfig {
+  std::string architecture;               // general.architecture; prefix of the keys
+  std::vector<GgufKey> keys;              // by their whole names, without general.architecture
+  std::map<std::string, Tensor> factors;  // tensors of rotary scaling, F32
+
+  // "block_count" is "llama.block_count".
+  void put(const std::string& key, GgufValue value) {
+    keys.push_back({architecture + "." + key, std::move(value)});
+  }
+  void whole(const std::string& key, int64_t value) { put(key, static_cast<uint32_t>(value)); }
+  void real(const std::string& key, double value) { put(key, static_cast<float>(value)); }
+};
+
+// read_gguf_config gives the same configuration back, but for what a GGUF has no field for: a
+// Mistral without a window is a Llama there, of end tokens the first is kept. Throws Error(recipe)
+// naming what llama.cpp's architecture does not compute.
+GgufConfig gguf_config(const ModelConfig& config);
+
+// rope.* and the tensors that go with it.
+void write_gguf_rope(const ModelConfig& config, GgufConfig& out);
+
+// "<model_type>: a GGUF has no <what>".
+[[noreturn]] void throw_no_gguf(const ModelConfig& config, const std::string& what);
 
 }  // namespace halftone

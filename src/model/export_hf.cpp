@@ -51,7 +51,7 @@ Tensor stored(const Tensor& tensor, const std::string& name, ExportDtype dtype,
 }  // namespace
 
 ExportSummary export_hf(LoadedModel& model, const Companions& companions, ExportDtype dtype,
-                        const std::string& directory) {
+                        const std::string& directory, const ExportCheck& check) {
   Weights weights = dense_weights(model.decoder);
   ExportSummary summary;
   for (auto& [name, tensor] : weights) tensor = stored(tensor, name, dtype, summary);
@@ -61,6 +61,7 @@ ExportSummary export_hf(LoadedModel& model, const Companions& companions, Export
     write_safetensors(temporary + "/model.safetensors", weights, {{"format", "pt"}});
     write_text_durably(temporary + "/config.json", config_json(model.config, named));
     write_companions(companions, temporary, true);
+    if (check) check(temporary);
   });
   return summary;
 }

@@ -24,6 +24,8 @@ inline constexpr int64_t kMostId = (int64_t{1} << 24) - 1;
 // tokenizer.ggml.* of a GGUF file: model gpt2 or llama.
 using GgufTokenizer = std::variant<BpeDefinition, SpmDefinition>;
 GgufTokenizer read_gguf_tokenizer(const GgufMetadata& metadata);
+// The same of anything that load_tokenizer takes.
+GgufTokenizer read_tokenizer(const std::string& path);
 std::unique_ptr<Tokenizer> load_gguf_tokenizer(const std::string& path);
 
 // What lies beside a Hugging Face tokenizer and says which of its tokens are used, and how.
@@ -65,5 +67,8 @@ bool is_unigram_json(const std::string& path);
 // tokenizer.model, through the sentencepiece library.
 std::unique_ptr<Tokenizer> load_sentencepiece_model(const std::string& path,
                                                     const FolderSettings& settings);
+// The same as lists. Throws Error(recipe) for a model that is not of BPE, or that changes the text
+// before it is cut.
+SpmDefinition read_sentencepiece_model(const std::string& path, const FolderSettings& settings);
 
 }  // namespace halftone

@@ -24,26 +24,62 @@ std::vector<SplitStep> pretokenizer_steps(const std::string& name, const std::st
               source, printable(name));
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
-  const auto load_model = [](const std::string& file) {
-    return load_sentencepiece_model(file, read_folder_settings(folder_of(file)));
-  };
+namespace {
+
+// The file that a tokenizer is read from.
+struct TokenizerFile {
+  enum class Kind { gguf, json, model, vocab } kind;
+  std::string path;
+};
+
+TokenizerFile find_tokenizer(const std::string& path) {
+  using Kind = TokenizerFile::Kind;
   const FileKind kind = file_kind(path);
-  if (kind == FileKind::gguf) return load_gguf_tokenizer(path);
-  if (path.ends_with(".model")) return load_model(path);
-  if (kind != FileKind::directory) return make_bpe(read_tokenizer_json(path));
+  if (kind == FileKind::gguf) return {Kind::gguf, path};
+  if (path.ends_with(".model")) return {Kind::model, path};
+  if (kind != FileKind::directory) return {Kind::json, path};
   const std::filesystem::path folder(path);
   const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model",
                     vocab = folder / "vocab.json";
   const bool has_model = exists_at(model);
-  if (exists_at(json) && !(has_model && is_unigram_json(json)))
-    return make_bpe(read_tokenizer_json(json));
-  if (has_model) return load_model(model);
-  if (exists_at(vocab) && exists_at((folder / "merges.txt").string()))
-    return make_bpe(read_vocab_json(vocab));
+  if (exists_at(json) && !(has_model && is_unigram_json(json))) return {Kind::json, json};
+  if (has_model) return {Kind::model, model};
+  if (exists_at(vocab) && exists_at((folder / "merges.txt").string())) return {Kind::vocab, vocab};
   throw_error(ErrorKind::format,
               "{}: found neither tokenizer.json nor tokenizer.model, nor vocab.json and merges.txt",
               path);
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
+  const TokenizerFile file = find_tokenizer(path);
+  switch (file.kind) {
+    case TokenizerFile::Kind::gguf:
+      return load_gguf_tokenizer(file.path);
+    case TokenizerFile::Kind::model:
+      return load_sentencepiece_model(file.path, read_folder_settings(folder_of(file.path)));
+    case TokenizerFile::Kind::vocab:
+      return make_bpe(read_vocab_json(file.path));
+    case TokenizerFile::Kind::json:
+      break;
+  }
+  return make_bpe(read_tokenizer_json(file.path));
+}
+
+GgufTokenizer read_tokenizer(const std::string& path) {
+  const TokenizerFile file = find_tokenizer(path);
+  switch (file.kind) {
+    case TokenizerFile::Kind::gguf:
+      return read_gguf_tokenizer(GgufMetadata::read(file.path));
+    case TokenizerFile::Kind::model:
+      return read_sentencepiece_model(file.path, read_folder_settings(folder_of(file.path)));
+    case TokenizerFile::Kind::vocab:
+      return read_vocab_json(file.path);
+    case TokenizerFile::Kind::json:
+      break;
+  }
+  return read_tokenizer_json(file.path);
 }
 
 }  // namespace halftone

@@ -31,6 +31,8 @@ struct Family {
   // Keys of a GGUF that read_gguf reads beside those that every family has.
   std::vector<std::string_view> gguf_keys = {};
   bool needs_bos = false;  // in front of each window of text, as it was trained
+  // Sets the architecture of a GGUF and puts its keys; nullptr: llama.cpp has no such architecture.
+  void (*write_gguf)(const ModelConfig& config, GgufConfig& out) = nullptr;
 };
 
 extern const Family kLlama, kMistral, kQwen2, kQwen3, kOpt, kGemma3;

@@ -89,12 +89,17 @@ void read_hf(const ConfigFields& in, ModelConfig& config) {
   read_ropes(in, config);
 }
 
+// A GGUF does not say it.
+int64_t gguf_scalar(const ModelConfig& config) {
+  return config.num_hidden_layers == kLayersOfLargest
+             ? config.hidden_size / config.num_attention_heads
+             : config.head_dim;
+}
+
 void read_gguf(const GgufFile& file, const GgufKeys& keys, ModelConfig& config) {
   read_llama_like(file, keys, config);
   const int64_t layers = config.num_hidden_layers;
-  config.query_pre_attn_scalar = layers == kLayersOfLargest
-                                     ? config.hidden_size / config.num_attention_heads
-                                     : config.head_dim;
+  config.query_pre_attn_scalar = gguf_scalar(config);
   config.rope_local_base_freq = keys.real("rope.freq_base_swa", kMinTheta, kMaxTheta, kLocalTheta);
   // Without a window no layer slides.
   const int64_t pattern = keys.whole("attention.sliding_window_pattern", 1, kMaxLayers, kPattern);
@@ -117,6 +122,24 @@ void write_hf(const ModelConfig& config, Json& out) {
       {"full_attention", full},
       {"sliding_attention",
        {{"rope_type", "default"}, {"rope_theta", config.rope_local_base_freq}}}};
+}
+
+// The n of which layers_of_pattern makes the layers.
+int64_t pattern_of(const ModelConfig& config) {
+  for (int64_t n = 1; n <= config.num_hidden_layers + 1; ++n)
+    if (config.sliding_layers == layers_of_pattern(config.num_hidden_layers, n)) return n;
+  throw_no_gguf(config, "sliding layers other than all but every n-th");
+}
+
+void write_gguf(const ModelConfig& config, GgufConfig& out) {
+  require_gguf_biases(config, !config.attention_bias);
+  if (config.query_pre_attn_scalar != gguf_scalar(config))
+    throw_no_gguf(config, fmt::format("query_pre_attn_scalar; found {}, {} expected",
+                                      config.query_pre_attn_scalar, gguf_scalar(config)));
+  write_llama_like(config, "gemma3", out);
+  out.whole("attention.sliding_window", *config.sliding_window);
+  out.whole("attention.sliding_window_pattern", pattern_of(config));
+  out.real("rope.freq_base_swa", config.rope_local_base_freq);
 }
 
 DecoderSpec spec(const ModelConfig& config) {
@@ -166,6 +189,7 @@ const Family kGemma3{
     write_hf,
     spec,
     {"rope.freq_base_swa", "attention.sliding_window_pattern"},
-    true};
+    true,
+    write_gguf};
 
 }  // namespace halftone

@@ -25,10 +25,18 @@ void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
   out["mlp_bias"] = config.mlp_bias;
 }
 
+void write_gguf(const ModelConfig& config, GgufConfig& out) {
+  require_gguf_biases(config, config.attention_bias == config.attention_output_bias);
+  write_llama_like(config, "llama", out);
+}
+
 }  // namespace
 
-const Family kLlama{
-    "llama", "LlamaForCausalLM", "llama",  llama_keys({"attention_bias", "mlp_bias"}),
-    read_hf, read_gguf,          write_hf, llama_like_spec};
+const Family kLlama{"llama",   "LlamaForCausalLM",
+                    "llama",   llama_keys({"attention_bias", "mlp_bias"}),
+                    read_hf,   read_gguf,
+                    write_hf,  llama_like_spec,
+                    {},        false,
+                    write_gguf};
 
 }  // namespace halftone

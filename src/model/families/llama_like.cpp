@@ -190,6 +190,34 @@ void write_llama_like(const ModelConfig& config, nlohmann::ordered_json& out) {
   if (config.sliding_window) out["sliding_window"] = *config.sliding_window;
 }
 
+void write_llama_like(const ModelConfig& config, const char* architecture, GgufConfig& out) {
+  out.architecture = architecture;
+  out.whole("vocab_size", config.vocab_size);
+  out.whole("context_length", config.max_position_embeddings);
+  out.whole("embedding_length", config.hidden_size);
+  out.whole("block_count", config.num_hidden_layers);
+  out.whole("feed_forward_length", config.intermediate_size);
+  out.whole("attention.head_count", config.num_attention_heads);
+  out.whole("attention.head_count_kv", config.num_key_value_heads);
+  out.whole("attention.key_length", config.head_dim);
+  out.whole("attention.value_length", config.head_dim);
+  out.real("attention.layer_norm_rms_epsilon", config.rms_norm_eps);
+  write_gguf_rope(config, out);
+}
+
+void write_gguf_window(const ModelConfig& config, GgufConfig& out) {
+  if (!config.sliding_layers.empty())
+    throw_no_gguf(config, "sliding window that only some of the layers have");
+  if (config.sliding_window) out.whole("attention.sliding_window", *config.sliding_window);
+}
+
+void require_gguf_biases(const ModelConfig& config, bool fits) {
+  if (!fits)
+    throw_no_gguf(config,
+                  fmt::format("biases like these: q, k, v {}, o {}, mlp {}", config.attention_bias,
+                              config.attention_output_bias, config.mlp_bias));
+}
+
 DecoderSpec llama_like_spec(const ModelConfig& c) {
   const int64_t hidden = c.hidden_size, inner = c.intermediate_size,
                 q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;

@@ -26,12 +26,18 @@ void read_llama_sizes(const ConfigFields& in, const LlamaDefaults& defaults, Mod
 void read_llama_like(const ConfigFields& in, const LlamaDefaults& defaults, ModelConfig& config);
 void read_llama_like(const GgufFile& file, const GgufKeys& keys, ModelConfig& config);
 void write_llama_like(const ModelConfig& config, nlohmann::ordered_json& out);
+// All but windows, which GGUF's architectures name each in their own way.
+void write_llama_like(const ModelConfig& config, const char* architecture, GgufConfig& out);
+// attention.sliding_window, of all layers. llama.cpp passes it over in llama, qwen2 and qwen3.
+void write_gguf_window(const ModelConfig& config, GgufConfig& out);
 
 // Of a GGUF of architecture llama or qwen2; on q, k and v alone they are what tells a Qwen2 from a
 // Llama.
 void read_gguf_biases(const GgufFile& file, ModelConfig& config);
 // Throws std::invalid_argument for biases that the family's config.json has no spelling for.
 void require_biases(const ModelConfig& config, bool fits);
+// Throws Error(recipe) where not `fits`: the GGUF's architecture has no such biases.
+void require_gguf_biases(const ModelConfig& config, bool fits);
 
 // Which layers have the window, where a config.json says so: layer_types or max_window_layers.
 void keep_window_of_layers(const ConfigFields& in, ModelConfig& config);

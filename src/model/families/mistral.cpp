@@ -16,9 +16,14 @@ void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
   if (!config.sliding_window) out["sliding_window"] = nullptr;
 }
 
+void write_gguf(const ModelConfig& config, GgufConfig& out) {
+  write_llama_like(config, "llama", out);
+  write_gguf_window(config, out);
+}
+
 }  // namespace
 
-const Family kMistral{"mistral", "MistralForCausalLM", nullptr, llama_keys({}), read_hf, nullptr,
-                      write_hf,  llama_like_spec};
+const Family kMistral{"mistral", "MistralForCausalLM", nullptr, llama_keys({}), read_hf,   nullptr,
+                      write_hf,  llama_like_spec,      {},      false,          write_gguf};
 
 }  // namespace halftone

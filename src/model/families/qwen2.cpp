@@ -26,9 +26,16 @@ void write_hf(const ModelConfig& config, Json& out) {
   if (config.sliding_window) write_window_layers(config, out);
 }
 
+void write_gguf(const ModelConfig& config, GgufConfig& out) {
+  require_gguf_biases(config,
+                      config.attention_bias && !config.attention_output_bias && !config.mlp_bias);
+  write_llama_like(config, "qwen2", out);
+  write_gguf_window(config, out);
+}
+
 }  // namespace
 
-const Family kQwen2{"qwen2", "Qwen2ForCausalLM", "qwen2",  llama_keys({}),
-                    read_hf, read_gguf,          write_hf, llama_like_spec};
+const Family kQwen2{"qwen2",  "Qwen2ForCausalLM", "qwen2", llama_keys({}), read_hf,   read_gguf,
+                    write_hf, llama_like_spec,    {},      false,          write_gguf};
 
 }  // namespace halftone

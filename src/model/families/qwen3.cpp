@@ -22,6 +22,12 @@ void write_hf(const ModelConfig& config, nlohmann::ordered_json& out) {
   if (config.sliding_window) write_window_layers(config, out);
 }
 
+void write_gguf(const ModelConfig& config, GgufConfig& out) {
+  require_gguf_biases(config, !config.attention_bias);
+  write_llama_like(config, "qwen3", out);
+  write_gguf_window(config, out);
+}
+
 DecoderSpec spec(const ModelConfig& config) {
   DecoderSpec out = llama_like_spec(config);
   for (BlockSpec& block : out.blocks) add_head_norms(block);
@@ -30,7 +36,11 @@ DecoderSpec spec(const ModelConfig& config) {
 
 }  // namespace
 
-const Family kQwen3{"qwen3", "Qwen3ForCausalLM", "qwen3",  llama_keys({"attention_bias"}),
-                    read_hf, read_gguf,          write_hf, spec};
+const Family kQwen3{"qwen3",   "Qwen3ForCausalLM",
+                    "qwen3",   llama_keys({"attention_bias"}),
+                    read_hf,   read_gguf,
+                    write_hf,  spec,
+                    {},        false,
+                    write_gguf};
 
 }  // namespace halftone
