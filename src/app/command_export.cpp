@@ -13,6 +13,7 @@
 #include "halftone/io/file_kind.h"
 #include "halftone/model/export_gguf.h"
 #include "halftone/model/export_hf.h"
+#include "halftone/model/packed.h"
 
 namespace halftone {
 namespace {
@@ -73,6 +74,13 @@ std::string write_gguf(const Export& e) {
                      fmt::join(types, ", "), summary.bits);
 }
 
+std::string write_packed(const Export& e) {
+  const PackedExportSummary summary =
+      export_packed(e.model, e.companions, {.q8_0_embedding = e.options.embedding_type == "q8_0"},
+                    e.options.out, e.check);
+  return fmt::format("{} tensors, {} bytes", summary.tensors, summary.bytes);
+}
+
 struct ExportFormat {
   const char* name;
   bool directory;                         // else a file
@@ -84,6 +92,7 @@ const std::vector<ExportFormat>& formats() {
   static const std::vector<ExportFormat> rows = {
       {"hf", true, {"--dtype"}, write_hf},
       {"gguf", false, {"--gguf-type", "--embedding-type"}, write_gguf},
+      {"packed", false, {"--embedding-type"}, write_packed},
   };
   return rows;
 }

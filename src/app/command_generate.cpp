@@ -1,41 +1,53 @@
-#include <algorithm>
+// A prompt, or one message of a chat, continued.
+#include <nlohmann/json.hpp>
 
+#include "app/chat_prompt.h"
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/generation.h"
+#include "app/interrupt.h"
 #include "app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
-#include "halftone/ops/sample.h"
-#include "halftone/text/tokenizer_files.h"
-#include "halftone/train/generate_data.h"
 
 namespace halftone {
+namespace {
+
+void print_object(const GenerateOptions& options, int64_t prompt_tokens, const Generated& out) {
+  nlohmann::ordered_json json;
+  json["prompt"] = options.prompt;
+  json["text"] = out.text;
+  json["ids"] = out.ids;
+  json["prompt_tokens"] = prompt_tokens;
+  json["prompt_tokens_per_second"] = out.read_rate();
+  json["tokens_per_second"] = out.rate();
+  json["ended"] = out.ended;
+  print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+}  // namespace
 
 int generate_command(const GenerateOptions& options) {
-  LoadedModel model = load_model_argument(options.model, {.widen = true});
+  LoadedModel model = load_model_argument(options.model, {});
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
-  std::vector<int32_t> ids = tokenizer->encode(options.prompt);
+  const std::vector<int32_t> ids =
+      options.chat ? ChatPrompt(model).ids({{"user", options.prompt}}, *tokenizer)
+                   : tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
   require_rows(ids, model.config, "--prompt");
-  const int64_t capacity = static_cast<int64_t>(ids.size()) + options.tokens;
-  KeyValueCache cache = model.decoder.make_cache(1, capacity);
-  Rng rng(static_cast<uint64_t>(options.seed), RngStream::generate);
-  const SampleOptions sampling{options.top_k, generator_vocabulary(*tokenizer).known};
-  const std::vector<int32_t> ends = end_tokens(model.home);
-  print_text(options.prompt);
-  for (int64_t i = 0; i < options.tokens; ++i) {
-    Tape tape(Tape::Mode::no_grad);
-    const Tensor hidden = model.decoder.hidden(tape, ids, 1, &cache).value();
-    Tensor logits = model.decoder.logits(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)));
-    SampleDraw draw{.temperature = options.temperature};
-    if (draw.temperature > 0) draw.uniform = rng.uniform();
-    const int32_t next = sample_tokens(logits, sampling, {draw}).front();
-    if (std::find(ends.begin(), ends.end(), next) != ends.end()) break;
-    ids = {next};
-    print_text(tokenizer->decode(ids));
+  Generator generator(model, static_cast<int64_t>(ids.size()) + options.sampling.tokens);
+  catch_interrupts();
+  if (!options.json && !options.chat) print_text(options.prompt);
+  const Generated out = generator.run(ids, options.sampling, [&](std::string_view text) {
+    if (options.json) return;
+    print_text(text);
     flush_results();
-  }
-  print_text("\n");
+  });
+  if (options.json)
+    print_object(options, static_cast<int64_t>(ids.size()), out);
+  else
+    print_text("\n");
+  if (interrupted()) throw Interrupted{};
   return 0;
 }
 

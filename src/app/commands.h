@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/generation.h"
 #include "app/run.h"
 #include "halftone/eval/settings.h"
 #include "halftone/model/export_hf.h"
@@ -21,12 +22,25 @@ int eval_command(const std::string& model, const EvalSettings& settings, bool js
 
 struct GenerateOptions {
   std::string model, prompt;
-  int64_t tokens = 64;
-  double temperature = 0.8;
-  int64_t top_k = 40;
-  int64_t seed = 0;
+  SamplingOptions sampling;
+  bool chat = false;  // the prompt is a message, in the model's chat template
+  bool json = false;
 };
 int generate_command(const GenerateOptions& options);
+
+struct ChatOptions {
+  std::string model, system;
+  int64_t context = 2048;
+  SamplingOptions sampling{.tokens = 512};
+};
+int chat_command(const ChatOptions& options);
+
+struct BenchOptions {
+  std::string model;
+  int64_t prompt = 128, tokens = 64, repetitions = 5;
+  bool json = false;
+};
+int bench_command(const BenchOptions& options);
 
 // Prints the ids of a text, or with `decode` the text of the ids in a file: numbers, what `json`
 // prints, a token file; of another text what its ids give back.

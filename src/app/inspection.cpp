@@ -10,6 +10,7 @@
 #include "halftone/io/checkpoint_file.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/io/gguf.h"
+#include "halftone/io/packed_file.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/io/strict_json.h"
 #include "halftone/io/text_file.h"
@@ -89,10 +90,20 @@ Inspection inspect_gguf(const std::string& path) {
   return out;
 }
 
+Inspection inspect_packed(const std::string& path) {
+  const PackedFile file = PackedFile::open(path);
+  Inspection out{.stored = file.list(), .format = "Halftone packed model", .home = path};
+  if (const auto config = file.meta().find("config"); config != file.meta().end())
+    add_configuration(fact([&] { return parse_strict_json(config->second, path); }), out);
+  return out;
+}
+
 Inspection inspect_file(const std::string& path) {
   switch (const FileKind kind = file_kind(path); kind) {
     case FileKind::gguf:
       return inspect_gguf(path);
+    case FileKind::packed:
+      return inspect_packed(path);
     case FileKind::hdf5:
       return inspect_checkpoint(read_checkpoint_file(path), path);
     case FileKind::safetensors:

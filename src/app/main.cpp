@@ -161,19 +161,55 @@ int run_program(int argc, char** argv) {
   eval->callback(
       [&] { command = [&] { return eval_command(model, eval_settings, json, quiet); }; });
 
+  const auto add_sampling = [](CLI::App* sub, SamplingOptions& sampling) {
+    sub->add_option("--tokens", sampling.tokens,
+                    fmt::format("at most so many new tokens [{}]", sampling.tokens))
+        ->check(CLI::Range(1, 1 << 20));
+    sub->add_option("--temperature", sampling.temperature, "0 takes the likeliest [0.8]")
+        ->check(kFiniteFromZero);
+    sub->add_option("--top-k", sampling.top_k, "0: all tokens [40]")->check(kFromZero);
+    sub->add_option("--seed", sampling.seed, "[0]")->check(kFromZero);
+  };
   GenerateOptions generate_options;
   CLI::App* generate = app.add_subcommand("generate", "Continue a prompt");
   generate->add_option("MODEL", generate_options.model)->required();
   generate->add_option("--prompt", generate_options.prompt)->required();
-  generate->add_option("--tokens", generate_options.tokens, "at most so many new tokens [64]")
-      ->check(CLI::Range(1, 1 << 20));
-  generate->add_option("--temperature", generate_options.temperature, "0 takes the likeliest [0.8]")
-      ->check(kFiniteFromZero);
-  generate->add_option("--top-k", generate_options.top_k, "0: all tokens [40]")->check(kFromZero);
-  generate->add_option("--seed", generate_options.seed, "[0]")->check(kFromZero);
+  add_sampling(generate, generate_options.sampling);
+  generate->add_flag("--chat", generate_options.chat,
+                     "the prompt is a message, put into the model's own chat template");
+  generate->add_flag("--json", generate_options.json,
+                     "print one object on stdout: text, ids, tokens a second");
   generate->footer(
       "Example: halftone generate runs/quickstart-onebit --prompt \"Once upon a time\"");
   generate->callback([&] { command = [&] { return generate_command(generate_options); }; });
+
+  ChatOptions chat_options;
+  CLI::App* chat = app.add_subcommand("chat", "Talk to a model in its own chat template");
+  chat->add_option("MODEL", chat_options.model)->required();
+  chat->add_option("--system", chat_options.system, "the system message [the template's own]");
+  chat->add_option("--context", chat_options.context,
+                   "tokens of the whole conversation at most [2048]")
+      ->check(CLI::Range(16, 1 << 20));
+  add_sampling(chat, chat_options.sampling);
+  chat->footer(
+      "A line is a message; an empty line, /exit or the end of the input leaves, /reset begins "
+      "anew.\n"
+      "Example: halftone chat smollm2.gguf");
+  chat->callback([&] { command = [&] { return chat_command(chat_options); }; });
+
+  BenchOptions bench_options;
+  CLI::App* bench = app.add_subcommand(
+      "bench", "Tokens a second of prompt and decoding, and their share of the read bandwidth");
+  bench->add_option("MODEL", bench_options.model)->required();
+  bench->add_option("--prompt", bench_options.prompt, "tokens of the prompt [128]")
+      ->check(CLI::Range(1, 1 << 20));
+  bench->add_option("--tokens", bench_options.tokens, "decoded tokens [64]")
+      ->check(CLI::Range(1, 1 << 20));
+  bench->add_option("--repetitions", bench_options.repetitions, "of which the median counts [5]")
+      ->check(CLI::Range(1, 1000));
+  bench->add_flag("--json", bench_options.json, "print one object on stdout");
+  bench->footer("Example: halftone bench runs/quickstart-onebit");
+  bench->callback([&] { command = [&] { return bench_command(bench_options); }; });
 
   TokenizeOptions tokenize_options;
   CLI::App* tokenize =
@@ -225,7 +261,8 @@ int run_program(int argc, char** argv) {
   exporter
       ->add_option("--format", export_options.format,
                    "hf: a directory of dense weights under Hugging Face names; gguf: one file for "
-                   "llama.cpp [hf]")
+                   "llama.cpp; packed: one file that Halftone maps; onebit: the released OneBit "
+                   "layout; compressed-tensors: two bits a weight for transformers [hf]")
       ->check(CLI::IsMember(export_format_names()));
   exporter
       ->add_option("--out", export_options.out,
@@ -243,7 +280,7 @@ int run_program(int argc, char** argv) {
       ->check(CLI::IsMember(gguf_type_names()));
   exporter
       ->add_option("--embedding-type", export_options.embedding_type,
-                   "gguf, of embedding and head: f16 or q8_0 [f16]")
+                   "gguf and packed, of embedding and head: f16 or q8_0 [f16]")
       ->check(CLI::IsMember({"f16", "q8_0"}));
   exporter->footer(
       "What is written is loaded again and compared with the model before it gets its name.\n"

@@ -63,7 +63,7 @@ void write_checkpoint_file(const std::string& path, const CheckpointContent& con
 }
 
 CheckpointContent read_checkpoint_file(const std::string& path) {
-  const uint64_t content_bytes = check_seal(path);
+  const uint64_t content_bytes = check_seal(path).bytes;
   const Hdf5Reader file(path);
   const Hdf5Attribute format = file.attribute("/", "format");
   if (format != Hdf5Attribute(std::string(kFormat)))

@@ -6,6 +6,7 @@
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/mapped_file.h"
+#include "halftone/io/packed_file.h"
 
 namespace halftone {
 namespace {
@@ -13,9 +14,10 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr std::pair<std::string_view, FileKind> kMagic[] = {
-    {"GGUF"sv, FileKind::gguf},         {"\x89HDF\r\n\x1a\n"sv, FileKind::hdf5},
-    {"\x1f\x8b"sv, FileKind::gzip},     {"HTTOKENS"sv, FileKind::tokens},
-    {"PK\x03\x04"sv, FileKind::pickle}, {"\x80\x02"sv, FileKind::pickle},
+    {"GGUF"sv, FileKind::gguf},       {"\x89HDF\r\n\x1a\n"sv, FileKind::hdf5},
+    {"\x1f\x8b"sv, FileKind::gzip},   {"HTTOKENS"sv, FileKind::tokens},
+    {"HTPACKED"sv, FileKind::packed}, {"PK\x03\x04"sv, FileKind::pickle},
+    {"\x80\x02"sv, FileKind::pickle},
 };
 
 // Eight bytes of a length, then a JSON object.
@@ -33,6 +35,8 @@ std::filesystem::file_status status_at(const std::string& path) {
   const std::filesystem::file_status found = std::filesystem::status(path, error);
   if (error && read_failure(error.value()) == ErrorKind::io)
     throw_io(path, "examine", error.value());
+  if (found.type() == std::filesystem::file_type::not_found && packed_member(path))
+    return std::filesystem::file_status(std::filesystem::file_type::regular);
   return found;
 }
 
@@ -63,6 +67,8 @@ const char* file_kind_name(FileKind kind) {
       return "a gzip file";
     case FileKind::tokens:
       return "a token file";
+    case FileKind::packed:
+      return "a packed model";
     case FileKind::pickle:
       return "a pickled PyTorch file";
     case FileKind::other:

@@ -95,7 +95,7 @@ void write_sealed_file(const std::string& path, std::string_view content) {
       });
 }
 
-uint64_t check_seal(const std::string& path) {
+SealedContent check_seal(const std::string& path) {
   const RegularFile file(path);
   const auto damaged = [&](const std::string& what) {
     throw_error(ErrorKind::format, "{}: damaged: {}", path, what);
@@ -110,10 +110,10 @@ uint64_t check_seal(const std::string& path) {
     damaged(fmt::format("seal of version {}, {} expected", get(seal, 8, 4), kVersion));
   if (get(seal, 16, 8) != content)
     damaged(fmt::format("{} bytes of content, {} expected", content, get(seal, 16, 8)));
-  if (seal != make_seal(content, digest_of(file, content)))
-    damaged("its SHA-256 is not the one in its seal");
+  SealedContent out{content, digest_of(file, content)};
+  if (seal != make_seal(content, out.sha256)) damaged("its SHA-256 is not the one in its seal");
   file.expect_unchanged();
-  return content;
+  return out;
 }
 
 }  // namespace halftone

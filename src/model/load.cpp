@@ -7,6 +7,7 @@
 #include "halftone/base/sha256.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/io/strict_json.h"
+#include "halftone/model/packed.h"
 #include "halftone/model/spec.h"
 
 namespace halftone {
@@ -137,6 +138,7 @@ LoadedModel load_model(const std::string& path, const ImportOptions& options) {
     out.notes.insert(out.notes.begin(), notes.begin(), notes.end());
     return out;
   }
+  if (file_kind(path) == FileKind::packed) return load_packed(path);
   ImportedModel imported = import_model(path, options);
   LoadedModel out;
   out.decoder = build_decoder(decoder_spec(imported.config), imported.weights, imported.forms);
@@ -160,8 +162,17 @@ ModelOutline read_outline(const std::string& path) {
     out.dense = forms == found->content.meta.end() || forms->second == "{}";
     return out;
   }
+  if (file_kind(path) == FileKind::packed) return packed_outline(path);
   ImportOutline imported = read_import_outline(path);
   return {std::move(imported.config), path, imported.dense, imported.stored_as_f16};
+}
+
+LinearForms parse_linear_forms(const std::string& text, const std::string& source) {
+  LinearForms forms;
+  const nlohmann::json json = parse_strict_json(text, source + ": meta linear_forms");
+  for (const auto& [name, form] : json.items())
+    forms[name] = form.is_string() ? form.get<std::string>() : "";
+  return forms;
 }
 
 Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) {
@@ -170,11 +181,8 @@ Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config) 
   for (const auto& [name, tensor] : content.tensors)
     if (name.starts_with(prefix)) weights[name.substr(prefix.size())] = tensor;
   LinearForms forms;
-  if (const auto found = content.meta.find(kForms); found != content.meta.end()) {
-    const nlohmann::json json = parse_strict_json(found->second, "checkpoint: meta linear_forms");
-    for (const auto& [name, form] : json.items())
-      forms[name] = form.is_string() ? form.get<std::string>() : "";
-  }
+  if (const auto found = content.meta.find(kForms); found != content.meta.end())
+    forms = parse_linear_forms(found->second, "checkpoint");
   return build_decoder(decoder_spec(config), weights, forms);
 }
 

@@ -171,13 +171,13 @@ Tensor Decoder::logits(const Tensor& hidden) {
   return out;
 }
 
-KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
+KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity, DType dtype) const {
   check_context(spec, capacity, "the context");
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
   for (const Block& b : blocks) {
     const Shape size{batch * b.spec.key_value_heads * capacity, b.spec.head_dim};
     cache.blocks.push_back(
-        {Tensor::uninitialized(size, DType::f32), Tensor::uninitialized(size, DType::f32)});
+        {Tensor::uninitialized(size, dtype), Tensor::uninitialized(size, dtype)});
   }
   return cache;
 }

@@ -12,14 +12,24 @@ HT_KERNEL(append_key_values, const Tensor& rows, int64_t batch, int64_t position
 
 void cpu::append_key_values(const Tensor& rows, int64_t batch, int64_t position, int64_t capacity,
                             Tensor& store) {
+  const int64_t length = rows.dim(0) / batch, d = store.dim(1), heads = rows.dim(1) / d;
+  // Calls put(head of a row, its place in the store), both the offset of d numbers.
+  const auto for_each_head = [&](const auto& put) {
+    for (int64_t row = 0; row < rows.dim(0); ++row)
+      for (int64_t g = 0; g < heads; ++g)
+        put((row * heads + g) * d,
+            ((row / length * heads + g) * capacity + position + row % length) * d);
+  };
+  if (store.dtype() == DType::f16) {
+    const float* from = rows.data<float>();
+    half_t* to = store.data<half_t>();
+    return for_each_head(
+        [&](int64_t row, int64_t place) { float_to_half(from + row, to + place, d); });
+  }
   with_real(rows.dtype(), "append_key_values", [&]<class T>() {
-    const int64_t length = rows.dim(0) / batch, d = store.dim(1), heads = rows.dim(1) / d;
     const T* from = rows.data<T>();
     T* to = store.data<T>();
-    for (int64_t row = 0; row < rows.dim(0); ++row)
-      for (int64_t g = 0; g < heads; ++g, from += d)
-        std::copy_n(from, d,
-                    to + ((row / length * heads + g) * capacity + position + row % length) * d);
+    for_each_head([&](int64_t row, int64_t place) { std::copy_n(from + row, d, to + place); });
   });
 }
 

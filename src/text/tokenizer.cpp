@@ -37,7 +37,7 @@ TokenizerFile find_tokenizer(const std::string& path) {
   const FileKind kind = file_kind(path);
   if (kind == FileKind::gguf) return {Kind::gguf, path};
   if (path.ends_with(".model")) return {Kind::model, path};
-  if (kind != FileKind::directory) return {Kind::json, path};
+  if (kind != FileKind::directory && kind != FileKind::packed) return {Kind::json, path};
   const std::filesystem::path folder(path);
   const std::string json = folder / "tokenizer.json", model = folder / "tokenizer.model",
                     vocab = folder / "vocab.json";

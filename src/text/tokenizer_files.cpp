@@ -7,6 +7,7 @@
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/io/gguf_metadata.h"
+#include "halftone/io/packed_file.h"
 #include "halftone/io/strict_json.h"
 #include "halftone/io/text_file.h"
 #include "loaders.h"
@@ -133,13 +134,14 @@ std::vector<int32_t> named_ends(const std::string& path) {
 }
 
 std::string folder_at(const std::string& path, FileKind kind) {
-  return kind == FileKind::directory ? path : folder_of(path);
+  return kind == FileKind::directory || kind == FileKind::packed ? path : folder_of(path);
 }
 
 }  // namespace
 
 std::map<std::string, std::string> tokenizer_files(const std::string& path) {
   const FileKind kind = file_kind(path);
+  if (kind == FileKind::packed) return PackedFile::open(path).files();
   if (kind != FileKind::gguf) return folder_files(folder_at(path, kind));
   const auto file = read_gguf(path);
   if (!file) return {};

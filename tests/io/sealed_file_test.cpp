@@ -34,7 +34,7 @@ TEST_F(SealedFile, KeepsTheContentAndTellsItsLength) {
     const std::string whole = sealed(content);
     EXPECT_EQ(whole.size(), content.size() + kSealBytes);
     EXPECT_EQ(whole.substr(0, content.size()), content);
-    EXPECT_EQ(check_seal(at("a")), content.size());
+    EXPECT_EQ(check_seal(at("a")).bytes, content.size());
   }
 }
 
@@ -70,7 +70,7 @@ TEST_F(SealedFile, IsWrittenWholeOrNotAtAll) {
   int steps = 0;
   for (bool died = true; died; ++steps) {
     died = dies_at_step(steps, [&] { write_sealed_file(at("a"), "newer"); });
-    const uint64_t bytes = check_seal(at("a"));
+    const uint64_t bytes = check_seal(at("a")).bytes;
     EXPECT_TRUE(get("a").substr(0, bytes) == (bytes == 3 ? "old" : "newer"));
     remove_temporaries();
     if (died) write_sealed_file(at("a"), "old");
@@ -92,7 +92,7 @@ TEST_F(SealedFile, AFaultFoundInReadingBackIsAFailedWrite) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::io);
   }
-  EXPECT_EQ(check_seal(at("a")), 3u);
+  EXPECT_EQ(check_seal(at("a")).bytes, 3u);
   EXPECT_EQ(get("a").substr(0, 3), "old");
 }
 

@@ -13,6 +13,7 @@ enum class FileKind {
   hdf5,
   gzip,
   tokens,  // text/token_file.h
+  packed,  // packed_file.h: its files are found as those of a directory are
   pickle,  // PyTorch's, in a zip file or bare: it can run code and is read nowhere
   other,
 };

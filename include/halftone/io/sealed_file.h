@@ -28,8 +28,13 @@ void write_sealed_file(const std::string& path,
 // The same for content that is at hand, which is what is read back.
 void write_sealed_file(const std::string& path, std::string_view content);
 
-// Bytes of the content. Throws Error(format), naming what is wrong, unless `path` is a regular file
-// of exactly the sealed length and content. Reads the whole file once.
-uint64_t check_seal(const std::string& path);
+struct SealedContent {
+  uint64_t bytes = 0;
+  std::string sha256;
+};
+
+// Of the content. Throws Error(format), naming what is wrong, unless `path` is a regular file of
+// exactly the sealed length and content. Reads the whole file once.
+SealedContent check_seal(const std::string& path);
 
 }  // namespace halftone

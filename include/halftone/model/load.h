@@ -20,8 +20,9 @@ struct LoadedModel {
   std::vector<std::string> notes;  // what a user should know: damaged files passed over, rounding
 };
 
-// MODEL: a Hugging Face directory, a .gguf, a run directory (its model.h5, or its newest whole
-// checkpoint while there is none), or a checkpoint of either kind. Throws Error(format).
+// MODEL: a Hugging Face directory, a .gguf, a packed file, a run directory (its model.h5, or its
+// newest whole checkpoint while there is none), or a checkpoint of either kind. Throws
+// Error(format).
 LoadedModel load_model(const std::string& path, const ImportOptions& options = {});
 
 // The configuration of the same model and where its companions are, its numbers unread.
@@ -38,6 +39,9 @@ CheckpointContent model_content(Decoder& decoder, const ModelConfig& config);
 
 // The meta entries that rebuild a decoder: config, and linear_forms, a JSON object.
 void add_model_meta(CheckpointContent& content, Decoder& decoder, const ModelConfig& config);
+
+// The meta entry linear_forms. Throws Error(format), naming `source`.
+LinearForms parse_linear_forms(const std::string& text, const std::string& source);
 
 // The decoder of a checkpoint's model/ tensors and meta.
 Decoder decoder_of(const CheckpointContent& content, const ModelConfig& config);

@@ -75,7 +75,8 @@ class Decoder {
   // Logits (N x V) of rows of hidden states (N x E), without gradients.
   Tensor logits(const Tensor& hidden);
 
-  KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
+  // Of F16, half the memory is read for each token, and keys and values are rounded.
+  KeyValueCache make_cache(int64_t batch, int64_t capacity, DType dtype = DType::f32) const;
 
   // Every parameter, in an order that depends on nothing but the architecture.
   void visit(const ParamVisitor& visitor);

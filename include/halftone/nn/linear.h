@@ -49,11 +49,14 @@ class LinearLike {
   // The same in the order in which forward reads them: of a file that is mapped (model/packed.h).
   virtual std::map<std::string, Tensor> mapped() const { return stored(); }
   virtual LinearBits bits() const { return {}; }
+  // Bytes that forward reads of it for one token.
+  virtual int64_t read_bytes() const = 0;
 
   const std::string name;  // model.layers.3.self_attn.q_proj
   Param bias;              // <name>.bias; undefined value: none
 
  protected:
+  static int64_t bytes_of(const Tensor& tensor) { return static_cast<int64_t>(tensor.bytes()); }
   Var bias_or_none(Tape& tape);
   void put_bias(std::map<std::string, Tensor>& out) const;
 };
@@ -67,6 +70,7 @@ class Linear : public LinearLike {
   Tensor dense_weight() const override;
   const Tensor* full_precision() const override { return &weight.value; }
   std::map<std::string, Tensor> stored() const override;
+  int64_t read_bytes() const override { return bytes_of(weight.value); }
 
   Param weight;  // <name>.weight
 };
@@ -81,6 +85,7 @@ class OneBitLinear : public LinearLike {
   Tensor dense_weight() const override;  // h sign(W) g
   std::string form() const override;
   std::map<std::string, Tensor> stored() const override;
+  int64_t read_bytes() const override { return bytes_of(latent.value); }
   LinearBits bits() const override;
 
   Param latent;     // <name>.weight, O x I
@@ -99,6 +104,7 @@ class GroupScaledLinear : public LinearLike {
   Tensor dense_weight() const override;  // c sign(W)
   std::string form() const override;
   std::map<std::string, Tensor> stored() const override;
+  int64_t read_bytes() const override { return bytes_of(latent.value); }
   LinearBits bits() const override;
 
   Param latent;     // <name>.weight, O x I
@@ -116,6 +122,7 @@ class LowBitLinear : public LinearLike {
   Tensor dense_weight() const override { return weight.value; }
   std::string form() const override;
   std::map<std::string, Tensor> stored() const override;
+  int64_t read_bytes() const override { return bytes_of(weight.value); }
   LinearBits bits() const override;
 
   LowBitMatrix code;

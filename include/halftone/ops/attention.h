@@ -21,7 +21,7 @@ struct AttentionShape {
 };
 
 // out (B*Tq x H*D) from q (B*Tq x H*D), k and v (B*Tk x G*D); of a cache, without gradients,
-// (B*G*capacity x D): a head's rows lie together, to be read in order. Per head
+// (B*G*capacity x D, also in F16): a head's rows lie together, to be read in order. Per head
 //   out = softmax(scale q k^T + mask) v,
 // the mask of query i hiding the keys above Tk - Tq + i and, with a window W, those below
 // Tk - Tq + i - W + 1.

@@ -22,6 +22,11 @@ Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s)
   require(q.shape() == q_shape && k.shape() == k_shape && v.shape() == k_shape,
           "attention: q {}, k {}, v {}, expected {} and {}", shape_text(q.shape()),
           shape_text(k.shape()), shape_text(v.shape()), shape_text(q_shape), shape_text(k_shape));
+  const auto fits = [&](const Var& x) {
+    return x.dtype() == q.dtype() || (s.key_capacity && x.dtype() == DType::f16);
+  };
+  require(fits(k) && fits(v) && k.dtype() == v.dtype(), "attention: q in {}, k in {}, v in {}",
+          dtype_name(q.dtype()), dtype_name(k.dtype()), dtype_name(v.dtype()));
   require(s.window >= 0, "attention: a window of {}", s.window);
   const DType dtype = q.dtype();
   const Device device = q.value().device();

@@ -99,14 +99,29 @@ bool is_decode(const AttentionShape& s) {
          s.head_dim % kDecodeLanes == 0;
 }
 
+// Rows [key, key + keys) of a head: as they lie, or F16 ones, whose rows lie together, widened.
+const float* read_keys(const KeyRows<float>& rows, int64_t key, int64_t, int64_t, float*) {
+  return rows.at(key);
+}
+const float* read_keys(const KeyRows<half_t>& rows, int64_t key, int64_t keys, int64_t d,
+                       float* widened) {
+  widen_halves(rows.at(key), widened, keys * d);
+  return widened;
+}
+
 // All of it for few queries, as in generation: the heads of a group side by side, and nothing is
-// packed.
+// packed. Keys and values are K, float or half.
+template <class K>
 void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const float* q,
-                    const float* k, const float* v, float* out, float* lse) {
+                    const K* k, const K* v, float* out, float* lse) {
   constexpr int64_t kKeys = KeyBlocks<float>::kKeys;
   const int64_t d = s.head_dim, heads = s.heads / s.key_value_heads, rows = heads * s.query_length;
   const float scale = binary_scale<float>(s);
-  const KeyRows<float> ks(s, k, batch, group), vs(s, v, batch, group);
+  const KeyRows<K> ks(s, k, batch, group), vs(s, v, batch, group);
+  const bool half = std::is_same_v<K, half_t>;
+  Tensor widened =
+      Tensor::uninitialized({half ? std::min(kKeys, s.key_length) * d : 0}, DType::f32);
+  float* room = widened.data<float>();
   Tensor transposed = Tensor::uninitialized({rows, d}, DType::f32),
          mixed = Tensor::zeros({rows, d}, DType::f32),
          block_scores = Tensor::uninitialized({rows, std::min(kKeys, s.key_length)}, DType::f32);
@@ -121,13 +136,13 @@ void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const
       std::copy_n(tile(r).row(q, r % s.query_length), d, qs + r * d);
     for (int64_t key = tile(0).hidden(0); key < s.key_length; key += kKeys) {
       const int64_t keys = std::min(kKeys, s.key_length - key);
-      decode_scores(rows, keys, d, qs, ks.at(key), ks.stride, scores);
+      decode_scores(rows, keys, d, qs, read_keys(ks, key, keys, d, room), ks.stride, scores);
       for (int64_t r = 0; r < rows; ++r) {
         const int64_t query = r % s.query_length;
         softmax_step(keys, tile(r).hidden(query) - key, tile(r).visible(query) - key, scale,
                      scores + r * keys, running[r], d, sums + r * d);
       }
-      decode_outputs(rows, keys, d, scores, vs.at(key), vs.stride, sums);
+      decode_outputs(rows, keys, d, scores, read_keys(vs, key, keys, d, room), vs.stride, sums);
     }
     for (int64_t r = 0; r < rows; ++r)
       write_row(d, running[r], sums + r * d, tile(r).row(out, r % s.query_length),
@@ -135,13 +150,18 @@ void decode_forward(const AttentionShape& s, int64_t batch, int64_t group, const
   });
 }
 
+template <class K>
+void decode(const AttentionShape& s, const float* q, const K* k, const K* v, float* out,
+            float* lse) {
+  parallel_for(s.batch * s.key_value_heads, 1, [&](int64_t i, int64_t) {
+    decode_forward(s, i / s.key_value_heads, i % s.key_value_heads, q, k, v, out, lse);
+  });
+}
+
 template <class T>
 void forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out, T* lse) {
   if constexpr (std::is_same_v<T, float>)
-    if (is_decode(s))
-      return parallel_for(s.batch * s.key_value_heads, 1, [&](int64_t i, int64_t) {
-        decode_forward(s, i / s.key_value_heads, i % s.key_value_heads, q, k, v, out, lse);
-      });
+    if (is_decode(s)) return decode(s, q, k, v, out, lse);
   const KeyBlocks<T> transposed_keys(s, Transpose::yes, k), values(s, Transpose::no, v);
   const int64_t heads = s.batch * s.heads, tiles = QueryTile::count(s);
   parallel_for(heads * tiles, 1, [&](int64_t task, int64_t) {
@@ -156,6 +176,11 @@ void forward(const AttentionShape& s, const T* q, const T* k, const T* v, T* out
 
 void cpu::attention_forward(const AttentionShape& s, const Tensor& q, const Tensor& k,
                             const Tensor& v, Tensor& out, Tensor& lse) {
+  if (k.dtype() == DType::f16) {
+    if (!is_decode(s)) return attention_forward(s, q, k.to(DType::f32), v.to(DType::f32), out, lse);
+    return decode(s, q.data<float>(), k.data<half_t>(), v.data<half_t>(), out.data<float>(),
+                  lse.numel() ? lse.data<float>() : nullptr);
+  }
   with_real(q.dtype(), "attention", [&]<class T>() {
     forward(s, q.data<T>(), k.data<T>(), v.data<T>(), out.data<T>(),
             lse.numel() ? lse.data<T>() : nullptr);

@@ -1,0 +1,63 @@
+// A model in one file that is mapped: tensors as forward reads them, and the files that belong to
+// the model beside them (docs/formats.md):
+//
+//   0  "HTPACKED"   8  version, u32 = 1   12  zero, u32
+//   16 bytes of the directory, u64        24  bytes of the list of tensors, u64
+//   32 the directory, a JSON object: "meta" {name: text}, "files" {name: [offset, bytes]}
+//   .. the list of tensors, a JSON object: {name: [dtype, [shape], offset]}
+//   .. files and tensors, each at a multiple of 64 bytes from the file's start
+//   .. a seal of 64 bytes (io/sealed_file.h)
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "halftone/io/mapped_file.h"
+#include "halftone/io/stored_tensors.h"
+#include "halftone/tensor/tensor.h"
+
+namespace halftone {
+
+struct PackedContent {
+  std::map<std::string, std::string> meta;
+  std::map<std::string, std::string> files;
+  std::map<std::string, Tensor> tensors;
+};
+
+// Durably, with its seal; verify(temporary_path) comes before the name. Throws Error(io).
+void write_packed_file(const std::string& path, const PackedContent& content,
+                       const std::function<void(const std::string& temporary_path)>& verify = {});
+
+class PackedFile {
+ public:
+  // Maps the file and reads what it holds; its seal is not checked. Throws Error(format) naming the
+  // file and what is wrong.
+  static PackedFile open(const std::string& path);
+
+  const std::map<std::string, std::string>& meta() const { return meta_; }
+  const std::map<std::string, std::string>& files() const { return files_; }
+  // Views of the map.
+  std::map<std::string, Tensor> tensors() const;
+  StoredTensors list() const;
+
+ private:
+  friend std::optional<std::string> packed_member(const std::string& path);
+  void read_directory();
+
+  std::shared_ptr<const MappedFile> file_;
+  std::string_view list_;  // of tensors, as JSON
+  uint64_t data_ = 0;      // offset behind the two lists
+  std::map<std::string, std::string> meta_;
+  std::map<std::string, std::string> files_;
+};
+
+// The bytes of the file NAME in the packed file PACKED where `path` is PACKED/NAME: to readers of
+// text files a packed file is a directory. Nothing where there is no such file.
+std::optional<std::string> packed_member(const std::string& path);
+
+}  // namespace halftone

@@ -1,0 +1,231 @@
+// The packed file: two lists as JSON, then what they say where it lies.
+#include "halftone/io/packed_file.h"
+
+#include <fcntl.h>
+
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "byte_reader.h"
+#include "descriptor.h"
+#include "halftone/base/checked.h"
+#include "halftone/base/rounding.h"
+#include "halftone/io/sealed_file.h"
+#include "halftone/io/strict_json.h"
+
+namespace halftone {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kMagic = "HTPACKED";
+constexpr uint32_t kVersion = 1;
+constexpr uint64_t kHead = 32, kAlignment = 64, kMostList = uint64_t{1} << 26;
+constexpr DType kDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::i32,
+                             DType::i64, DType::u8,  DType::q8_0};
+
+uint64_t aligned(uint64_t offset) {
+  return (offset + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// Appends a 64-bit number, lowest byte first.
+void put(std::string& out, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> 8 * i);
+}
+
+// Offsets depend on the length of the lists, and the lists' length on the offsets: counted from
+// the start of the data.
+struct Lists {
+  Json directory = Json::object(), tensors = Json::object();
+};
+
+Lists make_lists(const PackedContent& content) {
+  Lists out;
+  uint64_t at = 0;
+  out.directory["meta"] = content.meta;
+  out.directory["files"] = Json::object();
+  for (const auto& [name, bytes] : content.files) {
+    out.directory["files"][name] = {at, bytes.size()};
+    at = aligned(at + bytes.size());
+  }
+  for (const auto& [name, tensor] : content.tensors) {
+    out.tensors[name] = {dtype_name(tensor.dtype()), tensor.shape(), at};
+    at = aligned(at + tensor.bytes());
+  }
+  return out;
+}
+
+void write_content(const std::string& temporary, const PackedContent& content,
+                   const std::string& path) {
+  const Lists lists = make_lists(content);
+  const std::string directory = lists.directory.dump(), tensors = lists.tensors.dump();
+  std::string head(kMagic);
+  put(head, kVersion, 4);
+  put(head, 0, 4);
+  put(head, directory.size(), 8);
+  put(head, tensors.size(), 8);
+  head += directory + tensors;
+  Descriptor out(temporary, O_WRONLY | O_TRUNC, path, "open");
+  uint64_t at = 0;
+  const auto write = [&](const void* data, uint64_t bytes) {
+    const std::string zeros(aligned(at) - at, '\0');
+    out.write(zeros.data(), zeros.size());
+    out.write(data, bytes);
+    at = aligned(at) + bytes;
+  };
+  write(head.data(), head.size());
+  for (const auto& [name, bytes] : content.files) write(bytes.data(), bytes.size());
+  for (const auto& [name, tensor] : content.tensors) write(tensor.raw(), tensor.bytes());
+  out.close();
+}
+
+// The numbers of [..] in a list; throws Error(format) for anything else.
+uint64_t whole(const Json& value, const std::string& where) {
+  if (!value.is_number_unsigned())
+    throw_error(ErrorKind::format, "{}: found {}, a whole number expected", where, value.dump());
+  return value.get<uint64_t>();
+}
+
+const Json& entry(const Json& list, size_t items, const std::string& where) {
+  if (!list.is_array() || list.size() != items)
+    throw_error(ErrorKind::format, "{}: found {}, a list of {} expected", where,
+                printable(list.dump()), items);
+  return list;
+}
+
+DType dtype_of_name(const Json& name, const std::string& where) {
+  for (const DType dtype : kDTypes)
+    if (name.is_string() && name.get<std::string>() == dtype_name(dtype)) return dtype;
+  throw_error(ErrorKind::format, "{}: dtype {} is not known", where, printable(name.dump()));
+}
+
+const Json& object(const Json& value, const std::string& where) {
+  if (!value.is_object()) throw_error(ErrorKind::format, "{}: no JSON object", where);
+  return value;
+}
+
+// The place of `bytes` bytes at `offset` of the data, which must lie inside the file.
+uint64_t place(uint64_t data, uint64_t offset, uint64_t bytes, uint64_t size,
+               const std::string& where) {
+  const uint64_t room = size - data;
+  if (offset % kAlignment != 0 || offset > room || bytes > room - offset)
+    throw_error(ErrorKind::format,
+                "{}: {} bytes at {} of {}, inside the file and at a multiple of {} expected", where,
+                bytes, offset, room, kAlignment);
+  return data + offset;
+}
+
+}  // namespace
+
+void write_packed_file(const std::string& path, const PackedContent& content,
+                       const std::function<void(const std::string&)>& verify) {
+  write_sealed_file(
+      path, [&](const std::string& temporary) { write_content(temporary, content, path); },
+      [&](const std::string& temporary) {
+        if (verify) verify(temporary);
+      });
+}
+
+PackedFile PackedFile::open(const std::string& path) {
+  PackedFile out;
+  out.file_ = MappedFile::open(path);
+  out.read_directory();
+  return out;
+}
+
+void PackedFile::read_directory() {
+  const std::string& path = file_->path();
+  if (file_->size() < kSealBytes)
+    throw_error(ErrorKind::format, "{}: {} bytes are no packed model", path, file_->size());
+  ByteReader in(file_->bytes().first(file_->size() - kSealBytes), path);
+  in.need(kHead, "the head");
+  const auto text = [&](uint64_t bytes) {
+    const std::string_view out(reinterpret_cast<const char*>(file_->data()) + in.offset(), bytes);
+    in.skip(bytes, "a list");
+    return out;
+  };
+  if (text(kMagic.size()) != kMagic) in.fail("no packed model");
+  if (const auto version = in.number<uint32_t>("version"); version != kVersion)
+    in.fail("version {}, {} expected", version, kVersion);
+  if (in.number<uint32_t>("zero") != 0) in.fail("zero expected");
+  const auto directory_bytes = in.number<uint64_t>("bytes of the directory"),
+             list_bytes = in.number<uint64_t>("bytes of the tensors' list");
+  if (directory_bytes > kMostList || list_bytes > kMostList)
+    in.fail("lists of {} and {} bytes, at most {} expected", directory_bytes, list_bytes,
+            kMostList);
+  in.need(directory_bytes + list_bytes, "the lists");
+  const std::string_view directory_text = text(directory_bytes);
+  list_ = text(list_bytes);
+  const uint64_t size = file_->size() - kSealBytes;
+  data_ = std::min(aligned(in.offset()), size);
+  const std::string where = path + ": directory";
+  const Json directory = object(parse_strict_json(directory_text, where), where);
+  for (const char* key : {"meta", "files"})
+    if (!directory.contains(key)) throw_error(ErrorKind::format, "{}: no '{}'", where, key);
+  for (const auto& [name, value] : object(directory.at("meta"), where).items()) {
+    if (!value.is_string())
+      throw_error(ErrorKind::format, "{}: meta '{}' is no text", where, printable(name));
+    meta_[name] = value.get<std::string>();
+  }
+  for (const auto& [name, value] : object(directory.at("files"), where).items()) {
+    const std::string of = fmt::format("{}: file '{}'", where, printable(name));
+    const uint64_t bytes = whole(entry(value, 2, of)[1], of),
+                   at = place(data_, whole(value[0], of), bytes, size, of);
+    files_[name].assign(reinterpret_cast<const char*>(file_->data()) + at, bytes);
+  }
+}
+
+std::map<std::string, Tensor> PackedFile::tensors() const {
+  const std::string where = file_->path() + ": list of tensors";
+  const uint64_t size = file_->size() - kSealBytes;
+  const Json list = parse_strict_json(list_, where);
+  std::map<std::string, Tensor> out;
+  for (const auto& [name, value] : object(list, where).items()) {
+    const std::string of = fmt::format("{}: tensor '{}'", file_->path(), printable(name));
+    const DType dtype = dtype_of_name(entry(value, 3, of)[0], of);
+    if (!value[1].is_array())
+      throw_error(ErrorKind::format, "{}: found shape {}, a list expected", of,
+                  printable(value[1].dump()));
+    Shape shape;
+    int64_t numbers = 1;
+    for (const Json& dim : value[1]) {
+      const uint64_t n = whole(dim, of);
+      if (n > uint64_t{1} << 40 ||
+          __builtin_mul_overflow(numbers, static_cast<int64_t>(n), &numbers))
+        throw_error(ErrorKind::format, "{}: shape {} is too large", of, value[1].dump());
+      shape.push_back(static_cast<int64_t>(n));
+    }
+    if (numbers > int64_t{1} << 50 ||
+        (dtype == DType::q8_0 && (shape.empty() || shape.back() % q8_0_t::kNumbers != 0)))
+      throw_error(ErrorKind::format, "{}: shape {} does not fit its dtype {}", of,
+                  shape_text(shape), dtype_name(dtype));
+    const uint64_t at = place(data_, whole(value[2], of), storage_bytes(dtype, numbers), size, of);
+    out[name] = mapped_tensor(file_, at, std::move(shape), dtype);
+  }
+  return out;
+}
+
+StoredTensors PackedFile::list() const {
+  StoredTensors out = stored_tensors(tensors());
+  out.file_bytes = file_->size();
+  return out;
+}
+
+std::optional<std::string> packed_member(const std::string& path) {
+  namespace fs = std::filesystem;
+  for (fs::path outer = fs::path(path).parent_path();
+       !outer.empty() && outer != outer.parent_path(); outer = outer.parent_path()) {
+    std::error_code ignored;
+    const fs::file_status found = fs::status(outer, ignored);
+    if (fs::is_directory(found)) return {};
+    if (!fs::is_regular_file(found)) continue;
+    if (RegularFile(outer.string()).start(kMagic.size()) != kMagic) return {};
+    const PackedFile file = PackedFile::open(outer.string());
+    const auto member = file.files().find(fs::path(path).lexically_relative(outer).string());
+    return member == file.files().end() ? std::nullopt : std::optional(member->second);
+  }
+  return {};
+}
+
+}  // namespace halftone
