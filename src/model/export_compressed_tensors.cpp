@@ -8,7 +8,6 @@
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/quant/sign_groups.h"
-#include "halftone/tensor/numbers.h"
 
 namespace halftone {
 namespace {
@@ -70,11 +69,6 @@ bool is_real(const Tensor& tensor) {
   return tensor.dtype() != DType::i32 && tensor.dtype() != DType::i64;
 }
 
-Tensor f16_if_equal(const Tensor& tensor) {
-  const Tensor half = tensor.to(DType::f16);
-  return count_changed(tensor, half) == 0 ? half : tensor.to(DType::f32);
-}
-
 // Every linear that is not packed, by name: the library takes all others to be.
 Json ignored(const DecoderSpec& spec) {
   Json out{"lm_head"};
@@ -107,12 +101,11 @@ ExportSummary export_compressed_tensors(LoadedModel& model, const Companions& co
                                         const std::string& directory) {
   const int64_t group = shared_group(model.decoder);
   Weights weights = packed_linears(model.decoder, group);
-  DType named = DType::f16;  // by config.json: it holds every tensor
-  for (auto& [name, tensor] : weights) {
-    if (is_real(tensor)) tensor = f16_if_equal(tensor);
-    if (tensor.dtype() == DType::f32) named = DType::f32;
-  }
-  Json config = Json::parse(config_json(model.config, named));
+  int64_t changed = 0, not_f16 = 0;
+  for (auto& [name, tensor] : weights)
+    if (is_real(tensor)) tensor = keep_matrix(tensor.to(DType::f32), {}, changed, not_f16);
+  // Readers convert all to the dtype that config.json names, so it must hold every tensor.
+  Json config = Json::parse(config_json(model.config, not_f16 > 0 ? DType::f32 : DType::f16));
   config["quantization_config"] = quantization_json(model.decoder.spec, group);
   write_directory_durably(directory, [&](const std::string& temporary) {
     write_safetensors(temporary + "/model.safetensors", weights, {{"format", "pt"}});

@@ -20,32 +20,42 @@ struct Checkpoint {
   std::set<std::string> int8;  // of them
 };
 
-void require_fit(const LinearLike& linear, int64_t in) {
-  const auto refuse = [&](const std::string& reason) {
-    throw_error(ErrorKind::recipe,
-                "export: '{}' {}: a released OneBit checkpoint has no place for it", linear.name,
-                reason);
-  };
+[[noreturn]] void refuse(const LinearLike& linear, const std::string& reason) {
+  throw_error(ErrorKind::recipe,
+              "export: '{}' {}: a released OneBit checkpoint has no place for it", linear.name,
+              reason);
+}
+
+void require_form(const LinearLike& linear) {
   const std::string form = linear.form();
-  if (form == kUnnormedForm) refuse("has no layer normalisation behind it");
-  if (form != kForm)
-    refuse(form.empty() ? "is of full precision" : fmt::format("is of the form '{}'", form));
-  if (in % 8 != 0) refuse(fmt::format("reads {} inputs, no multiple of 8", in));
+  if (form == kForm) return;
+  if (form.empty()) refuse(linear, "is of full precision");
+  if (form == kUnnormedForm) refuse(linear, "has no layer normalisation behind it");
+  refuse(linear, fmt::format("is of the form '{}'", form));
+}
+
+// The signs and both scales, as numbers as wide as the linear has them.
+Weights parts_of(LinearLike& linear) {
+  Weights out;
+  linear.visit([&](Param& param) { out[param.name] = param.value; });
+  const auto latent = out.extract(linear.name + ".weight");
+  if (latent.empty()) return linear.stored();
+  out[linear.name + ".sign"] = pack_signs(latent.mapped());
+  return out;
 }
 
 void put_linear(LinearLike& linear, Checkpoint& out) {
-  Weights& all = out.tensors;
-  const Tensor latent = all.at(linear.name + ".weight");
-  require_fit(linear, latent.dim(1));
-  all[linear.name + kWeight] = pack_signs(latent);
-  out.int8.insert(linear.name + kWeight);
-  const auto rename = [&](const char* part, const char* in_file) {
-    auto node = all.extract(linear.name + part);
-    node.key() = linear.name + in_file;
-    all.insert(std::move(node));
+  require_form(linear);
+  const Weights parts = parts_of(linear);
+  const auto put = [&](const char* part, const char* in_file) {
+    out.tensors.erase(linear.name + part);
+    return out.tensors[linear.name + in_file] = parts.at(linear.name + part);
   };
-  rename(".out_scale", kOutScale);
-  rename(".in_scale", kInScale);
+  put(".sign", kWeight);
+  put(".out_scale", kOutScale);
+  const int64_t in = put(".in_scale", kInScale).numel();
+  if (in % 8 != 0) refuse(linear, fmt::format("reads {} inputs, no multiple of 8", in));
+  out.int8.insert(linear.name + kWeight);
 }
 
 Checkpoint checkpoint_of(Decoder& decoder) {

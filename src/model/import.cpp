@@ -50,12 +50,19 @@ bool is_real(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::f16 || dtype == DType::bf16;
 }
 
-// The tensor as its kind is kept; `stored` as the file holds it. Signs are never rounded.
+// The tensor as its kind is kept; `stored` as the file holds it. Of a OneBit layer no number is
+// rounded: its scales are F16 where that is the same, as a layer that is not trained has them.
+Tensor kept_weight(const Tensor& stored, const ExpectedWeight& spec, const ImportOptions& options,
+                   ImportedModel& out) {
+  int64_t none = 0;
+  if (spec.role == ParamRole::scale) return keep_matrix(stored, {}, none, none);
+  if (spec.role == ParamRole::latent || spec.shape.size() != 2) return stored.to(DType::f32);
+  return keep_matrix(stored, options, out.changed, out.not_f16);
+}
+
 void put_weight(const Tensor& stored, const ExpectedWeight& spec, const ImportOptions& options,
                 const std::string& name, ImportedModel& out) {
-  const Tensor kept = spec.shape.size() == 2 && spec.role != ParamRole::latent
-                          ? keep_matrix(stored, options, out.changed, out.not_f16)
-                          : stored.to(DType::f32);
+  const Tensor kept = kept_weight(stored, spec, options, out);
   if (const int64_t n = count_non_finite(kept))
     throw_error(ErrorKind::format,
                 "{}: tensor '{}' holds {} numbers that are not finite{} (of {}, stored as {})",

@@ -11,6 +11,7 @@
 #include "halftone/io/strict_json.h"
 #include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/numbers.h"
+#include "halftone/tensor/packed_signs.h"
 #include "io/file_builders.h"
 #include "model/model_testing.h"
 
@@ -131,6 +132,25 @@ TEST(ExportOneBit, ACheckpointOfOthersGivesTheLogitsOfTheReferenceAndItsOwnBytes
   export_onebit(model, {}, folder.file("again"));
   EXPECT_EQ(testing::read_bytes(folder.file("again/model.safetensors")),
             testing::read_bytes(kReleased + "/model.safetensors"));
+}
+
+// What a model file holds: signs and scales in F16, without latent weights.
+TEST(ExportOneBit, AFinalModelIsWrittenAndReadAsItIs) {
+  const TemporaryDirectory folder;
+  LoadedModel model = onebit_model(testing::tiny_config());
+  write_checkpoint_file(folder.file("model.h5"), model_content(model.decoder, model.config));
+  LoadedModel final = load_model(folder.file("model.h5"));
+  export_onebit(final, {}, folder.file("out"));
+  const auto tensors = read_safetensors(folder.file("out/model.safetensors")).tensors;
+  const Weights before = weights_of(model.decoder);
+  EXPECT_TRUE(equal(tensors.at(kUp + ".weight"), pack_signs(before.at(kUp + ".weight"))));
+  EXPECT_TRUE(equal(tensors.at(kUp + ".weight_scale"),
+                    before.at(kUp + ".out_scale").to(DType::f16).to(DType::f32)));
+  LoadedModel back = load_model(folder.file("out"));
+  EXPECT_TRUE(equal(logits_of(back), logits_of(final)));
+  const CheckpointContent content = model_content(back.decoder, back.config);
+  EXPECT_EQ(tensors_digest(stored_tensors(content.tensors)),
+            tensors_digest(stored_tensors(read_checkpoint_file(folder.file("model.h5")).tensors)));
 }
 
 TEST(ExportOneBit, WhatTheLayoutCannotHoldIsRefusedBeforeAnythingIsWritten) {

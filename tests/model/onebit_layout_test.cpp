@@ -93,6 +93,11 @@ TEST_F(OneBitCheckpoint, IsALlamaOfOneBitLayersWithNothingLost) {
   // Byte 0 of row 0 is 11, 0b1011: columns 0, 1 and 3 are -1.
   const float* row = weights.at(kUp + ".weight").data<float>();
   EXPECT_EQ((std::vector<float>{row, row + 8}), (std::vector<float>{-1, -1, 1, -1, 1, 1, 1, 1}));
+  // 0.1 is no number of F16, 0.5 is.
+  tensors_[kUp + ".weight_scale"].fill(0.5);
+  write();
+  EXPECT_EQ(import_model(directory_.path()).weights.at(kUp + ".out_scale").dtype(), DType::f16);
+  EXPECT_EQ(import_model(directory_.path()).weights.at(kUp + ".in_scale").dtype(), DType::f32);
   const ModelOutline outline = read_outline(directory_.path());
   EXPECT_FALSE(outline.dense);
   EXPECT_FALSE(outline.stored_as_f16);

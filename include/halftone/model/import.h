@@ -29,8 +29,8 @@ struct ImportedModel {
   std::string path;
   ModelConfig config;
   // By Hugging Face's names, exactly expected_weights(config); a linear that `forms` names has the
-  // tensors that linear_of() takes. Matrices in F16 or F32, signs in U8, all else in F32. A tensor
-  // that the file holds in that dtype is a view of its map.
+  // tensors that linear_of() takes. Matrices and a OneBit layer's scales in F16 or F32, signs in
+  // U8, all else in F32. A tensor that the file holds in that dtype is a view of its map.
   std::map<std::string, Tensor> weights;
   std::map<std::string, std::string> forms;  // LinearForms, see build.h
   int64_t changed = 0;  // numbers of the file that rounding to the dtype asked for changed
