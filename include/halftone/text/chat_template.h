@@ -33,8 +33,8 @@ class ChatTemplate {
 
   std::string name() const;
 
-  // The conversation, special tokens as their texts: encode with parse_special, and without
-  // add_special, for a template writes the begin token itself where the model wants it. Throws
+  // The conversation, special tokens as their texts: encode with parse_special and without
+  // add_special_tokens: a template writes the begin token itself where its model wants it. Throws
   // Error(recipe), naming the source:
   // - without messages, or for a role other than the three;
   // - where the template refuses the conversation: Llama 2, Mistral and Gemma have user and
