@@ -7,6 +7,7 @@
 #include "gguf_vocabulary.h"
 #include "halftone/base/error.h"
 #include "halftone/io/strict_json.h"
+#include "halftone/text/chat_template.h"
 #include "halftone/text/tokenizer_files.h"
 
 namespace halftone {
@@ -17,30 +18,10 @@ using Files = std::map<std::string, std::string>;
 using Id = std::optional<int64_t>;
 
 const std::string kPrefix = "tokenizer.ggml.", kChat = "tokenizer.chat_template";
-constexpr std::string_view kFolder = "additional_chat_templates/", kJinja = ".jinja";
 
 Json json_of(const Files& files, const char* name) {
   const auto found = files.find(name);
   return found == files.end() ? Json::object() : parse_strict_json(found->second, name);
-}
-
-// By name, "default" in front: a chat_template.jinja is taken in place of what a
-// tokenizer_config.json says, as transformers does.
-std::map<std::string, std::string> chat_templates(const Files& files, const Json& config) {
-  std::map<std::string, std::string> out;
-  if (config.is_object() && config.contains("chat_template")) {
-    const JsonField field = JsonField{config, "tokenizer_config.json", ""}.at("chat_template");
-    if (field.value.is_string()) out["default"] = field.text();
-    if (field.value.is_array())
-      for (const JsonField& named : field.items())
-        out[named.at("name").text()] = named.at("template").text();
-  }
-  for (const auto& [name, text] : files) {
-    if (name == "chat_template.jinja") out["default"] = text;
-    if (name.starts_with(kFolder) && name.ends_with(kJinja))
-      out[name.substr(kFolder.size(), name.size() - kFolder.size() - kJinja.size())] = text;
-  }
-  return out;
 }
 
 // Writes the keys of one tokenizer.
@@ -145,7 +126,7 @@ void Writer::put_ends(Id bos, const std::vector<int32_t>& behind, Id eos,
 
 void Writer::put_templates() {
   std::vector<std::string> names;
-  for (const auto& [name, text] : chat_templates(files_, config_)) {
+  for (const auto& [name, text] : chat_templates(files_)) {
     if (name != "default") names.push_back(name);
     keys_.push_back({name == "default" ? kChat : kChat + "." + name, text});
   }
