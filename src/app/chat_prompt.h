@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/text/chat_template.h"
 #include "halftone/text/tokenizer.h"
@@ -20,7 +21,10 @@ class ChatPrompt {
                            const Tokenizer& tokenizer) const;
 
  private:
+  ChatPrompt(const LoadedModel& model, const Companions& companions);
+
   ChatTemplate template_;
+  ChatOptions options_;
 };
 
 }  // namespace halftone

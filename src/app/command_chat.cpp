@@ -21,7 +21,7 @@ bool read_message(std::string& line) {
 
 }  // namespace
 
-int chat_command(const ChatOptions& options) {
+int chat_command(const TalkOptions& options) {
   LoadedModel model = load_model_argument(options.model, {});
   const ChatPrompt prompt(model);
   check_context(model.decoder.spec, options.context, "--context");

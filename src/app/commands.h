@@ -28,12 +28,12 @@ struct GenerateOptions {
 };
 int generate_command(const GenerateOptions& options);
 
-struct ChatOptions {
+struct TalkOptions {
   std::string model, system;
   int64_t context = 2048;
   SamplingOptions sampling{.tokens = 512};
 };
-int chat_command(const ChatOptions& options);
+int chat_command(const TalkOptions& options);
 
 struct BenchOptions {
   std::string model;

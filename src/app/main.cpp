@@ -183,7 +183,7 @@ int run_program(int argc, char** argv) {
       "Example: halftone generate runs/quickstart-onebit --prompt \"Once upon a time\"");
   generate->callback([&] { command = [&] { return generate_command(generate_options); }; });
 
-  ChatOptions chat_options;
+  TalkOptions chat_options;
   CLI::App* chat = app.add_subcommand("chat", "Talk to a model in its own chat template");
   chat->add_option("MODEL", chat_options.model)->required();
   chat->add_option("--system", chat_options.system, "the system message [the template's own]");
