@@ -12,6 +12,7 @@
 #include "halftone/ops/activation.h"
 #include "halftone/ops/attention.h"
 #include "halftone/ops/embedding.h"
+#include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/layer_norm.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/losses.h"
@@ -184,6 +185,16 @@ Op onebit_linear_op(int64_t t, int64_t in, int64_t out) {
           products(2 * work)};
 }
 
+// Groups of `group` inputs; 0: the whole row.
+Op group_scaled_op(int64_t t, int64_t in, int64_t out, int64_t group) {
+  const double work = 2.0 * static_cast<double>(t * in * out);
+  return {{scattered({t, in}, 1), scattered({out, in}, 2, 0.02f),
+           scattered({out, group ? in / group : 1}, 3)},
+          [](const auto& x) { return group_scaled_linear(x[0], x[1], x[2], {}, Ste::tanh); },
+          products(work),
+          products(2 * work)};
+}
+
 Op attention_op(const Step& s) {
   const double work = 2.0 * static_cast<double>(s.tokens() * s.length * s.query_size());
   const AttentionShape shape{.batch = s.batch,
@@ -221,22 +232,24 @@ Op embedding_op(const Step& s) {
 
 // name = the op on the tape, and which of its uses
 struct Entry {
-  const char *name, *use;
+  const char* name;
+  std::string use;
   std::function<Op(const Step&)> make;
 };
 
 template <class Make>
-void add_linears(std::vector<Entry>& entries, const char* name, Make make) {
-  entries.push_back({name, "q", [=](const Step& s) {
+void add_linears(std::vector<Entry>& entries, const char* name, Make make,
+                 const std::string& kind = "") {
+  entries.push_back({name, kind + "q", [=](const Step& s) {
                        return make(s.tokens(), s.config.hidden_size, s.query_size());
                      }});
-  entries.push_back({name, "k", [=](const Step& s) {
+  entries.push_back({name, kind + "k", [=](const Step& s) {
                        return make(s.tokens(), s.config.hidden_size, s.key_size());
                      }});
-  entries.push_back({name, "up", [=](const Step& s) {
+  entries.push_back({name, kind + "up", [=](const Step& s) {
                        return make(s.tokens(), s.config.hidden_size, s.config.intermediate_size);
                      }});
-  entries.push_back({name, "down", [=](const Step& s) {
+  entries.push_back({name, kind + "down", [=](const Step& s) {
                        return make(s.tokens(), s.config.intermediate_size, s.config.hidden_size);
                      }});
 }
@@ -273,6 +286,11 @@ std::vector<Entry> entries() {
        }}};
   add_linears(out, "linear", linear_op);
   add_linears(out, "onebit_linear", onebit_linear_op);
+  for (const int64_t group : {0, 64})
+    add_linears(
+        out, "group_scaled_linear",
+        [group](int64_t t, int64_t i, int64_t o) { return group_scaled_op(t, i, o, group); },
+        group ? "group_" : "row_");
   return out;
 }
 
@@ -314,7 +332,7 @@ void register_benches() {
   for (const Step& s : {Step{"smol", bench::smollm2_135m(), 1, 512},
                         Step{"quickstart", bench::quickstart(), 8, 256}}) {
     for (const Entry& e : entries()) {
-      const std::string name = s.name + "/" + e.name + (*e.use ? "/" : "") + e.use;
+      const std::string name = s.name + "/" + e.name + (e.use.empty() ? "" : "/") + e.use;
       for (const Pass pass : {Pass::forward, Pass::backward})
         add(name + (pass == Pass::forward ? "/forward" : "/backward"),
             [=](benchmark::State& state) { run_pass(state, s, e.name, e.make(s), pass); });

@@ -130,15 +130,18 @@ void check_student_section(const Recipe& r, RecipeReport& report) {
   const int64_t group = s.scale_group;
   report.rule(group != 0 && group != 32 && group != 64 && group != 128, {"student.scale_group"},
               fmt::format("found {}, 0, 32, 64 or 128 expected", group));
-  const std::string found =
-      "found {} beside student.post_layer_norm = true, {} for the one or "
-      "false for the other expected: no such weights could be stored";
+  const auto normed = [](const char* found, const char* expected) {
+    return fmt::format(
+        "found {} beside student.post_layer_norm = true, {} or student.post_layer_norm = false "
+        "expected: no normalisation stands behind such scales",
+        found, expected);
+  };
   report.rule(group > 0 && s.post_layer_norm,
               {"student.scale_group", "student.post_layer_norm", "run.method"},
-              fmt::format(fmt::runtime(found), group, 0));
+              normed(std::to_string(group).c_str(), "0"));
   report.rule(s.foldable && s.post_layer_norm,
               {"student.foldable", "student.post_layer_norm", "run.method"},
-              fmt::format(fmt::runtime(found), true, false));
+              normed("true", "false"));
 }
 
 void check_training(const Recipe& r, RecipeReport& report) {

@@ -135,6 +135,35 @@ TEST_F(CommandsTest, ARunReportsPacksEvaluatesAndExports) {
   expect_failure(2, "holds checkpoints of an earlier run", {"run", recipe, "--quiet"});
 }
 
+TEST_F(CommandsTest, StudentsWithoutAnInputScaleAreWhatTheirFilesHold) {
+  make_teacher();
+  // Of 61440 weights: a scale for 32, or a row.
+  for (const auto& [student, scales] :
+       {std::pair<std::string, int>{"scale_group = 32\n", 61440 / 32},
+        {"foldable = true\n", 2 * (2 * 64 + 2 * 32 + 2 * 96 + 64)}}) {
+    const std::string recipe =
+        write_recipe_file("scaled", "max_steps = 3\n",
+                          "[student]\npost_layer_norm = false\n" + student + "[eval]\ntext = \"" +
+                              text_ + "\"\ncontext = 32\nmax_windows = 5\n");
+    const Output got = program({"run", recipe, "--json", "--quiet"});
+    ASSERT_EQ(got.code, 0) << got.err;
+    const auto result = nlohmann::json::parse(got.out);
+    EXPECT_NEAR(result["bits"]["linear"], 1 + 16.0 * scales / 61440, 1e-12);
+    const auto perplexity = [&](const std::string& model) {
+      const Output eval = program({"eval", model, "--text", text_, "--context", "32",
+                                   "--max-windows", "5", "--json", "--quiet"});
+      EXPECT_EQ(eval.code, 0) << eval.err;
+      return nlohmann::json::parse(eval.out)["perplexity"].get<double>();
+    };
+    const double expected = result["eval"]["perplexity"];
+    EXPECT_EQ(perplexity(folder_ + "/scaled"), expected);
+    ASSERT_EQ(program({"export", folder_ + "/scaled", "--out", folder_ + "/dense"}).code, 0);
+    EXPECT_NEAR(perplexity(folder_ + "/dense"), expected, 2e-3 * expected);
+    for (const char* directory : {"/scaled", "/dense"})
+      std::filesystem::remove_all(folder_ + directory);
+  }
+}
+
 TEST_F(CommandsTest, ALayerNormalisationCannotBeExportedAndSaysSo) {
   make_teacher();
   ASSERT_EQ(program({"run", write_recipe_file("normed", "max_steps = 1\n"), "--quiet"}).code, 0);

@@ -125,6 +125,31 @@ TEST_F(InputsTest, CheckSaysWhatTheStudentCanBeExportedAs) {
   EXPECT_NE(plain.out.find("# export             hf: yes"), std::string::npos) << plain.out;
 }
 
+TEST_F(InputsTest, CheckSaysInWhichTypesTheSignsAreStored) {
+  const auto exports = [&](const std::string& key) {
+    const Output got =
+        program({"check", recipe(), "--set", "student.post_layer_norm=false", "--set", key});
+    EXPECT_EQ(got.code, 0) << got.err;
+    return got.out;
+  };
+  EXPECT_NE(exports("student.foldable=true")
+                .find("# export             gguf: yes, linears as Q2_0 (2.25 bits a weight), Q4_0"),
+            std::string::npos);
+  EXPECT_NE(exports("student.scale_group=32")
+                .find("# export             compressed-tensors: yes, 2 bits, a scale for 32"),
+            std::string::npos);
+  EXPECT_NE(
+      exports("student.ste=tanh").find("compressed-tensors: no, it has no place for in_scale"),
+      std::string::npos);
+}
+
+TEST_F(InputsTest, GroupsThatDoNotFitTheModelAreFoundBefore) {
+  expect_refused(
+      2, recipe(),
+      {"student.scale_group: found 64, but 'model.layers.0.mlp.down_proj' has 96 inputs"},
+      {"--set", "student.post_layer_norm=false", "--set", "student.scale_group=64"});
+}
+
 TEST_F(InputsTest, ADirectoryThatIsInUseIsNoRunDirectory) {
   const std::string before = read_whole(folder_ + "/teacher/config.json");
   const Output into_model = program({"run", recipe(), "--run-dir", folder_ + "/teacher"});

@@ -185,6 +185,15 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
        {"data.generate.temperatur: unknown key, did you mean temperature?"}},
       {good_but("student", "post_layer_norm = 1"),
        {"student.post_layer_norm: found 1, true or false expected"}},
+      {good_but("student", "post_layer_norm = false\nscale_group = 48"),
+       {"student.scale_group: found 48, 0, 32, 64 or 128 expected"}},
+      {good_but("student", "scale_group = 256"), {"student.scale_group: found 256, at most 128"}},
+      {good_but("student", "scale_group = 64"),
+       {"student.scale_group: found 64 beside student.post_layer_norm = true, 0 or "
+        "student.post_layer_norm = false expected"}},
+      {good_but("student", "foldable = true"),
+       {"student.foldable: found true beside student.post_layer_norm = true, false or "
+        "student.post_layer_norm = false expected"}},
       {good_but("student", "ste = [\"tanh\"]"),
        {"student.ste: found a list, text in quotes expected"}},
       {good_but("loss", "kl = 0\nhidden = 0"),

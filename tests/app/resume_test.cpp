@@ -69,6 +69,22 @@ TEST_F(ResumeTest, HowOftenItSavesDoesNotMatter) {
   }
 }
 
+TEST_F(ResumeTest, StudentsWithoutAnInputScaleEndWithTheSameBits) {
+  for (const std::string student : {"scale_group = 32\n", "foldable = true\n"}) {
+    const std::string recipe = write_recipe_file("scaled", "max_steps = 6\nsave_steps = 3\n",
+                                                 "[student]\npost_layer_norm = false\n" + student);
+    ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
+    const std::string model = digest("scaled"), last = digest("scaled/step-00000006.h5");
+    for (const char* file : {"step-00000006.h5", "model.h5", "result.json"})
+      ASSERT_TRUE(std::filesystem::remove(folder_ + "/scaled/" + file)) << file;
+    const Output resumed = program({"resume", folder_ + "/scaled", "--quiet"});
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    EXPECT_EQ(digest("scaled"), model) << student;
+    EXPECT_EQ(digest("scaled/step-00000006.h5"), last) << student;
+    std::filesystem::remove_all(folder_ + "/scaled");
+  }
+}
+
 TEST_F(ResumeTest, ADamagedCheckpointIsNamedAndTheOneBeforeItTaken) {
   run_whole("whole");
   const std::string recipe = write_recipe_file("damaged", "max_steps = 10\nsave_steps = 5\n");

@@ -1,4 +1,4 @@
-// The start of a OneBit student from its teacher (methods 7.3).
+// The start of a OneBit student from its teacher (methods 7.3, 7.9).
 #pragma once
 
 #include "halftone/nn/decoder.h"

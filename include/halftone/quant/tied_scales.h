@@ -1,5 +1,5 @@
 // Scales of signs with less freedom than SVID's: an input scale that several matrices or heads
-// share, output scales of groups of inputs (methods 7.3).
+// share, output scales of groups of inputs (methods 7.9).
 #pragma once
 
 #include <vector>
