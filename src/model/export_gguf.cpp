@@ -195,7 +195,7 @@ const std::vector<const GgmlType*>& gguf_linear_types() {
 
 GgufExportSummary export_gguf(LoadedModel& model, const Companions& companions,
                               const GgufExportOptions& options, const std::string& path,
-                              const ExportCheck& check) {
+                              const WrittenCheck& check) {
   const GgufConfig config = gguf_config(model.config);
   const GgufTokens tokens =
       gguf_tokens(model.home, companions.files,
