@@ -7,9 +7,7 @@
 #include "app/console.h"
 #include "app/model_argument.h"
 #include "app/read_back.h"
-#include "app/recipe.h"
 #include "halftone/base/error.h"
-#include "halftone/io/atomic_file.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/model/export_gguf.h"
 #include "halftone/model/export_hf.h"
@@ -23,8 +21,9 @@ namespace fs = std::filesystem;
 struct Export {
   LoadedModel& model;
   const Companions& companions;
+  const std::optional<Recipe>& recipe;  // of the model's run
   const ExportOptions& options;
-  const ExportCheck& check;
+  const WrittenCheck& check;
 };
 
 // Each of these writes options.out and returns what there is to say of it.
@@ -52,15 +51,10 @@ std::string name_of(const std::string& model) {
   return fs::is_directory(path) ? path.filename().string() : path.stem().string();
 }
 
-std::string method_of(const LoadedModel& model) {
-  if (!exists_at(model.home + "/recipe.toml")) return "";
-  return method_name(read_run_recipe(model.home).run);
-}
-
 std::string write_gguf(const Export& e) {
   GgufExportOptions options{.q8_0_embedding = e.options.embedding_type == "q8_0",
                             .name = name_of(e.options.model),
-                            .method = method_of(e.model)};
+                            .method = e.recipe ? method_name(e.recipe->run) : ""};
   for (const GgmlType* type : gguf_linear_types())
     if (e.options.gguf_type && option_of(*type) == *e.options.gguf_type) options.linears = type;
   const GgufExportSummary summary =
@@ -129,12 +123,15 @@ int export_command(const ExportOptions& options) {
   check_place(*format, options);
   LoadedModel model = load_model_argument(options.model, {.widen = true});
   const Companions companions = read_companions(model.home, model.config);
+  const std::optional<Recipe> recipe = recipe_of(model);
+  std::optional<EvalSettings> text;
+  if (recipe && !recipe->eval.text.empty()) text = recipe->eval;
   ReadBack found;
-  const ExportCheck check = [&](const std::string& written) {
+  const WrittenCheck check = [&](const std::string& written) {
     LoadedModel again = load_model(written, {.widen = true});
-    found = compare_models(model, again, evaluation_of(model));
+    found = compare_models(model, again, text);
   };
-  const std::string summary = format->write({model, companions, options, check});
+  const std::string summary = format->write({model, companions, recipe, options, check});
   print("{}: {}\n{}\n", options.out, summary, found.text());
   return 0;
 }

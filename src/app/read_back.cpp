@@ -5,7 +5,6 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "app/recipe.h"
 #include "app/text_tokens.h"
 #include "halftone/base/error.h"
 #include "halftone/base/number_text.h"
@@ -101,11 +100,13 @@ std::string ReadBack::text() const {
                      fixed_text(written, 4), windows, fixed_text(model, 4), difference);
 }
 
-std::optional<EvalSettings> evaluation_of(const LoadedModel& model) {
+std::optional<Recipe> recipe_of(const LoadedModel& model) {
   if (!exists_at(model.home + "/recipe.toml")) return {};
-  const EvalSettings settings = read_run_recipe(model.home).eval;
-  if (settings.text.empty() || !exists_at(settings.text)) return {};
-  return settings;
+  try {
+    return read_run_recipe(model.home);
+  } catch (const Error&) {
+    return {};  // the model is whole without what it was made of
+  }
 }
 
 ReadBack compare_models(LoadedModel& model, LoadedModel& written,

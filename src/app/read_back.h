@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "halftone/eval/settings.h"
+#include "app/recipe.h"
 #include "halftone/model/load.h"
 
 namespace halftone {
@@ -28,8 +28,9 @@ inline constexpr int64_t kWindowsReadBack = 4;
 inline constexpr double kMostLogitDifference = 2e-2;
 inline constexpr int64_t kTokensReadBack = 64;
 
-// The [eval] of the run that `model` is of, where it has one whose text is there.
-std::optional<EvalSettings> evaluation_of(const LoadedModel& model);
+// The recipe of the run that `model` is of; nothing where there is none, or one whose files have
+// gone.
+std::optional<Recipe> recipe_of(const LoadedModel& model);
 
 // Compares names and shapes of the parameters, and what both compute: the ids of the text of
 // `settings` and its perplexity, or without settings the logits of random tokens. Throws

@@ -9,7 +9,6 @@
 #include "descriptor.h"
 #include "halftone/base/checked.h"
 #include "halftone/base/error.h"
-#include "halftone/io/atomic_file.h"
 #include "halftone/io/gguf_metadata.h"
 
 namespace halftone {
@@ -146,8 +145,7 @@ bool gguf_encode(const GgmlType& type, const Tensor& tensor, std::span<uint8_t> 
 }
 
 void write_gguf(const std::string& path, const std::vector<GgufKey>& keys,
-                const std::vector<GgufTensorSource>& tensors,
-                const std::function<void(const std::string&)>& check) {
+                const std::vector<GgufTensorSource>& tensors, const WrittenCheck& check) {
   check_names(keys, tensors);
   const std::string header = make_header(keys, tensors);
   write_file_durably(path, [&](const std::string& temporary) {

@@ -56,6 +56,26 @@ Tensor packed_weight(const LinearLike& linear, const Slot& slot) {
       ->dense_weight();
 }
 
+bool holds(const GgmlType& type, const Tensor& matrix) {
+  if (matrix.dim(1) % type.block != 0) return false;
+  std::vector<uint8_t> bytes(gguf_bytes(type, matrix.shape()));
+  return gguf_encode(type, matrix, bytes);
+}
+
+[[noreturn]] void throw_misfit(const GgmlType& type, const std::string& name,
+                               const Tensor& matrix) {
+  const std::string_view of = type.name;
+  const std::string why =
+      matrix.dim(1) % type.block != 0
+          ? fmt::format("its width of {} is no multiple of {}", matrix.dim(1), type.block)
+          : fmt::format("{} neighbours are no {} of one F16 number", type.block,
+                        of == "Q1_0"   ? "signs"
+                        : of == "Q4_0" ? "small multiples"
+                                       : "signs and zeros");
+  throw_error(ErrorKind::recipe, "--gguf-type: '{}' does not fit {}: {}; choose auto", name, of,
+              why);
+}
+
 // Chooses the type of each tensor, and makes its numbers.
 class Exporter {
  public:
@@ -78,7 +98,7 @@ class Exporter {
   };
   Tensor numbers(const ExpectedWeight& weight) const;
   const GgmlType& type_of(const ExpectedWeight& weight);
-  const GgmlType& linear_type(const std::string& name, const Tensor& matrix) const;
+  const GgmlType& linear_type(const std::string& name, const Tensor& matrix);
   const GgmlType& f16(const std::string& name, const Tensor& matrix);
 
   bool paired_;
@@ -107,41 +127,24 @@ const GgmlType& Exporter::f16(const std::string& name, const Tensor& matrix) {
   return ggml_type("F16");
 }
 
-const GgmlType& Exporter::linear_type(const std::string& name, const Tensor& matrix) const {
-  const int64_t width = matrix.dim(1);
-  std::vector<uint8_t> bytes;
-  for (const GgmlType* type : gguf_linear_types()) {
-    if (!type->quantize_exactly) return *type;
-    if (options_.linears && type != options_.linears) continue;
-    bool holds = width % type->block == 0;
-    if (holds) {
-      bytes.resize(gguf_bytes(*type, matrix.shape()));
-      holds = gguf_encode(*type, matrix, bytes);
-    }
-    if (holds) return *type;
-    if (!options_.linears) continue;
-    throw_error(ErrorKind::recipe, "--gguf-type: '{}' does not fit {}: {}; choose auto", name,
-                type->name,
-                width % type->block != 0
-                    ? fmt::format("its width of {} is no multiple of {}", width, type->block)
-                    : fmt::format("{} neighbours are no {} of one F16 number", type->block,
-                                  std::string_view(type->name) == "Q4_0"   ? "small multiples"
-                                  : std::string_view(type->name) == "Q1_0" ? "signs"
-                                                                           : "signs and zeros"));
-  }
-  return ggml_type("F16");
+const GgmlType& Exporter::linear_type(const std::string& name, const Tensor& matrix) {
+  const GgmlType* wanted = options_.linears;
+  if (!wanted)
+    for (const GgmlType* type : gguf_linear_types())
+      if (type->quantize_exactly && holds(*type, matrix)) return *type;
+  if (!wanted || !wanted->quantize_exactly) return f16(name, matrix);
+  if (!holds(*wanted, matrix)) throw_misfit(*wanted, name, matrix);
+  return *wanted;
 }
 
 const GgmlType& Exporter::type_of(const ExpectedWeight& weight) {
   if (weight.shape.size() != 2) return ggml_type("F32");
   const Tensor matrix = numbers(weight);
   if (linears_.contains(weight.name)) {
-    const bool half = options_.linears && !options_.linears->quantize_exactly;
-    const GgmlType* type = half ? options_.linears : &linear_type(weight.name, matrix);
-    if (!type->quantize_exactly) f16(weight.name, matrix);
-    ++summary_.linears[type->name];
-    weights_of_type_[type] += matrix.numel();
-    return *type;
+    const GgmlType& type = linear_type(weight.name, matrix);
+    ++summary_.linears[type.name];
+    weights_of_type_[&type] += matrix.numel();
+    return type;
   }
   const GgmlType& q8_0 = ggml_type("Q8_0");
   if (options_.q8_0_embedding && matrix.dim(1) % q8_0.block == 0) return q8_0;
@@ -195,7 +198,7 @@ const std::vector<const GgmlType*>& gguf_linear_types() {
 
 GgufExportSummary export_gguf(LoadedModel& model, const Companions& companions,
                               const GgufExportOptions& options, const std::string& path,
-                              const ExportCheck& check) {
+                              const WrittenCheck& check) {
   const GgufConfig config = gguf_config(model.config);
   const GgufTokens tokens =
       gguf_tokens(model.home, companions.files,

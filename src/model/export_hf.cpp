@@ -51,7 +51,7 @@ Tensor stored(const Tensor& tensor, const std::string& name, ExportDtype dtype,
 }  // namespace
 
 ExportSummary export_hf(LoadedModel& model, const Companions& companions, ExportDtype dtype,
-                        const std::string& directory, const ExportCheck& check) {
+                        const std::string& directory, const WrittenCheck& check) {
   Weights weights = dense_weights(model.decoder);
   ExportSummary summary;
   for (auto& [name, tensor] : weights) tensor = stored(tensor, name, dtype, summary);

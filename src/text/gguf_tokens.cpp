@@ -33,7 +33,7 @@ class Writer {
         config_(json_of(files, "tokenizer_config.json")),
         model_(model) {}
 
-  void put_lists();
+  void put_lists(const std::string& source);
   // `bos`: put in front of every text, `behind` it what follows; `eos` ends a document, `ends` are
   // all that do.
   void put_ends(Id bos, const std::vector<int32_t>& behind, Id eos,
@@ -48,7 +48,7 @@ class Writer {
   void put_id(const std::string& name, Id id) {
     if (id && *id >= 0 && *id < model_.rows) put(name + "_token_id", static_cast<uint32_t>(*id));
   }
-  void fill_rows();
+  void fill_rows(const std::string& source);
   Id named(const char* key) const;
 
   GgufVocabulary vocabulary_;
@@ -71,11 +71,13 @@ Id Writer::named(const char* key) const {
 }
 
 // llama.cpp's converters name rows without a token like this; no text may be a token's twice.
-void Writer::fill_rows() {
+void Writer::fill_rows(const std::string& source) {
   const size_t rows = static_cast<size_t>(model_.rows);
+  if (vocabulary_.tokens.size() > rows + 1)
+    throw_error(ErrorKind::recipe, "{}: the tokenizer has {} tokens, the model's embedding {} rows",
+                source, vocabulary_.tokens.size(), rows);
   if (vocabulary_.tokens.size() > rows)
-    vocabulary_.notes.push_back(fmt::format("{} tokens behind the embedding's rows are left out",
-                                            vocabulary_.tokens.size() - rows));
+    vocabulary_.notes.push_back("a token behind the embedding's rows is left out");
   vocabulary_.tokens.resize(rows);
   vocabulary_.types.resize(rows, SpmType::unused);
   for (size_t id = 0; id < rows; ++id)
@@ -86,8 +88,8 @@ void Writer::fill_rows() {
     }
 }
 
-void Writer::put_lists() {
-  fill_rows();
+void Writer::put_lists(const std::string& source) {
+  fill_rows(source);
   std::vector<int32_t> types;
   for (const SpmType type : vocabulary_.types) types.push_back(static_cast<int32_t>(type));
   put("model", vocabulary_.model);
@@ -139,7 +141,7 @@ GgufTokens gguf_tokens(const std::string& path, const Files& files, const ModelT
   return std::visit(
       [&](const auto& definition) {
         Writer writer(gguf_vocabulary(definition), files, model);
-        writer.put_lists();
+        writer.put_lists(definition.source);
         writer.put_ends(definition.bos, definition.behind, definition.eos, end_tokens(path),
                         definition.source);
         writer.put_templates();

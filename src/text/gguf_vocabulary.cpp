@@ -51,14 +51,15 @@ void put_tokens(const BpeDefinition& d, GgufVocabulary& out) {
     const size_t id = static_cast<size_t>(token.id);
     out.tokens[id] = token.text;
     out.types[id] = token.special ? SpmType::control : SpmType::user_defined;
-    trimming += token.lstrip || token.rstrip || token.single_word;
+    trimming += token.lstrip || token.rstrip || token.single_word ||
+                (token.normalized && !token.special && d.byte_level && !d.normalizer.empty());
   }
   for (size_t id = 0; id < out.tokens.size(); ++id)
     if (out.tokens[id].empty()) out.types[id] = SpmType::unused;
   if (trimming > 0)
     out.notes.push_back(
-        fmt::format("{} added tokens take white space or are words of their own, which a GGUF does "
-                    "not say",
+        fmt::format("{} added tokens take white space, are words of their own or are normalised, "
+                    "which a GGUF does not say",
                     trimming));
 }
 

@@ -16,6 +16,10 @@ namespace halftone {
 void write_file_durably(const std::string& path,
                         const std::function<void(const std::string& temporary_path)>& write);
 
+// Sees what was written, whole, under its temporary name, before it gets its own. What it throws
+// leaves nothing behind.
+using WrittenCheck = std::function<void(const std::string& temporary)>;
+
 void write_text_durably(const std::string& path, std::string_view contents);
 
 // Calls write(temporary_directory) with a new directory beside `directory`, which takes that name

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "halftone/io/atomic_file.h"
 #include "halftone/io/gguf_quants.h"
 #include "halftone/tensor/tensor.h"
 
@@ -39,11 +40,10 @@ uint64_t gguf_bytes(const GgmlType& type, const Shape& shape);
 // does not hold the numbers bit for bit.
 bool gguf_encode(const GgmlType& type, const Tensor& tensor, std::span<uint8_t> bytes);
 
-// Writes one file durably (atomic_file.h): keys and tensors in the order given. `check`, which may
-// be empty, sees the whole file under its temporary name; what it throws leaves no file. Throws
-// Error(io); std::invalid_argument for names that a reader refuses, or that are given twice.
+// Writes one file durably (atomic_file.h): keys and tensors in the order given. `check` may be
+// empty. Throws Error(io); std::invalid_argument for names that a reader refuses, or that are given
+// twice.
 void write_gguf(const std::string& path, const std::vector<GgufKey>& keys,
-                const std::vector<GgufTensorSource>& tensors,
-                const std::function<void(const std::string& temporary_path)>& check = {});
+                const std::vector<GgufTensorSource>& tensors, const WrittenCheck& check = {});
 
 }  // namespace halftone

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "halftone/io/atomic_file.h"
 #include "halftone/io/gguf_quants.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/export.h"
 #include "halftone/model/load.h"
 
 namespace halftone {
@@ -39,6 +39,6 @@ const std::vector<const GgmlType*>& gguf_linear_types();
 // no matrix; Error(numerical) for numbers beyond F16.
 GgufExportSummary export_gguf(LoadedModel& model, const Companions& companions,
                               const GgufExportOptions& options, const std::string& path,
-                              const ExportCheck& check = {});
+                              const WrittenCheck& check = {});
 
 }  // namespace halftone

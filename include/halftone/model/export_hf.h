@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "halftone/io/atomic_file.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/export.h"
 #include "halftone/model/load.h"
 
 namespace halftone {
@@ -26,6 +26,6 @@ struct ExportSummary {
 // layer normalisation stands behind it, which no dense weight can hold; Error(numerical), naming
 // the tensor, for numbers that `dtype` does not hold.
 ExportSummary export_hf(LoadedModel& model, const Companions& companions, ExportDtype dtype,
-                        const std::string& directory, const ExportCheck& check = {});
+                        const std::string& directory, const WrittenCheck& check = {});
 
 }  // namespace halftone
