@@ -56,10 +56,11 @@ void print_bits(const Recipe& recipe, const DecoderSpec& spec) {
 }
 
 // What the finished model can be exported as.
-void print_exports(const Recipe& recipe, const DecoderSpec& spec) {
+void print_exports(const Recipe& recipe, const ModelConfig& config) {
   if (recipe.run.method == Method::none) return;
-  if (recipe.run.method != Method::onebit) return print("# export             hf: yes\n");
-  for (const ExportVerdict& verdict : student_exports(spec, recipe.student))
+  if (recipe.run.method != Method::onebit)
+    return print("# export             hf, gguf, packed: yes\n");
+  for (const ExportVerdict& verdict : student_exports(config, recipe.student))
     print("# export             {}: {}{}{}\n", verdict.format, verdict.possible ? "yes" : "no",
           verdict.detail.empty() ? "" : ", ", verdict.detail);
 }
@@ -110,7 +111,7 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
           recipe.data.generate_present ? "at most " : "", cache.bytes(), cache.top_k,
           cached_tokens);
   }
-  print_exports(recipe, spec);
+  print_exports(recipe, inputs.teacher.config);
   print_warnings(recipe, inputs, directory, plan.total());
   if (steps > 0) {
     const double flop =

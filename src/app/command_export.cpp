@@ -9,8 +9,10 @@
 #include "app/read_back.h"
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
+#include "halftone/model/export_compressed_tensors.h"
 #include "halftone/model/export_gguf.h"
 #include "halftone/model/export_hf.h"
+#include "halftone/model/export_onebit.h"
 #include "halftone/model/packed.h"
 
 namespace halftone {
@@ -75,6 +77,19 @@ std::string write_packed(const Export& e) {
   return fmt::format("{} tensors, {} bytes", summary.tensors, summary.bytes);
 }
 
+std::string write_onebit(const Export& e) {
+  const ExportSummary summary = export_onebit(e.model, e.companions, e.options.out, e.check);
+  return fmt::format("{} tensors, {} files beside them", summary.tensors,
+                     e.companions.files.size());
+}
+
+std::string write_compressed_tensors(const Export& e) {
+  const ExportSummary summary =
+      export_compressed_tensors(e.model, e.companions, e.options.out, e.check);
+  return fmt::format("{} tensors, {} files beside them", summary.tensors,
+                     e.companions.files.size());
+}
+
 struct ExportFormat {
   const char* name;
   bool directory;                         // else a file
@@ -87,6 +102,8 @@ const std::vector<ExportFormat>& formats() {
       {"hf", true, {"--dtype"}, write_hf},
       {"gguf", false, {"--gguf-type", "--embedding-type"}, write_gguf},
       {"packed", false, {"--embedding-type"}, write_packed},
+      {"onebit", true, {}, write_onebit},
+      {"compressed-tensors", true, {}, write_compressed_tensors},
   };
   return rows;
 }

@@ -98,7 +98,7 @@ Json quantization_json(const DecoderSpec& spec, int64_t group) {
 }  // namespace
 
 ExportSummary export_compressed_tensors(LoadedModel& model, const Companions& companions,
-                                        const std::string& directory) {
+                                        const std::string& directory, const WrittenCheck& check) {
   const int64_t group = shared_group(model.decoder);
   Weights weights = packed_linears(model.decoder, group);
   int64_t changed = 0, not_f16 = 0;
@@ -111,6 +111,7 @@ ExportSummary export_compressed_tensors(LoadedModel& model, const Companions& co
     write_safetensors(temporary + "/model.safetensors", weights, {{"format", "pt"}});
     write_text_durably(temporary + "/config.json", config.dump(2) + "\n");
     write_companions(companions, temporary, true);
+    if (check) check(temporary);
   });
   return {.tensors = static_cast<int64_t>(weights.size())};
 }

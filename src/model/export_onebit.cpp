@@ -78,7 +78,7 @@ std::string onebit_config_json(const ModelConfig& config) {
 }  // namespace
 
 ExportSummary export_onebit(LoadedModel& model, const Companions& companions,
-                            const std::string& directory) {
+                            const std::string& directory, const WrittenCheck& check) {
   if (model.config.architecture != "llama")
     throw_error(ErrorKind::recipe,
                 "export: the model is of the family {}, a released OneBit checkpoint is a llama",
@@ -89,6 +89,7 @@ ExportSummary export_onebit(LoadedModel& model, const Companions& companions,
                       checkpoint.int8);
     write_text_durably(temporary + "/config.json", onebit_config_json(model.config));
     write_companions(companions, temporary, true);
+    if (check) check(temporary);
   });
   return {.tensors = static_cast<int64_t>(checkpoint.tensors.size())};
 }

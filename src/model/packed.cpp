@@ -59,7 +59,7 @@ const std::string& meta(const PackedFile& file, const char* key, const std::stri
 
 PackedExportSummary export_packed(LoadedModel& model, const Companions& companions,
                                   const PackedExportOptions& options, const std::string& path,
-                                  const ExportCheck& check) {
+                                  const WrittenCheck& check) {
   PackedContent content{.meta = {{kConfig, config_json(model.config, DType::f32)},
                                  {kForms, nlohmann::json(linear_forms(model.decoder)).dump()},
                                  {kWriter, HALFTONE_VERSION}},

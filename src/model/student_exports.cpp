@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "halftone/model/spec.h"
 #include "halftone/nn/linear.h"
 
 namespace halftone {
@@ -47,7 +48,12 @@ ExportVerdict gguf(const DecoderSpec& spec, const StudentSettings& student) {
   return {"gguf", true, linears};
 }
 
-ExportVerdict onebit(const DecoderSpec& spec, const StudentSettings& student) {
+ExportVerdict onebit(const ModelConfig& config, const DecoderSpec& spec,
+                     const StudentSettings& student) {
+  if (config.architecture != "llama")
+    return {"onebit", false,
+            fmt::format("the released layout is a llama's, this model is of the family {}",
+                        config.architecture)};
   if (student.group_scaled() || !student.post_layer_norm)
     return {"onebit", false,
             "the released layer has in_scale, out_scale and student.post_layer_norm = true"};
@@ -71,13 +77,14 @@ ExportVerdict compressed_tensors(const StudentSettings& student) {
 
 }  // namespace
 
-std::vector<ExportVerdict> student_exports(const DecoderSpec& spec,
+std::vector<ExportVerdict> student_exports(const ModelConfig& config,
                                            const StudentSettings& student) {
+  const DecoderSpec spec = decoder_spec(config);
   ExportVerdict hf{"hf", !student.post_layer_norm, ""};
   if (!hf.possible) hf.detail = fmt::format("each 1-bit linear {}", kNoDenseWeight);
   return {hf,
           gguf(spec, student),
-          onebit(spec, student),
+          onebit(config, spec, student),
           {"packed", true, ""},
           compressed_tensors(student)};
 }

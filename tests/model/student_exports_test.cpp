@@ -20,7 +20,7 @@ ModelConfig config_of(int64_t hidden, int64_t inner) {
 std::map<std::string, ExportVerdict> verdicts(const ModelConfig& config,
                                               const StudentSettings& student) {
   std::map<std::string, ExportVerdict> out;
-  for (const ExportVerdict& verdict : student_exports(decoder_spec(config), student))
+  for (const ExportVerdict& verdict : student_exports(config, student))
     out[verdict.format] = verdict;
   EXPECT_EQ(out.size(), 5u);
   return out;
@@ -83,13 +83,15 @@ TEST(StudentExports, ABlockLiesInOneGroup) {
   EXPECT_EQ(name(48, 48), "none");
 }
 
-TEST(StudentExports, AFamilyThatLlamaCppDoesNotKnowHasNoGguf) {
-  DecoderSpec spec = decoder_spec(config_of(256, 640));
-  spec.embedding.gguf.clear();
-  for (const ExportVerdict& verdict : student_exports(spec, {.foldable = true}))
-    if (verdict.format == "gguf") {
-      EXPECT_FALSE(verdict.possible);
-    }
+TEST(StudentExports, AFamilyThatLlamaCppDoesNotKnowHasNoGgufAndOthersThanLlamasNoReleasedLayout) {
+  const ModelConfig opt = parse_config(
+      R"({"model_type": "opt", "hidden_size": 64, "ffn_dim": 128, "num_hidden_layers": 1,
+          "num_attention_heads": 4, "vocab_size": 40, "max_position_embeddings": 32,
+          "word_embed_proj_dim": 64, "activation_function": "relu"})",
+      "opt");
+  EXPECT_EQ(possible(verdicts(opt, {.post_layer_norm = false, .foldable = true})),
+            "compressed-tensors hf packed ");
+  EXPECT_EQ(possible(verdicts(opt, {})), "packed ");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "halftone/io/atomic_file.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/export_hf.h"
 #include "halftone/model/load.h"
@@ -22,6 +23,7 @@ namespace halftone {
 // Throws Error(recipe), before anything is written, naming the first linear that does not fit: its
 // weights in a group have more than one magnitude, or a layer normalisation stands behind it.
 ExportSummary export_compressed_tensors(LoadedModel& model, const Companions& companions,
-                                        const std::string& directory);
+                                        const std::string& directory,
+                                        const WrittenCheck& check = {});
 
 }  // namespace halftone

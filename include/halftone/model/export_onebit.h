@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "halftone/io/atomic_file.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/export_hf.h"
 #include "halftone/model/load.h"
@@ -17,6 +18,6 @@ namespace halftone {
 // linear, for one that is no OneBit layer with a layer normalisation behind it, or whose number of
 // inputs is no multiple of 8.
 ExportSummary export_onebit(LoadedModel& model, const Companions& companions,
-                            const std::string& directory);
+                            const std::string& directory, const WrittenCheck& check = {});
 
 }  // namespace halftone

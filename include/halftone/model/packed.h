@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "halftone/io/atomic_file.h"
 #include "halftone/model/companions.h"
-#include "halftone/model/export.h"
 #include "halftone/model/load.h"
 
 namespace halftone {
@@ -25,7 +25,7 @@ struct PackedExportSummary {
 // for a scale beyond F16.
 PackedExportSummary export_packed(LoadedModel& model, const Companions& companions,
                                   const PackedExportOptions& options, const std::string& path,
-                                  const ExportCheck& check = {});
+                                  const WrittenCheck& check = {});
 
 // Throws Error(format), naming the file and what is wrong, also where its seal does not fit.
 LoadedModel load_packed(const std::string& path);

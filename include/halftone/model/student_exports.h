@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "halftone/io/gguf_quants.h"
-#include "halftone/nn/block_spec.h"
+#include "halftone/model/config.h"
 #include "halftone/nn/student_settings.h"
 
 namespace halftone {
@@ -16,7 +16,8 @@ struct ExportVerdict {
   std::string detail;  // what it holds, or why it is impossible; may be empty
 };
 
-std::vector<ExportVerdict> student_exports(const DecoderSpec& spec, const StudentSettings& student);
+std::vector<ExportVerdict> student_exports(const ModelConfig& config,
+                                           const StudentSettings& student);
 
 // The smallest type of a GGUF that holds c S exactly for rows of `width` signs with a scale for
 // each `group` neighbours: no block is wider than a row or lies in two groups. nullptr: there is
