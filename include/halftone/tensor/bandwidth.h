@@ -3,7 +3,7 @@
 
 namespace halftone {
 
-// Bytes a second that all threads together read of 256 MiB, more than caches hold; the best of a
+// Bytes a second that all threads together read of 512 MiB, more than caches hold; the best of a
 // few passes.
 double read_bandwidth();
 
