@@ -1,6 +1,8 @@
 // A matrix of scaled signs in the order in which the product of a few tokens reads it.
 #pragma once
 
+#include <vector>
+
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
@@ -35,5 +37,14 @@ Tensor untile_scales(const SignTiles& w);
 // on any number of threads.
 inline constexpr int64_t kFewTokens = 8;
 void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y);
+
+// The same for several matrices that read one x: of few tokens the threads share out all of them at
+// once, which takes less time than one after another.
+struct SignProduct {
+  const SignTiles* w;
+  Tensor x_scale;
+  Tensor y;
+};
+void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products);
 
 }  // namespace halftone
