@@ -35,7 +35,7 @@ Tensor untile_scales(const SignTiles& w);
 // kFewTokens tokens by tables of 16 sums that lie in vector registers, more by sign_gemm: an
 // addition does the work of four multiply-adds in both. Every element is summed in the same order
 // on any number of threads.
-inline constexpr int64_t kFewTokens = 8;
+inline constexpr int64_t kFewTokens = 16;
 void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y);
 
 // The same for several matrices that read one x: of few tokens the threads share out all of them at
