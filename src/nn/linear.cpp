@@ -5,7 +5,6 @@
 #include <charconv>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
@@ -211,10 +210,11 @@ LinearBits LowBitLinear::bits() const {
 void expect_dtype(const Tensor& tensor, const std::string& name,
                   std::initializer_list<DType> expected) {
   if (std::ranges::find(expected, tensor.dtype()) != expected.end()) return;
-  std::vector<const char*> names;
-  for (const DType dtype : expected) names.push_back(dtype_name(dtype));
+  std::string names;
+  for (const DType dtype : expected)
+    names += (names.empty() ? "" : " or ") + std::string(dtype_name(dtype));
   throw_error(ErrorKind::format, "model: tensor '{}' is of dtype {}, {} expected", name,
-              dtype_name(tensor.dtype()), fmt::join(names, " or "));
+              dtype_name(tensor.dtype()), names);
 }
 
 namespace {
@@ -225,6 +225,8 @@ constexpr std::initializer_list<DType> kReal = {DType::f32, DType::f16, DType::b
 class Parts {
  public:
   Parts(const std::string& name, const TakeTensor& take) : name_(name), take_(take) {}
+
+  const std::string& name() const { return name_; }
 
   Tensor optional(const std::string& part, const Shape& shape,
                   std::initializer_list<DType> dtypes) const {
@@ -283,12 +285,17 @@ SignTiles tiles_of(const Parts& parts, int64_t out, int64_t in, int64_t groups, 
   SignTiles tiles{.rows = out, .columns = in, .groups = groups, .words = {}, .scales = {}};
   const Shape words{tiles.tiles(), tiles.chunks(), SignTiles::kRows * SignTiles::kColumns / 8};
   tiles.words = parts.optional("words", words, {DType::u8});
+  const bool on_tiles = groups == 1 || in % (groups * SignTiles::kColumns) == 0;
   if (tiles.words.defined()) {
+    if (!on_tiles)
+      throw_error(ErrorKind::format,
+                  "model: tensor '{}.words' has {} groups of {} inputs, a multiple of {} expected",
+                  parts.name(), groups, in / groups, SignTiles::kColumns);
     tiles.scales = parts.at("scales", {tiles.tiles(), groups, SignTiles::kRows}, {DType::f16});
     return tiles;
   }
   const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)}, {DType::u8});
-  if (!sign.defined() || (groups > 1 && in % (groups * SignTiles::kColumns) != 0)) return {};
+  if (!sign.defined() || !on_tiles) return {};
   const Tensor scale = parts.at("out_scale", one_group ? Shape{out} : Shape{out, groups}, kReal);
   return scale.dtype() == DType::f16 ? tile_signs(sign, scale, in) : SignTiles();
 }

@@ -194,6 +194,22 @@ TEST(PackedLinear, AShapeThatDoesNotFitIsNamed) {
   }
 }
 
+// Three groups of 22 inputs, in words and scales of shapes that would fit.
+TEST(PackedLinear, TilesWhoseGroupsDoNotFallOnWordsAreRefused) {
+  const Case odd{21, 66, 3, false, false};
+  const auto latent = latent_linear(odd);
+  const Tensors tensors{{"l.words", Tensor::zeros({2, 3, 64}, DType::u8)},
+                        {"l.scales", Tensor::zeros({2, 3, 16}, DType::f16)}};
+  try {
+    linear_from(tensors, *latent, odd);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::format);
+    EXPECT_EQ(std::string(error.what()),
+              "model: tensor 'l.words' has 3 groups of 22 inputs, a multiple of 32 expected");
+  }
+}
+
 // Words and scales of another dtype are other bytes: refused, not read.
 TEST(PackedLinear, ADtypeThatDoesNotFitIsNamed) {
   const Case c = kCases[0];
