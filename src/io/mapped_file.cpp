@@ -100,7 +100,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 Tensor mapped_tensor(const std::shared_ptr<const MappedFile>& file, uint64_t offset, Shape shape,
                      DType dtype) {
   const uint8_t* data = file->data() + offset;
-  if (reinterpret_cast<uintptr_t>(data) % dtype_bytes(dtype) == 0)
+  // A block of numbers lies where the numbers in it may.
+  const size_t alignment = dtype == DType::q8_0 ? alignof(q8_0_t) : dtype_bytes(dtype);
+  if (reinterpret_cast<uintptr_t>(data) % alignment == 0)
     return Tensor::view(file, data, std::move(shape), dtype);
   Tensor copy = Tensor::uninitialized(std::move(shape), dtype);
   if (copy.bytes()) std::memcpy(copy.raw(), data, copy.bytes());

@@ -11,7 +11,12 @@
 namespace halftone {
 namespace {
 
-// Takes tensors by name and checks their shapes.
+constexpr std::initializer_list<DType> kVector = {DType::f32, DType::f16, DType::bf16, DType::f64};
+constexpr std::initializer_list<DType> kMatrix = {DType::f32, DType::f16};
+// Of what is looked up by ids, or multiplied by as a head.
+constexpr std::initializer_list<DType> kTable = {DType::f32, DType::f16, DType::q8_0};
+
+// Takes tensors by name and checks their shapes and dtypes.
 class Source {
  public:
   explicit Source(const Weights& weights) : weights_(weights) {}
@@ -20,7 +25,8 @@ class Source {
     const auto it = weights_.find(name);
     return it == weights_.end() ? Tensor() : it->second;
   }
-  Param take(const std::string& name, const Shape& expected, ParamRole role) const {
+  Param take(const std::string& name, const Shape& expected, ParamRole role,
+             std::initializer_list<DType> dtypes) const {
     Tensor value = find(name);
     if (!value.defined())
       throw_error(ErrorKind::format, "model: tensor '{}' is missing, shape {} expected", name,
@@ -28,6 +34,7 @@ class Source {
     if (value.shape() != expected)
       throw_error(ErrorKind::format, "model: tensor '{}' has shape {}, expected {}", name,
                   shape_text(value.shape()), shape_text(expected));
+    expect_dtype(value, name, dtypes);
     if (expected.size() == 1) value = value.to(DType::f32);
     return {.name = name, .value = std::move(value), .grad = {}, .role = role};
   }
@@ -45,8 +52,8 @@ std::unique_ptr<LinearLike> build_linear(const Source& from, const Slot& slot,
 
 Norm build_norm(const Source& from, const NormSpec& spec, const std::string& name, int64_t size) {
   Norm norm{.spec = spec, .gain = {}, .bias = {}};
-  if (spec.affine) norm.gain = from.take(name + ".weight", {size}, ParamRole::norm);
-  if (spec.has_bias()) norm.bias = from.take(name + ".bias", {size}, ParamRole::bias);
+  if (spec.affine) norm.gain = from.take(name + ".weight", {size}, ParamRole::norm, kVector);
+  if (spec.has_bias()) norm.bias = from.take(name + ".bias", {size}, ParamRole::bias, kVector);
   return norm;
 }
 
@@ -68,22 +75,23 @@ Decoder build_decoder(const DecoderSpec& spec, const Weights& weights, const Lin
   const Source from(weights);
   const int64_t c = spec.hidden_size, e = spec.embedding_size;
   const Shape table{spec.vocab_size, e};
-  const auto take = [&](const OuterNames& names, const Shape& shape, ParamRole role) {
-    return from.take(names.hf + ".weight", shape, role);
+  const auto take = [&](const OuterNames& names, const Shape& shape, ParamRole role,
+                        std::initializer_list<DType> dtypes) {
+    return from.take(names.hf + ".weight", shape, role, dtypes);
   };
   Decoder decoder;
   decoder.spec = spec;
-  decoder.embedding = take(spec.embedding, table, ParamRole::embedding);
+  decoder.embedding = take(spec.embedding, table, ParamRole::embedding, kTable);
   if (const auto& positions = spec.positions)
-    decoder.positions = take(positions->names, {positions->rows, c}, ParamRole::embedding);
+    decoder.positions = take(positions->names, {positions->rows, c}, ParamRole::embedding, kMatrix);
   if (spec.projections) {
-    decoder.project_in = take(spec.projections->in, {c, e}, ParamRole::weight);
-    decoder.project_out = take(spec.projections->out, {e, c}, ParamRole::weight);
+    decoder.project_in = take(spec.projections->in, {c, e}, ParamRole::weight, kMatrix);
+    decoder.project_out = take(spec.projections->out, {e, c}, ParamRole::weight, kMatrix);
   }
   for (const BlockSpec& block : spec.blocks)
     decoder.blocks.push_back(build_block(from, block, forms));
   if (spec.final_norm) decoder.final_norm = build_norm(from, spec.norm, spec.final_norm->hf, c);
-  if (spec.head) decoder.head = take(*spec.head, table, ParamRole::embedding);
+  if (spec.head) decoder.head = take(*spec.head, table, ParamRole::embedding, kTable);
   return decoder;
 }
 

@@ -1,6 +1,7 @@
 // The kinds of linear: how each computes, what it is as a matrix, how it is stored and counted.
 #include "halftone/nn/linear.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -206,29 +207,47 @@ LinearBits LowBitLinear::bits() const {
 
 // --- from tensors ------------------------------------------------------------------------------
 
+void expect_dtype(const Tensor& tensor, const std::string& name,
+                  std::initializer_list<DType> expected) {
+  if (std::ranges::find(expected, tensor.dtype()) != expected.end()) return;
+  std::string names;
+  for (const DType dtype : expected)
+    names += (names.empty() ? "" : " or ") + std::string(dtype_name(dtype));
+  throw_error(ErrorKind::format, "model: tensor '{}' is of dtype {}, {} expected", name,
+              dtype_name(tensor.dtype()), names);
+}
+
 namespace {
 
-// The tensors of one linear, their shapes checked.
+constexpr std::initializer_list<DType> kReal = {DType::f32, DType::f16, DType::bf16, DType::f64};
+
+// The tensors of one linear, their shapes and dtypes checked.
 class Parts {
  public:
   Parts(const std::string& name, const TakeTensor& take) : name_(name), take_(take) {}
 
-  Tensor optional(const std::string& part, const Shape& shape) const {
+  const std::string& name() const { return name_; }
+
+  Tensor optional(const std::string& part, const Shape& shape,
+                  std::initializer_list<DType> dtypes) const {
     Tensor out = take_(part);
-    if (out.defined() && out.shape() != shape)
+    if (!out.defined()) return out;
+    if (out.shape() != shape)
       throw_error(ErrorKind::format, "model: tensor '{}.{}' has shape {}, expected {}", name_, part,
                   shape_text(out.shape()), shape_text(shape));
+    expect_dtype(out, name_ + "." + part, dtypes);
     return out;
   }
-  Tensor at(const std::string& part, const Shape& shape) const {
-    Tensor out = optional(part, shape);
+  Tensor at(const std::string& part, const Shape& shape,
+            std::initializer_list<DType> dtypes) const {
+    Tensor out = optional(part, shape, dtypes);
     if (!out.defined())
       throw_error(ErrorKind::format, "model: tensor '{}.{}' is missing, shape {} expected", name_,
                   part, shape_text(shape));
     return out;
   }
   Tensor floats(const std::string& part, const Shape& shape) const {
-    return at(part, shape).to(DType::f32);
+    return at(part, shape, kReal).to(DType::f32);
   }
 
  private:
@@ -265,14 +284,19 @@ std::optional<int64_t> group_of(const std::string& form, const std::string& name
 SignTiles tiles_of(const Parts& parts, int64_t out, int64_t in, int64_t groups, bool one_group) {
   SignTiles tiles{.rows = out, .columns = in, .groups = groups, .words = {}, .scales = {}};
   const Shape words{tiles.tiles(), tiles.chunks(), SignTiles::kRows * SignTiles::kColumns / 8};
-  tiles.words = parts.optional("words", words);
+  tiles.words = parts.optional("words", words, {DType::u8});
+  const bool on_tiles = groups == 1 || in % (groups * SignTiles::kColumns) == 0;
   if (tiles.words.defined()) {
-    tiles.scales = parts.at("scales", {tiles.tiles(), groups, SignTiles::kRows});
+    if (!on_tiles)
+      throw_error(ErrorKind::format,
+                  "model: tensor '{}.words' has {} groups of {} inputs, a multiple of {} expected",
+                  parts.name(), groups, in / groups, SignTiles::kColumns);
+    tiles.scales = parts.at("scales", {tiles.tiles(), groups, SignTiles::kRows}, {DType::f16});
     return tiles;
   }
-  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)});
-  if (!sign.defined() || (groups > 1 && in % (groups * SignTiles::kColumns) != 0)) return {};
-  const Tensor scale = parts.at("out_scale", one_group ? Shape{out} : Shape{out, groups});
+  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)}, {DType::u8});
+  if (!sign.defined() || !on_tiles) return {};
+  const Tensor scale = parts.at("out_scale", one_group ? Shape{out} : Shape{out, groups}, kReal);
   return scale.dtype() == DType::f16 ? tile_signs(sign, scale, in) : SignTiles();
 }
 
@@ -281,10 +305,11 @@ SignTiles tiles_of(const Parts& parts, int64_t out, int64_t in, int64_t groups, 
 std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string& name, int64_t out,
                                       int64_t in, const TakeTensor& take) {
   const Parts parts(name, take);
-  Tensor bias = parts.optional("bias", {out});
+  Tensor bias = parts.optional("bias", {out}, kReal);
   if (bias.defined()) bias = bias.to(DType::f32);
   if (form.empty())
-    return std::make_unique<Linear>(name, parts.at("weight", {out, in}), std::move(bias));
+    return std::make_unique<Linear>(name, parts.at("weight", {out, in}, {DType::f32, DType::f16}),
+                                    std::move(bias));
   const std::optional<int64_t> group = group_of(form, name, in);
   if (!group && form != kOneBitForm && form != kNormedForm)
     return low_bit_of(form, name, out, in, take, std::move(bias));
@@ -298,7 +323,7 @@ std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string
                             .in_scale = std::move(in_scale),
                             .bias = std::move(bias),
                             .post_layer_norm = form == kNormedForm});
-  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)});
+  const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)}, {DType::u8});
   Tensor latent = sign.defined() ? unpack_signs(sign, in) : parts.floats("weight", {out, in}),
          scale = parts.floats("out_scale", plain ? Shape{out} : Shape{out, groups});
   if (!plain)

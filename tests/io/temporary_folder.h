@@ -68,10 +68,10 @@ bool throws_at_step(int n, const Body& body) {
   return threw;
 }
 
-class TemporaryFolder : public testing::Test {
+class TemporaryFolder : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
     folder_ = std::filesystem::temp_directory_path() /
               (std::string("halftone_") + test->test_suite_name() + "_" + test->name() + "_" +
                std::to_string(::getpid()));

@@ -50,6 +50,29 @@ TEST(Decoder, ACacheGivesTheHiddenStatesOfTheWhole) {
   }
 }
 
+TEST(Decoder, ACacheOfF16IsCloseToOneOfF32) {
+  for (const DecoderSpec& spec : {small_spec(), spec_with_positions()}) {
+    Decoder model = small_decoder(spec);
+    KeyValueCache wide = model.make_cache(2, 6), half = model.make_cache(2, 6, DType::f16);
+    for (const Block& block : model.blocks) {
+      const size_t i = static_cast<size_t>(&block - model.blocks.data());
+      EXPECT_EQ(half.blocks[i].keys.dtype(), DType::f16);
+      EXPECT_EQ(half.blocks[i].keys.bytes(), wide.blocks[i].keys.bytes() / 2);
+    }
+    double worst = 0;
+    for (const auto& [first, count] : {std::pair<size_t, size_t>{0, 3}, {3, 1}, {4, 2}}) {
+      std::vector<int32_t> ids;
+      for (const size_t sequence : {size_t{0}, size_t{6}})
+        for (size_t t = first; t < first + count; ++t) ids.push_back(kTwoSequences[sequence + t]);
+      worst = std::max(worst, largest_difference(hidden_of(model, ids, 2, &half),
+                                                 hidden_of(model, ids, 2, &wide)));
+    }
+    EXPECT_LT(worst, 5e-3);
+    EXPECT_GT(worst, 0);
+    EXPECT_EQ(half.position, 6);
+  }
+}
+
 TEST(Decoder, ATokenSeesThoseBeforeItInItsSequenceAlone) {
   Decoder model = small_decoder();
   std::vector<int32_t> ids = kTwoSequences;

@@ -29,6 +29,17 @@ TEST(KeyValues, RowsGoToTheirHeadBehindWhatIsThere) {
   }
 }
 
+TEST(KeyValues, AStoreOfF16HoldsTheRowsRounded) {
+  const int64_t batch = 2, heads = 3, d = 5, capacity = 6;
+  const Tensor rows = random_tensor({batch * 2, heads * d}, 1, 1.0, DType::f32);
+  Tensor wide = Tensor::full({batch * heads * capacity, d}, DType::f32, 7),
+         half = Tensor::full(wide.shape(), DType::f16, 7);
+  append_key_values(rows, batch, 3, capacity, wide);
+  append_key_values(rows, batch, 3, capacity, half);
+  EXPECT_EQ(largest_difference(half, wide.to(DType::f16)), 0);
+  EXPECT_GT(largest_difference(half, wide), 0);
+}
+
 TEST(KeyValues, NothingIsWrittenBeyondTheCapacity) {
   const Tensor rows = Tensor::zeros({4, 8}, DType::f32);
   Tensor store = Tensor::zeros({2 * 2 * 5, 4}, DType::f32);

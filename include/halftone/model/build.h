@@ -13,7 +13,7 @@ using Weights = std::map<std::string, Tensor>;
 using LinearForms = std::map<std::string, std::string>;
 
 // Weights under HF names, as they are (storage is shared). Throws Error(format) naming the tensor
-// that is missing or has another shape than expected.
+// that is missing or has another shape or dtype than expected.
 Decoder build_decoder(const DecoderSpec& spec, const Weights& weights,
                       const LinearForms& forms = {});
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -139,9 +140,13 @@ class LowBitLinear : public LinearLike {
 // group the same without "in_scale", all three also as "words" and "scales" (tensor/sign_tiles.h);
 // of a low-bit layout its parts. Signs with scales in F16 become a PackedLinear. take() returns an
 // undefined tensor for what is not there. Throws Error(format) naming the tensor that is missing or
-// has another shape than expected.
+// has another shape or dtype than expected.
 using TakeTensor = std::function<Tensor(const std::string& part)>;
 std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string& name, int64_t out,
                                       int64_t in, const TakeTensor& take);
+
+// Throws Error(format), naming the tensor, where it is of none of the dtypes.
+void expect_dtype(const Tensor& tensor, const std::string& name,
+                  std::initializer_list<DType> expected);
 
 }  // namespace halftone

@@ -156,5 +156,57 @@ TEST(Attention, ReadsTheFilledPartOfACacheHeadByHead) {
             0);
 }
 
+// Few queries, which are read as decoding reads, and many; heads of whole vectors and others;
+// capacities that are full and half empty. What lies behind the filled part is not a number.
+TEST(Attention, AnF16CacheGivesWhatItsNumbersInF32Give) {
+  for (const int64_t d : {4, 32, 64})
+    for (const int64_t queries : {1, 3, 40})
+      for (const int64_t keys : {int64_t{40}, int64_t{290}})
+        for (const int64_t window : {0, 33}) {
+          const AttentionShape s{.batch = 2,
+                                 .query_length = queries,
+                                 .key_length = keys,
+                                 .heads = 4,
+                                 .key_value_heads = 2,
+                                 .head_dim = d,
+                                 .key_capacity = 300,
+                                 .window = window};
+          const auto cache = [&](uint64_t seed) {
+            Tensor out = random_tensor({2 * 2 * 300, d}, seed, 1.0, DType::f32);
+            for (int64_t head = 0; head < 4; ++head)
+              std::fill(out.data<float>() + (head * 300 + keys) * d,
+                        out.data<float>() + (head + 1) * 300 * d, NAN);
+            return out.to(DType::f16);
+          };
+          const Tensor q = random_tensor({2 * queries, 4 * d}, 1, 1.0, DType::f32), k = cache(2),
+                       v = cache(3);
+          Tape tape(Tape::Mode::no_grad);
+          const Var x = tape.constant(q),
+                    wide = attention(x, tape.constant(k.to(DType::f32)),
+                                     tape.constant(v.to(DType::f32)), s),
+                    half = attention(x, tape.constant(k), tape.constant(v), s);
+          EXPECT_EQ(largest_difference(half.value(), wide.value()), 0)
+              << d << " " << queries << " " << keys << " " << window;
+        }
+}
+
+TEST(Attention, F16WithoutACacheAndGradientsThroughOneAreRefused) {
+  AttentionShape s{.batch = 1,
+                   .query_length = 1,
+                   .key_length = 3,
+                   .heads = 1,
+                   .key_value_heads = 1,
+                   .head_dim = 4};
+  const Tensor q = random_tensor({1, 4}, 1, 1.0, DType::f32),
+               k = random_tensor({3, 4}, 2, 1.0, DType::f16);
+  Tape tape;
+  EXPECT_THROW(attention(tape.constant(q), tape.constant(k), tape.constant(k), s),
+               std::invalid_argument);
+  s.key_capacity = 3;
+  EXPECT_NO_THROW(attention(tape.constant(q), tape.constant(k), tape.constant(k), s));
+  EXPECT_THROW(attention(tape.variable(q), tape.constant(k), tape.constant(k), s),
+               std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace halftone
