@@ -29,13 +29,14 @@ void print_object(const GenerateOptions& options, int64_t prompt_tokens, const G
 
 int generate_command(const GenerateOptions& options) {
   LoadedModel model = load_model_argument(options.model, {});
-  const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
+  std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const std::vector<int32_t> ids =
       options.chat ? ChatPrompt(model).ids({{"user", options.prompt}}, *tokenizer)
                    : tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
   require_rows(ids, model.config, "--prompt");
-  Generator generator(model, static_cast<int64_t>(ids.size()) + options.sampling.tokens);
+  Generator generator(model, std::move(tokenizer),
+                      static_cast<int64_t>(ids.size()) + options.sampling.tokens);
   catch_interrupts();
   if (!options.json && !options.chat) print_text(options.prompt);
   const Generated out = generator.run(ids, options.sampling, [&](std::string_view text) {

@@ -30,8 +30,11 @@ size_t whole_characters(std::string_view text) {
 }
 
 Generator::Generator(LoadedModel& model, int64_t capacity)
+    : Generator(model, load_model_tokenizer(model.home, model.config), capacity) {}
+
+Generator::Generator(LoadedModel& model, std::unique_ptr<Tokenizer> tokenizer, int64_t capacity)
     : model_(model),
-      tokenizer_(load_model_tokenizer(model.home, model.config)),
+      tokenizer_(std::move(tokenizer)),
       cache_(model.decoder.make_cache(1, capacity, DType::f16)),
       ends_(end_tokens(model.home)),
       known_(generator_vocabulary(*tokenizer_).known) {}

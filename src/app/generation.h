@@ -40,6 +40,7 @@ class Generator {
  public:
   // The model must outlive it. Room for `capacity` tokens in all.
   Generator(LoadedModel& model, int64_t capacity);
+  Generator(LoadedModel& model, std::unique_ptr<Tokenizer> tokenizer, int64_t capacity);
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   int64_t capacity() const { return cache_.capacity; }

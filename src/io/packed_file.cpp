@@ -172,7 +172,7 @@ void PackedFile::read_directory() {
     const std::string of = fmt::format("{}: file '{}'", where, printable(name));
     const uint64_t bytes = whole(entry(value, 2, of)[1], of),
                    at = place(data_, whole(value[0], of), bytes, size, of);
-    files_[name].assign(reinterpret_cast<const char*>(file_->data()) + at, bytes);
+    files_[name] = {reinterpret_cast<const char*>(file_->data()) + at, bytes};
   }
 }
 
@@ -222,8 +222,9 @@ std::optional<std::string> packed_member(const std::string& path) {
     if (!fs::is_regular_file(found)) continue;
     if (RegularFile(outer.string()).start(kMagic.size()) != kMagic) return {};
     const PackedFile file = PackedFile::open(outer.string());
-    const auto member = file.files().find(fs::path(path).lexically_relative(outer).string());
-    return member == file.files().end() ? std::nullopt : std::optional(member->second);
+    const auto member = file.files_.find(fs::path(path).lexically_relative(outer).string());
+    if (member == file.files_.end()) return {};
+    return std::string(member->second);
   }
   return {};
 }

@@ -40,7 +40,7 @@ class PackedFile {
   static PackedFile open(const std::string& path);
 
   const std::map<std::string, std::string>& meta() const { return meta_; }
-  const std::map<std::string, std::string>& files() const { return files_; }
+  std::map<std::string, std::string> files() const { return {files_.begin(), files_.end()}; }
   // Views of the map.
   std::map<std::string, Tensor> tensors() const;
   StoredTensors list() const;
@@ -53,7 +53,7 @@ class PackedFile {
   std::string_view list_;  // of tensors, as JSON
   uint64_t data_ = 0;      // offset behind the two lists
   std::map<std::string, std::string> meta_;
-  std::map<std::string, std::string> files_;
+  std::map<std::string, std::string_view> files_;  // of the map
 };
 
 // The bytes of the file NAME in the packed file PACKED where `path` is PACKED/NAME: to readers of
