@@ -98,9 +98,11 @@ int bench_command(const BenchOptions& options) {
   Decoder& decoder = model.decoder;
   check_context(decoder.spec, std::max(options.prompt, options.tokens + 1), "--prompt or --tokens");
   const double bandwidth = read_bandwidth();
+  release_kept_memory();  // what the bandwidth was measured on
   const Rates prompt = time_prompt(decoder, options), decode = time_decode(decoder, options);
   const auto bytes = static_cast<double>(decode_bytes(decoder, options.tokens / 2));
   const double read = bytes * decode.median(), share = read / bandwidth;
+  const size_t resident = rss_bytes();
   if (options.json) {
     nlohmann::ordered_json json;
     json["prompt"] = {{"tokens", options.prompt},
@@ -112,7 +114,7 @@ int bench_command(const BenchOptions& options) {
                       {"bytes_per_token", bytes},
                       {"bandwidth_share", share}};
     json["read_bandwidth"] = bandwidth;
-    json["peak_rss_bytes"] = peak_rss_bytes();
+    json["resident_bytes"] = resident;
     json["machine"] = {{"isa", isa_name(isa())}, {"threads", threads()}, {"blas", blas_name()}};
     json["version"] = HALFTONE_VERSION;
     print("{}\n", json.dump(2));
@@ -124,6 +126,8 @@ int bench_command(const BenchOptions& options) {
         100 * decode.spread());
   print("{:.1f} MB a token: {:.1f} GB/s, {:.2f} of the {:.1f} GB/s that {} threads read\n",
         bytes / 1e6, read / 1e9, share, bandwidth / 1e9, threads());
+  print("{:.0f} MB resident, of a model of {:.0f} MB\n", static_cast<double>(resident) / 1e6,
+        static_cast<double>(model.file_bytes) / 1e6);
   return 0;
 }
 

@@ -148,15 +148,17 @@ double linear_bits(const ModelConfig& config, const StoredTensors& stored) {
 }
 
 Footprint footprint_of(const std::string& path, const Inspection& found) {
-  if (!found.kind.empty()) {
-    LoadedModel model = load_model(path);
-    return footprint(model.decoder, model.file_bytes);
-  }
   if (found.home.empty())
     throw_error(ErrorKind::format,
                 "a safetensors file has no configuration: a directory with config.json, "
                 "model.safetensors and a tokenizer is a model");
-  const ModelConfig config = read_import_outline(path).config;
+  const bool checkpoint = !found.kind.empty();
+  const ModelOutline outline = checkpoint ? ModelOutline{} : read_outline(path);
+  if (checkpoint || !outline.dense) {
+    LoadedModel model = load_model(path);
+    return footprint(model.decoder, model.file_bytes);
+  }
+  const ModelConfig& config = outline.config;
   Footprint out{.parameters = parameter_count(decoder_spec(config))};
   out.paper_bits = out.linear_bits = linear_bits(config, found.stored);
   out.file_bits =

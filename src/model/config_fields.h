@@ -26,7 +26,7 @@ class ConfigFields {
 
   [[noreturn]] void fail(const std::string& key, const std::string& expected) const {
     throw_error(ErrorKind::format, "{}: {}{} is {}, expected {}", where_, prefix_, printable(key),
-                printable(object_.at(key).dump()), expected);
+                object_.contains(key) ? printable(object_.at(key).dump()) : "missing", expected);
   }
   // For a key that is on no list.
   [[noreturn]] void fail_unknown(const std::string& key) const;

@@ -1,4 +1,5 @@
 // config.json: which family it is of, and what every family has.
+#include "compressed_tensors_layout.h"
 #include "config_checks.h"
 #include "config_hf_parts.h"
 #include "halftone/io/strict_json.h"
@@ -77,8 +78,7 @@ ModelConfig parse_config(std::string_view json, const std::string& where) {
   config.architecture = family.model_type;
   family.read_hf(in, config);
   read_tokens(in, config);
-  if (in.has("quantization_config"))
-    in.fail("quantization_config", "full-precision weights, without this field");
+  code_group(in);  // throws where it is not read
   check_keys(in, config, family.keys);
   return config;
 }

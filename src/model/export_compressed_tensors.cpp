@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "compressed_tensors_layout.h"
 #include "halftone/base/error.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/safetensors.h"
@@ -14,13 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Inputs that share a scale.
-constexpr int64_t kWholeRow = 0;
 constexpr int64_t kGroups[] = {kWholeRow, 128, 64, 32};  // the most first
-
-int64_t width_of(int64_t group, int64_t in) {
-  return group == kWholeRow ? in : group;
-}
 
 // Why W has no scale for each group; nothing: it has.
 std::optional<std::string> misfit(const Tensor& w, int64_t group) {
@@ -58,9 +53,9 @@ Weights packed_linears(Decoder& decoder, int64_t group) {
       if (param.role != ParamRole::bias) out.erase(param.name);
     });
     const Tensor w = linear->dense_weight();
-    out[linear->name + ".weight_packed"] = pack_sign_codes(w);
-    out[linear->name + ".weight_scale"] = group_magnitudes(w, width_of(group, w.dim(1)));
-    out[linear->name + ".weight_shape"] = Tensor::of<int64_t>({2}, w.shape());
+    out[linear->name + compressed_layout::kCodes] = pack_sign_codes(w);
+    out[linear->name + compressed_layout::kScale] = group_magnitudes(w, width_of(group, w.dim(1)));
+    out[linear->name + compressed_layout::kShape] = Tensor::of<int64_t>({2}, w.shape());
   });
   return out;
 }

@@ -3,12 +3,14 @@
 #include <cstring>
 #include <optional>
 
+#include "compressed_tensors_layout.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/io/gguf.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/model/spec.h"
+#include "halftone/quant/sign_groups.h"
 #include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/numbers.h"
 #include "onebit_layout.h"
@@ -127,19 +129,49 @@ void drop_tied_head(Safetensors& file, const DecoderSpec& spec, const std::strin
 struct HfModel {
   ModelConfig config;
   bool onebit;
+  std::optional<int64_t> code_group;  // of linears in the compressed-tensors layout
   Safetensors file;
   std::vector<HfTensor> tensors;
 };
 
 void check_dtype(const HfTensor& tensor, DType dtype, bool int8, Problems& problems) {
-  if (int8 ? tensor.signs : is_real(dtype)) return;
-  problems.push_back(fmt::format("tensor '{}' is {}, expected F32, F64, F16 or BF16",
-                                 tensor.in_file.name, int8 ? "I8" : dtype_name(dtype)));
+  if (tensor.dtype ? dtype == *tensor.dtype : is_real(dtype)) return;
+  problems.push_back(fmt::format(
+      "tensor '{}' is {}, expected {}", tensor.in_file.name, int8 ? "I8" : dtype_name(dtype),
+      tensor.dtype ? dtype_name(*tensor.dtype) : "F32, F64, F16 or BF16"));
+}
+
+std::vector<HfTensor> tensors_of(const HfModel& model, const DecoderSpec& spec,
+                                 const std::string& path) {
+  if (model.code_group) return code_tensors(spec, *model.code_group, path);
+  return model.onebit ? onebit_tensors(spec, model.file) : dense_tensors(spec);
+}
+
+// The shape that a packed weight says it has is the configuration's.
+void check_recorded_shapes(const HfModel& model, const DecoderSpec& spec, Problems& problems) {
+  for (const BlockSpec& block : spec.blocks)
+    for (const Slot& slot : block.slots) {
+      const auto at = model.file.tensors.find(slot.hf + compressed_layout::kShape);
+      const Tensor expected = Tensor::of<int64_t>({2}, {slot.out, slot.in});
+      if (at == model.file.tensors.end() || slot.is_norm() || at->second.dtype() != DType::i64 ||
+          at->second.shape() != expected.shape() || same_numbers(at->second, expected))
+        continue;
+      const auto* found = static_cast<const int64_t*>(at->second.raw());
+      problems.push_back(fmt::format("tensor '{}' holds {}, expected {}", at->first,
+                                     shape_text({found[0], found[1]}),
+                                     shape_text({slot.out, slot.in})));
+    }
 }
 
 HfModel open_hf(const std::string& path) {
   const std::string config = path + "/config.json";
-  HfModel out{read_config(config), is_onebit_config(config), read_hf_weights(path), {}};
+  HfModel out{
+      read_config(config), is_onebit_config(config), code_group(config), read_hf_weights(path), {}};
+  if (out.onebit && out.code_group)
+    throw_error(ErrorKind::format,
+                "{}: quantization_config stands beside the model_type of a OneBit checkpoint, "
+                "expected one of the two",
+                config);
   Safetensors& file = out.file;
   const DecoderSpec spec = decoder_spec(out.config);
   add_prefixes(file, spec);
@@ -148,7 +180,7 @@ HfModel open_hf(const std::string& path) {
     return is_harmless_extra(item.first) ||
            (out.onebit && item.first.starts_with("teacher_model."));
   });
-  out.tensors = out.onebit ? onebit_tensors(spec, file) : dense_tensors(spec);
+  out.tensors = tensors_of(out, spec, path);
 
   Problems problems;
   std::map<std::string, Tensor> left = file.tensors;
@@ -164,16 +196,42 @@ HfModel open_hf(const std::string& path) {
     left.erase(at);
   }
   for (const auto& [name, tensor] : left) problems.push_back(unknown(name, tensor.shape()));
+  if (out.code_group) check_recorded_shapes(out, spec, problems);
   throw_problems(path, problems);
   return out;
+}
+
+// Of linears in the compressed-tensors layout the layers of signs and scales; where a code is no
+// sign, or a scale is not F16, the weights.
+void unpack_codes(const DecoderSpec& spec, int64_t group, const ImportOptions& options,
+                  ImportedModel& out) {
+  using namespace compressed_layout;
+  const auto take = [&](const std::string& name) { return out.weights.extract(name).mapped(); };
+  for (const BlockSpec& block : spec.blocks)
+    for (const Slot& slot : block.slots) {
+      if (slot.is_norm()) continue;
+      const Tensor codes = take(slot.hf + kCodes), scale = take(slot.hf + kScale);
+      out.weights.erase(slot.hf + kShape);
+      const Tensor signs = signs_of_codes(codes, slot.in);
+      if (signs.defined() && scale.dtype() == DType::f16) {
+        out.weights[slot.hf + ".sign"] = signs;
+        out.weights[slot.hf + ".out_scale"] = scale;
+        out.forms[slot.hf] =
+            group == kWholeRow ? "onebit row" : fmt::format("onebit group {}", group);
+        continue;
+      }
+      const std::string name = slot.hf + ".weight";
+      put_weight(weights_of_codes(codes, scale.to(DType::f32), slot.in),
+                 {name, "", {slot.out, slot.in}, ParamRole::weight}, options, name, out);
+    }
 }
 
 ImportedModel import_hf(const std::string& path, const ImportOptions& options) {
   HfModel model = open_hf(path);
   ImportedModel out{.path = path, .config = std::move(model.config)};
-  for (const auto& [spec, name, signs] : model.tensors) {
+  for (const auto& [spec, name, bits] : model.tensors) {
     const Tensor& stored = model.file.tensors.at(spec.name);
-    if (signs)
+    if (bits)
       out.weights.emplace(name, stored);
     else
       put_weight(stored, spec, options, name, out);
@@ -182,6 +240,7 @@ ImportedModel import_hf(const std::string& path, const ImportOptions& options) {
     for (const BlockSpec& block : decoder_spec(out.config).blocks)
       for (const Slot& slot : block.slots)
         if (!slot.is_norm()) out.forms[slot.hf] = onebit_layout::kForm;
+  if (model.code_group) unpack_codes(decoder_spec(out.config), *model.code_group, options, out);
   out.sha256 = digest_of(model.file.files);
   for (const auto& part : model.file.files) part->expect_unchanged();
   return out;
@@ -306,11 +365,11 @@ ImportOutline read_import_outline(const std::string& path) {
   ImportOutline out;
   if (is_hf_directory(path)) {
     const HfModel model = open_hf(path);
-    for (const auto& [spec, name, signs] : model.tensors)
-      if (spec.shape.size() == 2 && !signs)
+    for (const auto& [spec, name, bits] : model.tensors)
+      if (spec.shape.size() == 2 && !bits)
         out.stored_as_f16 &= model.file.tensors.at(spec.name).dtype() == DType::f16;
     out.config = model.config;
-    out.dense = !model.onebit;
+    out.dense = !model.onebit && !model.code_group;
   } else {
     const GgufModel model = open_gguf(path);
     for (const GgufTensor& tensor : model.file.tensors())

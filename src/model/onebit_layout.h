@@ -1,6 +1,7 @@
 // The tensors of a OneBit checkpoint in the released layout.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,12 +22,15 @@ inline constexpr const char* kInScale = ".input_factor";
 // A tensor that a directory in Hugging Face's layout has to hold.
 struct HfTensor {
   ExpectedWeight in_file;
-  std::string name;    // in a decoder
-  bool signs = false;  // packed, in the bytes of an I8
+  std::string name;            // in a decoder
+  std::optional<DType> dtype;  // of bits, which are read as they are (U8: an I8); else of numbers
 };
 
 // Those of a model of full precision.
 std::vector<HfTensor> dense_tensors(const DecoderSpec& spec);
+
+// The same without the weights of the blocks' linears.
+std::vector<HfTensor> unquantised_tensors(const DecoderSpec& spec);
 
 // Those of a OneBit checkpoint. Whether a weight is packed, the file says.
 std::vector<HfTensor> onebit_tensors(const DecoderSpec& spec, const Safetensors& file);

@@ -41,6 +41,17 @@ Var Block::linear(Tape& tape, SlotRole role, const Var& x) {
   return linears.at(role)->forward(tape, x);
 }
 
+std::vector<Var> Block::linear(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x) {
+  std::vector<PackedWeights> packed;
+  for (const SlotRole role : roles)
+    if (auto weights = linears.at(role)->packed(); weights && !observer)
+      packed.push_back(*std::move(weights));
+  if (packed.size() == roles.size()) return packed_linears(x, packed);
+  std::vector<Var> out;
+  for (const SlotRole role : roles) out.push_back(linear(tape, role, x));
+  return out;
+}
+
 Var Block::norm(Tape& tape, SlotRole role, const Var& x) {
   const auto it = norms.find(role);
   return it == norms.end() ? x : it->second.forward(tape, x);
@@ -100,15 +111,15 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
   const int64_t length = x.dim(0) / batch, first = cache ? cache->position : 0;
   require(!cache || first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
           first + length, cache ? cache->capacity : 0);
-  const auto heads = [&](SlotRole role, SlotRole norm, int64_t count) {
-    const Var y = b.norm(tape, norm, b.linear(tape, role, x));
+  const std::vector<Var> qkv = b.linear(tape, {SlotRole::q, SlotRole::k, SlotRole::v}, x);
+  const auto heads = [&](const Var& made, SlotRole norm, int64_t count) {
+    const Var y = b.norm(tape, norm, made);
     if (!b.spec.rotary) return y;
     const int64_t context = cache ? cache->capacity : length;
     return rotary(y, rotary_table(*b.spec.rotary, context, x.dtype()), count, length, first);
   };
-  const Var q = heads(SlotRole::q, SlotRole::q_norm, b.spec.heads);
-  Var k = heads(SlotRole::k, SlotRole::k_norm, b.spec.key_value_heads);
-  Var v = b.linear(tape, SlotRole::v, x);
+  const Var q = heads(qkv[0], SlotRole::q_norm, b.spec.heads);
+  Var k = heads(qkv[1], SlotRole::k_norm, b.spec.key_value_heads), v = qkv[2];
   if (cache) {
     KeyValues& kv = cache->blocks[index];
     append_key_values(k.value(), batch, first, cache->capacity, kv.keys);
@@ -131,10 +142,14 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
 
 Var Decoder::mix(Tape& tape, Block& b, const Var& x) {
   const Activation f = b.spec.activation;
-  const Var up = b.linear(tape, SlotRole::up, x);
-  return b.linear(tape, SlotRole::down,
-                  b.spec.has(SlotRole::gate) ? gated(b.linear(tape, SlotRole::gate, x), up, f)
-                                             : activate(up, f));
+  Var y;
+  if (b.spec.has(SlotRole::gate)) {
+    const std::vector<Var> made = b.linear(tape, {SlotRole::up, SlotRole::gate}, x);
+    y = gated(made[1], made[0], f);
+  } else {
+    y = activate(b.linear(tape, SlotRole::up, x), f);
+  }
+  return b.linear(tape, SlotRole::down, y);
 }
 
 Var Decoder::block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache) {

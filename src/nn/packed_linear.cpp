@@ -20,7 +20,11 @@ PackedLinear::PackedLinear(std::string module, std::string form, Parts parts)
     : LinearLike(std::move(module), parts.bias), form_(std::move(form)), parts_(std::move(parts)) {}
 
 Var PackedLinear::forward(Tape&, const Var& x) {
-  return packed_linear(x, parts_.tiles, parts_.in_scale, bias.value, parts_.post_layer_norm, kEps);
+  return packed_linears(x, {*packed()}).front();
+}
+
+std::optional<PackedWeights> PackedLinear::packed() const {
+  return PackedWeights{&parts_.tiles, parts_.in_scale, bias.value, parts_.post_layer_norm, kEps};
 }
 
 void PackedLinear::visit(const ParamVisitor& visitor) {

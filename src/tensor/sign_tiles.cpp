@@ -11,8 +11,7 @@
 
 namespace halftone {
 
-HT_KERNEL(multiply_sign_tiles, const Tensor& x, const Tensor& x_scale, const SignTiles& w,
-          Tensor& y)
+HT_KERNEL(multiply_sign_tiles, const Tensor& x, std::vector<SignProduct>& products)
 
 namespace {
 
@@ -90,20 +89,25 @@ Tensor untile_scales(const SignTiles& w) {
   return out;
 }
 
-void cpu::multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w,
-                              Tensor& y) {
-  if (x.dim(0) <= kFewTokens) return sign_gemv(x, x_scale, w, y);
-  sign_gemm(x, x_scale, w, y);
+void cpu::multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products) {
+  if (x.dim(0) <= kFewTokens) return sign_gemv(x, products);
+  for (SignProduct& p : products) sign_gemm(x, p.x_scale, *p.w, p.y);
+}
+
+void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products) {
+  for (const auto& [w, x_scale, y] : products)
+    require(x.rank() == 2 && x.dtype() == DType::f32 && x.dim(1) == w->columns &&
+                y.shape() == Shape{x.dim(0), w->rows} &&
+                (!x_scale.defined() || x_scale.shape() == Shape{w->columns}),
+            "multiply_sign_tiles: x {}, x_scale {}, W {} x {}, y {}", shape_text(x.shape()),
+            shape_text(x_scale.shape()), w->rows, w->columns, shape_text(y.shape()));
+  if (x.dim(0) == 0) return;
+  HT_RUN(multiply_sign_tiles, x.device(), x, products);
 }
 
 void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y) {
-  require(x.rank() == 2 && x.dtype() == DType::f32 && x.dim(1) == w.columns &&
-              y.shape() == Shape{x.dim(0), w.rows} &&
-              (!x_scale.defined() || x_scale.shape() == Shape{w.columns}),
-          "multiply_sign_tiles: x {}, x_scale {}, W {} x {}, y {}", shape_text(x.shape()),
-          shape_text(x_scale.shape()), w.rows, w.columns, shape_text(y.shape()));
-  if (x.dim(0) == 0) return;
-  HT_RUN(multiply_sign_tiles, x.device(), x, x_scale, w, y);
+  std::vector<SignProduct> one{{&w, x_scale, y}};
+  multiply_sign_tiles(x, one);
 }
 
 }  // namespace halftone

@@ -183,6 +183,30 @@ TEST_F(InspectTest, ARunIsItsNewestCheckpointAndItsModel) {
   EXPECT_EQ(digest_of(at("r")), digest_of(at("r/model.h5")));
 }
 
+TEST_F(InspectTest, DirectoriesOfQuantisedLinearsSaySo) {
+  const std::string released = HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_released";
+  const auto onebit = json_of(released);
+  EXPECT_EQ(onebit["format"], "safetensors");
+  EXPECT_EQ(onebit["quantised_parameters"], 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 32 * 48));
+  EXPECT_LT(onebit["bits"]["linear"], 3);
+  EXPECT_EQ(json_of(inputs_ + "/model")["quantised_parameters"], 0);
+
+  // Packed signs count as the weights that they are.
+  make_teacher();
+  const std::string recipe = write_recipe_file("r", "max_steps = 1\n",
+                                               "[student]\npost_layer_norm = false\n"
+                                               "foldable = true\n");
+  ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
+  const auto run = json_of(at("r"));
+  for (const std::string format : {"compressed-tensors", "packed"}) {
+    const Output got = program({"export", at("r"), "--format", format, "--out", at(format)});
+    ASSERT_EQ(got.code, 0) << got.err;
+    const auto found = json_of(at(format));
+    EXPECT_EQ(found["parameters"], run["parameters"]) << format;
+    EXPECT_EQ(found["quantised_parameters"], run["quantised_parameters"]) << format;
+  }
+}
+
 TEST_F(InspectTest, WhatIsNoModelIsExitThreeAndSaysWhatItIs) {
   for (const auto& [path, phrase] : std::vector<std::pair<std::string, std::string>>{
            {write("notes.txt", "hello"), "is no model, but another file"},

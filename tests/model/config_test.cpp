@@ -184,7 +184,7 @@ const Malformed kMalformed[] = {
      "partial_rotary_factor is 0.5, expected 1"},
     {"gelu", R"({"hidden_act": "gelu"})", "hidden_act is \"gelu\", expected \"silu\""},
     {"quantised", R"({"quantization_config": {"quant_method": "gptq"}})",
-     "quantization_config is {"},
+     "quantization_config.quant_method is \"gptq\", expected \"compressed-tensors\""},
     {"tie a number", R"({"tie_word_embeddings": 1})", "tie_word_embeddings is 1, expected true or"},
     {"bias a text", R"({"attention_bias": "no"})", "attention_bias is \"no\""},
     {"bos below -1", R"({"bos_token_id": -2})", "bos_token_id is -2"},

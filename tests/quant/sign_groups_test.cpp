@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "halftone/tensor/packed_signs.h"
+
 namespace halftone {
 namespace {
 
@@ -57,6 +59,26 @@ TEST(SignGroups, SixteenCodesAreANumberFromTheLowestBitOn) {
       const uint32_t code = static_cast<uint32_t>(word[i * 2 + j / 16]) >> (2 * (j % 16)) & 3;
       EXPECT_EQ(w.data<float>()[i * 18 + j], static_cast<float>(static_cast<int>(code) - 2));
     }
+}
+
+TEST(SignGroups, CodesAreSignsOrWeightsAgain) {
+  Tensor w = Tensor::full({2, 18}, DType::f32, 1);
+  for (const int64_t column : {0, 2, 15, 17}) w.data<float>()[18 + column] = -1;
+  Tensor codes = pack_sign_codes(w);
+  EXPECT_EQ(floats(unpack_signs(signs_of_codes(codes, 18), 18)), floats(w));
+  const Tensor d = Tensor::of<float>({2, 2}, {1, 2, 3, -4});
+  for (int64_t i = 0; i < w.numel(); ++i) w.data<float>()[i] *= d.data<float>()[i / 9];
+  EXPECT_EQ(floats(weights_of_codes(codes, d, 18)), floats(w));
+  // 0 and 2 are no signs, but numbers; bits behind the last column are none.
+  codes.data<int32_t>()[1] = 0x72;  // 2, 0, and 3, 1 unused
+  EXPECT_FALSE(signs_of_codes(codes, 18).defined());
+  const Tensor weights = weights_of_codes(codes, d, 18);
+  EXPECT_EQ(weights.data<float>()[16], 0);
+  EXPECT_EQ(weights.data<float>()[17], -4);
+  codes.data<int32_t>()[1] = 0x2f;
+  EXPECT_TRUE(signs_of_codes(codes, 18).defined());
+  EXPECT_THROW(signs_of_codes(codes, 33), std::invalid_argument);
+  EXPECT_THROW(weights_of_codes(codes, d, 17), std::invalid_argument);
 }
 
 }  // namespace

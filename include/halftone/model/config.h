@@ -70,7 +70,7 @@ struct ModelConfig {
 // layer_types or sliding_window_pattern say. Llama and OPT have none.
 //
 // The model_type bitllama of the released OneBit checkpoints is read as the Llama that its linears
-// stand in.
+// stand in. A quantization_config is refused unless it is that of export_compressed_tensors.h.
 ModelConfig read_config(const std::string& path);
 ModelConfig parse_config(std::string_view json, const std::string& where);
 

@@ -56,6 +56,10 @@ struct ImportedModel {
 // and is the OneBit layer of these, its numbers unrounded. Tensors under teacher_model. are passed
 // over.
 //
+// Of a directory whose quantization_config is that of export_compressed_tensors.h, each linear of
+// the blocks has the tensors named there. It is the layer "onebit row" or "onebit group N" where
+// its codes are 1 and 3 and F16 holds its scales, else full precision, scale (code - 2).
+//
 // Throws Error(format) naming file and tensor when one is missing, unknown, of another shape than
 // the configuration gives, not finite (with the count), or when tie_word_embeddings contradicts an
 // lm_head.weight that differs from the embedding.

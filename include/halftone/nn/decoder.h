@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,6 +42,8 @@ class Block {
   std::function<void(const Slot& slot, const Tensor& x)> observer;
 
   Var linear(Tape& tape, SlotRole role, const Var& x);
+  // Of several roles that read one x, in their order.
+  std::vector<Var> linear(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x);
   Var norm(Tape& tape, SlotRole role, const Var& x);  // x itself where the block has none
   void visit(const ParamVisitor& visitor);            // in the order of spec.slots
 };

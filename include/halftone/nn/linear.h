@@ -5,11 +5,13 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "halftone/autograd/tape.h"
 #include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/onebit_linear.h"
+#include "halftone/ops/packed_linear.h"
 #include "halftone/quant/low_bit_matrix.h"
 
 namespace halftone {
@@ -50,6 +52,9 @@ class LinearLike {
   // The same in the order in which forward reads them: of a file that is mapped (model/packed.h).
   virtual std::map<std::string, Tensor> mapped() const { return stored(); }
   virtual LinearBits bits() const { return {}; }
+  // What packed_linears() multiplies by in place of forward, so that linears of one input are
+  // computed together; nothing for linears of another kind.
+  virtual std::optional<PackedWeights> packed() const { return {}; }
   // Bytes that forward reads of it for one token.
   virtual int64_t read_bytes() const = 0;
 

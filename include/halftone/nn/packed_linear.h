@@ -25,6 +25,7 @@ class PackedLinear : public LinearLike {
   std::map<std::string, Tensor> stored() const override;
   std::map<std::string, Tensor> mapped() const override;  // words and scales in tiles
   LinearBits bits() const override;
+  std::optional<PackedWeights> packed() const override;
   int64_t read_bytes() const override {
     return bytes_of(parts_.tiles.words) + bytes_of(parts_.tiles.scales);
   }

@@ -26,4 +26,11 @@ Tensor group_magnitudes(const Tensor& w, int64_t group);
 // is bits 2j and 2j + 1 of number k of its row, unused bits 0. With 2 as zero, w = d (code - 2).
 Tensor pack_sign_codes(const Tensor& w);
 
+// Of codes packed so, m to a row: their signs as pack_signs() has them, U8 n x ceil(m / 8); an
+// undefined tensor where a code is neither 1 nor 3.
+Tensor signs_of_codes(const Tensor& packed, int64_t m);
+
+// Of any codes, 0 to 3: w = d (code - 2), n x m in F32, d of n x groups.
+Tensor weights_of_codes(const Tensor& packed, const Tensor& d, int64_t m);
+
 }  // namespace halftone

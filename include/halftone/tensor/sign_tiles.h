@@ -1,6 +1,8 @@
 // A matrix of scaled signs in the order in which the product of a few tokens reads it.
 #pragma once
 
+#include <vector>
+
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
@@ -33,7 +35,16 @@ Tensor untile_scales(const SignTiles& w);
 // kFewTokens tokens by tables of 16 sums that lie in vector registers, more by sign_gemm: an
 // addition does the work of four multiply-adds in both. Every element is summed in the same order
 // on any number of threads.
-inline constexpr int64_t kFewTokens = 8;
+inline constexpr int64_t kFewTokens = 16;
 void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y);
+
+// The same for several matrices that read one x: of few tokens the threads share out all of them at
+// once, which takes less time than one after another.
+struct SignProduct {
+  const SignTiles* w;
+  Tensor x_scale;
+  Tensor y;
+};
+void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products);
 
 }  // namespace halftone

@@ -1,4 +1,4 @@
-// Dot products of rows, four of B at a time so that A is loaded once for them.
+// Dot products of rows, in the order in which B lies.
 #include "row_dots.h"
 
 #include <algorithm>
@@ -12,32 +12,24 @@
 namespace halftone {
 namespace {
 
-typedef uint32_t EightWords __attribute__((vector_size(32)));
 typedef int32_t EightInts __attribute__((vector_size(32)));
-typedef int16_t EightShorts __attribute__((vector_size(16)));
-typedef uint16_t EightHalves __attribute__((vector_size(16)));
-typedef int8_t EightBytes __attribute__((vector_size(8)));
-typedef uint32_t SixteenWords __attribute__((vector_size(64)));
+typedef uint16_t EightHalves __attribute__((vector_size(16), aligned(2), may_alias));
+typedef int8_t EightBytes __attribute__((vector_size(8), aligned(1), may_alias));
 typedef int32_t SixteenInts __attribute__((vector_size(64)));
-typedef int16_t SixteenShorts __attribute__((vector_size(32)));
-typedef uint16_t SixteenHalves __attribute__((vector_size(32)));
-typedef int8_t SixteenBytes __attribute__((vector_size(16)));
+typedef uint16_t SixteenHalves __attribute__((vector_size(32), aligned(2), may_alias));
+typedef int8_t SixteenBytes __attribute__((vector_size(16), aligned(1), may_alias));
 
 template <class Vector>
 struct Of;
 template <>
 struct Of<Eight> {
-  using Words = EightWords;
   using Ints = EightInts;
-  using Shorts = EightShorts;
   using Halves = EightHalves;
   using Bytes = EightBytes;
 };
 template <>
 struct Of<Sixteen> {
-  using Words = SixteenWords;
   using Ints = SixteenInts;
-  using Shorts = SixteenShorts;
   using Halves = SixteenHalves;
   using Bytes = SixteenBytes;
 };
@@ -50,27 +42,44 @@ HT_INLINE inline void load(const float* x, Vector& out) {
   std::memcpy(&out, x, sizeof(out));
 }
 
-// As to_float(half_t) does it.
+#if defined(__x86_64__)
+// In words of the machine: GCC 12 makes several instructions of each.
 template <class Vector>
 HT_INLINE inline void load(const half_t* x, Vector& out) {
-  using Words = typename Of<Vector>::Words;
-  typename Of<Vector>::Halves halves;
-  std::memcpy(&halves, x, sizeof(halves));
-  const Words bits = __builtin_convertvector(halves, Words), magnitude = bits & 0x7fffu;
-  const Vector scaled = (Vector)(magnitude << 13) * 0x1.0p112f;
-  const Words beyond = (Words)(magnitude >= 0x7c00u) & 0x7f800000u;
-  out = (Vector)((Words)scaled | beyond | (bits & 0x8000u) << 16);
+  using Halves = typename Of<Vector>::Halves;
+  asm("vcvtph2ps %1, %0" : "=v"(out) : "m"(*reinterpret_cast<const Halves*>(x)));
 }
 
 template <class Vector>
 HT_INLINE inline void load(const int8_t* x, Vector& out) {
-  typename Of<Vector>::Bytes bytes;
-  std::memcpy(&bytes, x, sizeof(bytes));
-  // Twice as wide at each step: GCC 12 takes longer strides one by one.
-  const auto shorts = __builtin_convertvector(bytes, typename Of<Vector>::Shorts);
-  const auto ints = __builtin_convertvector(shorts, typename Of<Vector>::Ints);
+  typename Of<Vector>::Ints ints;
+  using Bytes = typename Of<Vector>::Bytes;
+  asm("vpmovsxbd %1, %0" : "=v"(ints) : "m"(*reinterpret_cast<const Bytes*>(x)));
   out = __builtin_convertvector(ints, Vector);
 }
+
+template <class Vector>
+HT_INLINE inline void load_all(const half_t& x, Vector& out) {
+  typename Of<Vector>::Halves halves;
+  asm("vpbroadcastw %1, %0" : "=v"(halves) : "m"(x));
+  asm("vcvtph2ps %1, %0" : "=v"(out) : "v"(halves));
+}
+#else
+template <class Vector>
+HT_INLINE inline void load(const half_t* x, Vector& out) {
+  for (int64_t i = 0; i < kLanes<Vector>; ++i) out[i] = to_float(x[i]);
+}
+
+template <class Vector>
+HT_INLINE inline void load(const int8_t* x, Vector& out) {
+  for (int64_t i = 0; i < kLanes<Vector>; ++i) out[i] = x[i];
+}
+
+template <class Vector>
+HT_INLINE inline void load_all(const half_t& x, Vector& out) {
+  out = to_float(x) - Vector{};
+}
+#endif
 
 // Elements [d, d + n) of a row of B times those of A, added to a vector of sums; n is a vector's
 // length or 32, which kStep tells.
@@ -92,9 +101,6 @@ struct Rows {
     else
       return data[row * stride + d];
   }
-  HT_INLINE const void* address(int64_t row, int64_t d) const {
-    return data + row * stride + d;
-  }
 };
 
 template <class Vector>
@@ -108,7 +114,8 @@ struct Rows<Vector, q8_0_t> {
     Vector b[kParts];
 #pragma GCC unroll 4
     for (int i = 0; i < kParts; ++i) load(block.q + i * kLanes<Vector>, b[i]);
-    const float scale = to_float(block.scale);
+    Vector scale;
+    load_all(block.scale, scale);
 #pragma GCC unroll 4
     for (int t = 0; t < M; ++t) {
       Vector part = x[t][0] * b[0];
@@ -120,9 +127,6 @@ struct Rows<Vector, q8_0_t> {
   float one(int64_t, int64_t) const {
     return 0;
   }  // rows are whole blocks
-  HT_INLINE const void* address(int64_t row, int64_t d) const {
-    return data + (row * stride + d) / q8_0_t::kNumbers;
-  }
 };
 
 HT_INLINE inline float sum_of(const Eight& v) {
@@ -138,16 +142,14 @@ HT_INLINE inline float sum_of(const Sixteen& v) {
   return sum_of(halves);
 }
 
-// The columns [begin, end) of M rows of C, which are rows of B.
+// The columns [begin, end) of M rows of C, which are rows of B, one after another: memory is read
+// fastest in one stream.
 template <class Vector, int M, class B>
 HT_INLINE inline void dots(const B& b, int64_t k, const float* a, int64_t lda, int64_t begin,
                            int64_t end, float beta, float* c, int64_t ldc) {
-  constexpr int64_t kRows = 4, kStep = B::kStep, kParts = kStep / kLanes<Vector>;
-  for (int64_t first = begin; first < end; first += kRows) {
-    Vector sums[kRows][M] = {};
-    int64_t row[kRows];
-#pragma GCC unroll 4
-    for (int64_t r = 0; r < kRows; ++r) row[r] = std::min(first + r, end - 1);
+  constexpr int64_t kStep = B::kStep, kParts = kStep / kLanes<Vector>;
+  for (int64_t row = begin; row < end; ++row) {
+    Vector sums[M] = {};
     int64_t d = 0;
     for (; d + kStep <= k; d += kStep) {
       Vector x[M][kParts];
@@ -155,19 +157,14 @@ HT_INLINE inline void dots(const B& b, int64_t k, const float* a, int64_t lda, i
       for (int t = 0; t < M; ++t)
 #pragma GCC unroll 4
         for (int i = 0; i < kParts; ++i) load(a + t * lda + d + i * kLanes<Vector>, x[t][i]);
-#pragma GCC unroll 4
-      for (int64_t r = 0; r < kRows; ++r) {
-        __builtin_prefetch(b.address(row[r] + 2 * kRows, d), 0, 3);
-        b.add(row[r], d, x, sums[r]);
-      }
+      b.add(row, d, x, sums);
     }
-    for (int64_t r = 0; r < std::min(kRows, end - first); ++r)
-      for (int t = 0; t < M; ++t) {
-        float sum = sum_of(sums[r][t]);
-        for (int64_t i = d; i < k; ++i) sum += a[t * lda + i] * b.one(row[r], i);
-        float& out = c[t * ldc + first + r];
-        out = (beta == 0.0f ? 0.0f : out) + sum;
-      }
+    for (int t = 0; t < M; ++t) {
+      float sum = sum_of(sums[t]);
+      for (int64_t i = d; i < k; ++i) sum += a[t * lda + i] * b.one(row, i);
+      float& out = c[t * ldc + row];
+      out = (beta == 0.0f ? 0.0f : out) + sum;
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
@@ -211,44 +212,72 @@ HT_INLINE inline void multiply_tokens(const Product& p, int64_t tile) {
   for (; token < p.tokens; ++token) multiply_tiles<Sums, R, 1>(p, tile, token);
 }
 
+// The tiles [begin, end) of a product.
 template <class Sums, int R>
-void multiply(const Product& p, const auto& with_isa) {
-  // Two tasks a thread: the matrices of small models are done in a microsecond.
-  const int64_t tiles = p.w.tiles(),
-                block = std::max<int64_t>(round_up(divide_up(tiles, 2 * threads()), R), R);
-  parallel_for(tiles, block, [&](int64_t begin, int64_t end) {
+HT_INLINE inline void multiply_range(const Product& p, int64_t begin, int64_t end) {
+  int64_t tile = begin;
+  for (; tile + R <= end; tile += R) multiply_tokens<Sums, R>(p, tile);
+  if constexpr (R > 2)
+    for (; tile + 2 <= end; tile += 2) multiply_tokens<Sums, 2>(p, tile);
+  for (; tile < end; ++tile) multiply_tokens<Sums, 1>(p, tile);
+}
+
+// All tiles of all products, as if they stood in one row.
+template <class Sums, int R>
+void multiply(const std::vector<Product>& products, const auto& with_isa) {
+  int64_t tiles = 0, signs = 0;
+  for (const Product& p : products) {
+    tiles += p.w.tiles();
+    signs += p.w.rows * p.w.columns;
+  }
+  // A task a thread where the work is done in microseconds, as that of small models is.
+  constexpr int64_t kSmall = int64_t{1} << 23;
+  const int64_t tasks = (signs < kSmall ? 1 : 8) * threads();
+  parallel_for(tiles, divide_up(tiles, tasks), [&](int64_t begin, int64_t end) {
     with_isa([&]() HT_INLINE {
-      int64_t tile = begin;
-      for (; tile + R <= end; tile += R) multiply_tokens<Sums, R>(p, tile);
-      for (; tile < end; ++tile) multiply_tokens<Sums, 1>(p, tile);
+      int64_t first = 0;  // tile of a product
+      for (const Product& p : products) {
+        const int64_t from = std::max(begin - first, int64_t{0}),
+                      to = std::min(end - first, p.w.tiles());
+        if (from < to) multiply_range<Sums, R>(p, from, to);
+        first += p.w.tiles();
+      }
     });
   });
 }
 
 }  // namespace
 
-void sign_gemv(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y) {
-  const int64_t tokens = x.dim(0), table = w.chunks() * 8 * kEntries;
-  const auto storage = allocate(static_cast<size_t>(tokens * table) * sizeof(float));
-  float* tables = static_cast<float*>(storage.get());
-  const float* scale = x_scale.defined() ? x_scale.data<float>() : nullptr;
-  for (int64_t t = 0; t < tokens; ++t)
-    simd([&]() HT_INLINE {
-      make_tables(w.columns, w.chunks(), x.data<float>() + t * w.columns, scale,
-                  tables + t * table);
-    });
-  const Product product{.w = w,
-                        .tokens = tokens,
-                        .tables = tables,
-                        .words = w.words.data<uint8_t>(),
-                        .scales = w.scales.data<half_t>(),
-                        .y = y.data<float>()};
+void sign_gemv(const Tensor& x, std::vector<SignProduct>& products) {
+  const int64_t tokens = x.dim(0), columns = products.front().w->columns,
+                chunks = products.front().w->chunks(), table = chunks * 8 * kEntries,
+                count = static_cast<int64_t>(products.size());
+  const auto storage = allocate(static_cast<size_t>(count * tokens * table) * sizeof(float));
+  auto* room = static_cast<float*>(storage.get());
+  std::vector<Product> out;
+  const float* plain = nullptr;  // tables of x itself
+  for (SignProduct& p : products) {
+    float* tables = room + static_cast<int64_t>(out.size()) * tokens * table;
+    const float* scale = p.x_scale.defined() ? p.x_scale.data<float>() : nullptr;
+    if (scale || !plain)
+      simd([&]() HT_INLINE {
+        for (int64_t t = 0; t < tokens; ++t)
+          make_tables(columns, chunks, x.data<float>() + t * columns, scale, tables + t * table);
+      });
+    if (!scale && !plain) plain = tables;
+    out.push_back({.w = *p.w,
+                   .tokens = tokens,
+                   .tables = scale ? tables : plain,
+                   .words = p.w->words.data<uint8_t>(),
+                   .scales = p.w->scales.data<half_t>(),
+                   .y = p.y.data<float>()});
+  }
   if (isa() == Isa::avx512)
-    multiply<Wide, 4>(product, [](const auto& body) { simd_avx512(body); });
+    multiply<Wide, 4>(out, [](const auto& body) { simd_avx512(body); });
   else if (isa() == Isa::avx2)
-    multiply<Halves, 2>(product, [](const auto& body) { simd_avx2(body); });
+    multiply<Halves, 2>(out, [](const auto& body) { simd_avx2(body); });
   else
-    multiply<Plain, 1>(product, [](const auto& body) { body(); });
+    multiply<Plain, 1>(out, [](const auto& body) { body(); });
 }
 
 }  // namespace halftone

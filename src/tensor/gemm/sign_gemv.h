@@ -7,7 +7,7 @@
 
 namespace halftone {
 
-// y (N x O) = x' W^T, x' = x o x_scale, N up to kFewTokens.
-void sign_gemv(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y);
+// y (N x O) = x' W^T, x' = x o x_scale, of each product, N up to kFewTokens.
+void sign_gemv(const Tensor& x, std::vector<SignProduct>& products);
 
 }  // namespace halftone
