@@ -65,7 +65,9 @@ TEST_F(ExportFormatsTest, APackedFileIsTheRunInOneFile) {
   EXPECT_NEAR(perplexity(q8_0), perplexity(run), 5e-3 * perplexity(run));
   EXPECT_LT(fs::file_size(q8_0), fs::file_size(packed));
   const auto inspected = nlohmann::json::parse(said({"inspect", packed, "--json"}));
-  EXPECT_NE(inspected.dump().find("Halftone packed model"), std::string::npos);
+  for (const char* phrase : {"Halftone packed model", "BPE, 2048 tokens"})
+    EXPECT_NE(inspected.dump().find(phrase), std::string::npos) << inspected.dump();
+  EXPECT_EQ(inspected["parameters"], 61440 + 2048 * 64 + 5 * 64);
   const Output there = program({"export", run, "--format", "packed", "--out", packed});
   EXPECT_EQ(there.code, 2);
   EXPECT_NE(there.err.find("is there already"), std::string::npos) << there.err;
@@ -85,6 +87,19 @@ TEST_F(ExportFormatsTest, AReleasedLayoutIsTheSameModel) {
   EXPECT_TRUE(fs::exists(directory + "/tokenizer.json"));
   const std::string packed = exported(directory, "packed", "x.packed");
   EXPECT_NEAR(perplexity(packed), perplexity(run), 1e-5 * perplexity(run));
+}
+
+TEST_F(ExportFormatsTest, CompressedTensorsAreTheSameModel) {
+  make_teacher();
+  for (const auto& [name, student] :
+       {std::pair<std::string, std::string>{"row", "foldable = true\n"},
+        {"group", "scale_group = 32\n"}}) {
+    const std::string run = run_of(name, "post_layer_norm = false\n" + student),
+                      directory = exported(run, "compressed-tensors", name + "-ct");
+    EXPECT_NEAR(perplexity(directory), perplexity(run), 1e-5 * perplexity(run));
+    EXPECT_TRUE(fs::exists(directory + "/tokenizer.json"));
+    EXPECT_NE(read_whole(directory + "/config.json").find("compressed-tensors"), std::string::npos);
+  }
 }
 
 }  // namespace
