@@ -95,6 +95,7 @@ Inspection inspect_packed(const std::string& path) {
   Inspection out{.stored = file.list(), .format = "Halftone packed model", .home = path};
   if (const auto config = file.meta().find("config"); config != file.meta().end())
     add_configuration(fact([&] { return parse_strict_json(config->second, path); }), out);
+  add_ids(object_in(path + "/generation_config.json"), "eos_token_id", out.end_ids);
   return out;
 }
 
@@ -152,9 +153,10 @@ Footprint footprint_of(const std::string& path, const Inspection& found) {
     throw_error(ErrorKind::format,
                 "a safetensors file has no configuration: a directory with config.json, "
                 "model.safetensors and a tokenizer is a model");
-  const bool checkpoint = !found.kind.empty();
-  const ModelOutline outline = checkpoint ? ModelOutline{} : read_outline(path);
-  if (checkpoint || !outline.dense) {
+  // Of these the outline does not say that every tensor is there.
+  const bool own = !found.kind.empty() || file_kind(path) == FileKind::packed;
+  const ModelOutline outline = own ? ModelOutline{} : read_outline(path);
+  if (own || !outline.dense) {
     LoadedModel model = load_model(path);
     return footprint(model.decoder, model.file_bytes);
   }
@@ -168,7 +170,7 @@ Footprint footprint_of(const std::string& path, const Inspection& found) {
 
 // What the files say of a tokenizer that need not be one that Halftone reads.
 std::string tokenizer_kind(const std::string& home) {
-  if (!fs::is_directory(home))
+  if (file_kind(home) == FileKind::gguf)
     return fact([&] { return GgufMetadata::read(home).get_string("tokenizer.ggml.model", ""); });
   const Json json = object_in(home + "/tokenizer.json");
   if (json.is_object()) {

@@ -115,6 +115,7 @@ TEST_F(CommandsTest, ARunReportsPacksEvaluatesAndExports) {
   EXPECT_EQ(result["tokens_seen"], 6 * 2 * 32);
   // 2 x (2 (64 x 64) + 2 (64 x 32) + 3 (64 x 96)) weights, scales of 16 bits on both sides
   EXPECT_EQ(result["student"]["quantised_parameters"], 61440);
+  EXPECT_EQ(result["student"]["parameters"], 61440 + 2048 * 64 + 5 * 64);
   EXPECT_NEAR(result["bits"]["linear"], 1 + 16.0 * 2 * (2 * 128 + 2 * 96 + 3 * 160) / 61440, 1e-12);
   EXPECT_EQ(result["bytes"]["model"], std::filesystem::file_size(folder_ + "/whole/model.h5"));
   const std::string log = read_whole(folder_ + "/whole/log.jsonl");

@@ -11,8 +11,10 @@
 #include "halftone/base/threads.h"
 #include "halftone/io/checkpoint_file.h"
 #include "halftone/io/hdf5.h"
+#include "halftone/io/packed_file.h"
 #include "halftone/io/safetensors.h"
 #include "halftone/io/sealed_file.h"
+#include "halftone/model/packed.h"
 #include "halftone/text/token_file.h"
 #include "logit_spec.h"
 #include "reliability/tiny_model.h"
@@ -254,6 +256,31 @@ void own_files(const Seeds& seeds) {
   }
 }
 
+void packed_models(const Seeds& seeds) {
+  const auto put = [&](const std::string& name, const auto& write) {
+    seeds.made("packed", name, write);
+    seeds.put("packed", name, without_seal(bytes_of(seeds.folder() + "/packed/" + name)));
+  };
+  const Companions companions{{{"tokenizer.json", "{}"}, {"merges.txt", ""}}};
+  for (const bool onebit : {false, true}) {
+    const CheckpointContent content = TinyRun(onebit).model_content();
+    const ModelConfig config = parse_config(kConfig, "tiny config");
+    LoadedModel model;
+    model.decoder = decoder_of(content, config);
+    model.config = config;
+    put(onebit ? "onebit" : "dense",
+        [&](const std::string& path) { export_packed(model, companions, {}, path); });
+  }
+  put("tensors", [](const std::string& path) {
+    write_packed_file(path, {.meta = {{"config", "{}"}, {"linear_forms", "{}"}},
+                             .files = {{"a/b", std::string(70, 'b')}},
+                             .tensors = {{"q", Tensor::zeros({1, 32}, DType::f32).to(DType::q8_0)},
+                                         {"i", Tensor::zeros({2, 0}, DType::i64)},
+                                         {"", Tensor::zeros({}, DType::bf16)}}});
+  });
+  put("empty", [](const std::string& path) { write_packed_file(path, {}); });
+}
+
 void records(const Seeds& seeds) {
   const std::string result =
       R"({"name": "tiny", "method": "onebit", "version": "0.1.0", "peak_rss_bytes": 1e8,
@@ -291,7 +318,8 @@ int main(int argc, char** argv) {
   std::filesystem::create_directories(argv[1]);
   for (const auto& make :
        {halftone::fuzz::safetensors, halftone::fuzz::ggufs, halftone::fuzz::tokenizers,
-        halftone::fuzz::texts, halftone::fuzz::own_files, halftone::fuzz::records})
+        halftone::fuzz::texts, halftone::fuzz::own_files, halftone::fuzz::packed_models,
+        halftone::fuzz::records})
     make(seeds);
   return 0;
 }
