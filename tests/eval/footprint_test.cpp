@@ -45,6 +45,26 @@ TEST(Footprint, OneBitCountsItsScalesAndNotAsParametersOfTheArchitecture) {
   EXPECT_DOUBLE_EQ(found.file_bits, 80000.0 / kParameters);
 }
 
+TEST(Footprint, PackedSignsAreTheWeightsOfTheirLayer) {
+  ModelConfig config = testing::tiny_config();
+  config.hidden_size = config.intermediate_size = 64;
+  config.head_dim = 16;
+  const DecoderSpec spec = decoder_spec(config);
+  Decoder model = build_decoder(spec, random_weights(spec, 3));
+  replace_linears(model, [](const LinearLike& linear) {
+    const Tensor w = linear.dense_weight();
+    return std::make_unique<GroupScaledLinear>(
+        linear.name, w, Tensor::full({w.dim(0), 1}, DType::f32, 0.5), Tensor(), Ste());
+  });
+  Decoder packed = build_decoder(spec, packed_weights(model), linear_forms(model));
+  const Footprint expected = footprint(model, 10000), found = footprint(packed, 10000);
+  EXPECT_EQ(expected.parameters, parameter_count(spec));
+  EXPECT_EQ(found.parameters, expected.parameters);
+  EXPECT_EQ(found.quantised_parameters, expected.quantised_parameters);
+  EXPECT_EQ(found.linear_bits, expected.linear_bits);
+  EXPECT_EQ(found.file_bits, expected.file_bits);
+}
+
 TEST(Footprint, OfAMethodIsWhatItsMatricesStore) {
   Decoder model = tiny_decoder();
   replace_linears(model, [](const LinearLike& linear) {
