@@ -24,9 +24,9 @@ struct ModelTokens {
 
 // Of the tokenizer of the model at `path` (load_tokenizer), with the special tokens, chat templates
 // and end tokens that `files` (tokenizer_files) name. A GGUF with the keys gives the same ids to
-// texts. Rows without a token are filled up with unused ones; one token behind the rows is left out.
-// Throws Error(format) as load_tokenizer does, Error(recipe) for a tokenizer that llama.cpp does
-// not have:
+// texts. Rows without a token are filled up with unused ones; one token behind the rows is left
+// out. Throws Error(format) as load_tokenizer does, Error(recipe) for a tokenizer that llama.cpp
+// does not have:
 // - model gpt2: bytes as letters, one of the pre-tokenizers gpt-2, smollm, llama-bpe and qwen2 with
 //   the normalizer that goes with it (NFC with qwen2, else none);
 // - model llama: sentencepiece's BPE with all byte tokens. A tokenizer.json has merges in place of
