@@ -46,18 +46,12 @@ std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary) {
   return out;
 }
 
-Tensor next_logits(Decoder& decoder, const std::vector<int32_t>& ids, KeyValueCache& cache) {
-  Tape tape(Tape::Mode::no_grad);
-  const Tensor hidden = decoder.hidden(tape, ids, 1, &cache).value();
-  return decoder.logits(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)));
-}
-
 Rates time_prompt(Decoder& decoder, const BenchOptions& options) {
   const std::vector<int32_t> ids = random_ids(options.prompt, decoder.spec.vocab_size);
   Rates out;
   for (int64_t i = 0; i <= options.repetitions; ++i) {
     KeyValueCache cache = decoder.make_cache(1, options.prompt, DType::f16);
-    const double seconds = seconds_of([&] { next_logits(decoder, ids, cache); });
+    const double seconds = seconds_of([&] { decoder.next_logits(ids, 1, cache); });
     if (i > 0) out.all.push_back(static_cast<double>(options.prompt) / seconds);  // warm
   }
   return out;
@@ -68,10 +62,10 @@ Rates time_decode(Decoder& decoder, const BenchOptions& options) {
   Rates out;
   for (int64_t i = 0; i <= options.repetitions; ++i) {
     KeyValueCache cache = decoder.make_cache(1, options.tokens + 1, DType::f16);
-    Tensor logits = next_logits(decoder, {0}, cache);
+    Tensor logits = decoder.next_logits({0}, 1, cache);
     const double seconds = seconds_of([&] {
       for (int64_t t = 0; t < options.tokens; ++t)
-        logits = next_logits(decoder, sample_tokens(logits, {}, {{}}), cache);
+        logits = decoder.next_logits(sample_tokens(logits, {}, {{}}), 1, cache);
     });
     if (i > 0) out.all.push_back(static_cast<double>(options.tokens) / seconds);
   }
@@ -83,8 +77,7 @@ Rates time_decode(Decoder& decoder, const BenchOptions& options) {
 int64_t decode_bytes(Decoder& decoder, int64_t position) {
   int64_t out = 0;
   decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) { out += linear->read_bytes(); });
-  const Param& head = decoder.head.value.defined() ? decoder.head : decoder.embedding;
-  out += static_cast<int64_t>(head.value.bytes());
+  out += static_cast<int64_t>(decoder.head_param().value.bytes());
   for (const Block& b : decoder.blocks)
     out += 2 * position * b.spec.key_value_heads * b.spec.head_dim *
            static_cast<int64_t>(dtype_bytes(DType::f16));

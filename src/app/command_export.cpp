@@ -28,6 +28,11 @@ struct Export {
   const WrittenCheck& check;
 };
 
+std::string directory_text(const ExportSummary& summary, const Export& e) {
+  return fmt::format("{} tensors, {} files beside them", summary.tensors,
+                     e.companions.files.size());
+}
+
 // Each of these writes options.out and returns what there is to say of it.
 std::string write_hf(const Export& e) {
   const ExportSummary summary =
@@ -35,8 +40,7 @@ std::string write_hf(const Export& e) {
                 e.options.out, e.check);
   if (summary.beyond_f16 > 0)
     say("{} tensors hold numbers beyond F16 and are written wider\n", summary.beyond_f16);
-  return fmt::format("{} tensors, {} files beside them", summary.tensors,
-                     e.companions.files.size());
+  return directory_text(summary, e);
 }
 
 // A type as an option spells it: "tq1_0".
@@ -78,16 +82,12 @@ std::string write_packed(const Export& e) {
 }
 
 std::string write_onebit(const Export& e) {
-  const ExportSummary summary = export_onebit(e.model, e.companions, e.options.out, e.check);
-  return fmt::format("{} tensors, {} files beside them", summary.tensors,
-                     e.companions.files.size());
+  return directory_text(export_onebit(e.model, e.companions, e.options.out, e.check), e);
 }
 
 std::string write_compressed_tensors(const Export& e) {
-  const ExportSummary summary =
-      export_compressed_tensors(e.model, e.companions, e.options.out, e.check);
-  return fmt::format("{} tensors, {} files beside them", summary.tensors,
-                     e.companions.files.size());
+  return directory_text(export_compressed_tensors(e.model, e.companions, e.options.out, e.check),
+                        e);
 }
 
 struct ExportFormat {

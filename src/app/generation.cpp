@@ -39,11 +39,9 @@ Generator::Generator(LoadedModel& model, std::unique_ptr<Tokenizer> tokenizer, i
       ends_(end_tokens(model.home)),
       known_(generator_vocabulary(*tokenizer_).known) {}
 
-Tensor Generator::read(std::vector<int32_t> ids) {
-  Tape tape(Tape::Mode::no_grad);
-  const Tensor hidden = model_.decoder.hidden(tape, ids, 1, &cache_).value();
+Tensor Generator::read(const std::vector<int32_t>& ids) {
   cached_.insert(cached_.end(), ids.begin(), ids.end());
-  return model_.decoder.logits(hidden.rows(hidden.dim(0) - 1, hidden.dim(0)));
+  return model_.decoder.next_logits(ids, 1, cache_);
 }
 
 Generated Generator::run(const std::vector<int32_t>& ids, const SamplingOptions& options,

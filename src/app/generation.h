@@ -50,7 +50,7 @@ class Generator {
                 const std::function<void(std::string_view)>& show);
 
  private:
-  Tensor read(std::vector<int32_t> ids);  // logits behind the last of them
+  Tensor read(const std::vector<int32_t>& ids);  // logits behind the last of them
 
   LoadedModel& model_;
   std::unique_ptr<Tokenizer> tokenizer_;

@@ -10,7 +10,6 @@
 #include "byte_reader.h"
 #include "descriptor.h"
 #include "halftone/base/checked.h"
-#include "halftone/base/rounding.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/io/strict_json.h"
 
@@ -26,10 +25,10 @@ constexpr DType kDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::i32,
                              DType::i64, DType::u8,  DType::q8_0};
 
 uint64_t aligned(uint64_t offset) {
-  return (offset + kAlignment - 1) / kAlignment * kAlignment;
+  return checked_align_up(offset, kAlignment, "packed file");
 }
 
-// Appends a 64-bit number, lowest byte first.
+// Appends a number of so many bytes, lowest first.
 void put(std::string& out, uint64_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> 8 * i);
 }
@@ -119,7 +118,7 @@ uint64_t place(uint64_t data, uint64_t offset, uint64_t bytes, uint64_t size,
 }  // namespace
 
 void write_packed_file(const std::string& path, const PackedContent& content,
-                       const std::function<void(const std::string&)>& verify) {
+                       const WrittenCheck& verify) {
   write_sealed_file(
       path, [&](const std::string& temporary) { write_content(temporary, content, path); },
       [&](const std::string& temporary) {

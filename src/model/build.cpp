@@ -124,11 +124,23 @@ Weights weights_of(Decoder& decoder) {
   return out;
 }
 
-Weights packed_weights(Decoder& decoder) {
+Weights weights_beside_linears(Decoder& decoder) {
   Weights out = weights_of(decoder);
   decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
     linear->visit([&](Param& param) { out.erase(param.name); });
   });
+  return out;
+}
+
+std::unique_ptr<LinearLike> stored_linear(const LinearLike& linear, const Slot& slot) {
+  const Weights stored = linear.stored();
+  const Source from(stored);
+  return linear_of(linear.form(), slot.hf, slot.out, slot.in,
+                   [&](const std::string& part) { return from.find(slot.hf + "." + part); });
+}
+
+Weights packed_weights(Decoder& decoder) {
+  Weights out = weights_beside_linears(decoder);
   for (auto& [name, tensor] : out)
     if (tensor.rank() == 2) tensor = to_f16_where_it_fits(tensor);
   decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) { out.merge(linear->stored()); });

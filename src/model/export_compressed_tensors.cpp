@@ -47,11 +47,9 @@ int64_t shared_group(Decoder& decoder) {
 }
 
 Weights packed_linears(Decoder& decoder, int64_t group) {
-  Weights out = weights_of(decoder);
+  Weights out = weights_beside_linears(decoder);
   decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
-    linear->visit([&](Param& param) {
-      if (param.role != ParamRole::bias) out.erase(param.name);
-    });
+    if (linear->bias.value.defined()) out[linear->bias.name] = linear->bias.value;
     const Tensor w = linear->dense_weight();
     out[linear->name + compressed_layout::kCodes] = pack_sign_codes(w);
     out[linear->name + compressed_layout::kScale] = group_magnitudes(w, width_of(group, w.dim(1)));

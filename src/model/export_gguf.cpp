@@ -2,7 +2,6 @@
 #include "halftone/model/export_gguf.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "config_gguf_parts.h"
 #include "halftone/base/error.h"
@@ -11,6 +10,7 @@
 #include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/numbers.h"
 #include "halftone/text/gguf_tokens.h"
+#include "rotary_rows.h"
 
 namespace halftone {
 namespace {
@@ -24,36 +24,10 @@ uint32_t file_type(const GgmlType& type) {
   return 1;
 }
 
-double bits_of(const GgmlType& type) {
-  return 8.0 * static_cast<double>(type.block_bytes) / static_cast<double>(type.block);
-}
-
-// Rows of q and k from halves (i, head_dim/2 + i) to pairs (2i, 2i + 1), head by head.
-Tensor pair_rows(const Tensor& halves, int64_t heads) {
-  Tensor out = Tensor::uninitialized(halves.shape(), halves.dtype());
-  const int64_t head_dim = halves.dim(0) / heads, half = head_dim / 2;
-  const size_t row_bytes = halves.bytes() / static_cast<size_t>(halves.dim(0));
-  const auto* from = static_cast<const uint8_t*>(halves.raw());
-  auto* to = static_cast<uint8_t*>(out.raw());
-  for (int64_t head = 0; head < heads; ++head)
-    for (int64_t i = 0; i < half; ++i)
-      for (int64_t p = 0; p < 2; ++p)
-        std::memcpy(to + static_cast<size_t>(head * head_dim + 2 * i + p) * row_bytes,
-                    from + static_cast<size_t>(head * head_dim + p * half + i) * row_bytes,
-                    row_bytes);
-  return out;
-}
-
 // The matrix of a linear as it is packed, its scales F16.
 Tensor packed_weight(const LinearLike& linear, const Slot& slot) {
   if (linear.full_precision()) return *linear.full_precision();
-  const std::map<std::string, Tensor> stored = linear.stored();
-  return linear_of(linear.form(), linear.name, slot.out, slot.in,
-                   [&](const std::string& part) {
-                     const auto found = stored.find(linear.name + "." + part);
-                     return found == stored.end() ? Tensor() : found->second;
-                   })
-      ->dense_weight();
+  return stored_linear(linear, slot)->dense_weight();
 }
 
 bool holds(const GgmlType& type, const Tensor& matrix) {
@@ -113,7 +87,8 @@ Tensor Exporter::numbers(const ExpectedWeight& weight) const {
   const auto found = linears_.find(weight.name);
   Tensor out = found == linears_.end() ? weights_.at(weight.name)
                                        : packed_weight(*found->second.linear, *found->second.slot);
-  if (paired_ && weight.rotary_heads) out = pair_rows(out, weight.rotary_heads);
+  if (paired_ && weight.rotary_heads)
+    out = rotary_rows(out, weight.rotary_heads, RotaryOrder::pairs);
   return weight.gguf_offset == 0 ? out : shifted(out, weight.gguf_offset);
 }
 
@@ -173,7 +148,7 @@ GgufExportSummary Exporter::finished() const {
   GgufExportSummary out = summary_;
   double bits = 0, weights = 0;
   for (const auto& [type, numbers] : weights_of_type_) {
-    bits += bits_of(*type) * static_cast<double>(numbers);
+    bits += type->bits() * static_cast<double>(numbers);
     weights += static_cast<double>(numbers);
   }
   out.bits = bits / weights;

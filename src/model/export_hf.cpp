@@ -9,13 +9,10 @@ namespace halftone {
 namespace {
 
 Weights dense_weights(Decoder& decoder) {
-  Weights all = weights_of(decoder);
+  Weights all = weights_beside_linears(decoder);
   decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
-    const Tensor weight = linear->dense_weight();
-    linear->visit([&](Param& param) {
-      if (param.role != ParamRole::bias) all.erase(param.name);
-    });
-    all[linear->name + ".weight"] = weight;
+    all[linear->name + ".weight"] = linear->dense_weight();
+    if (linear->bias.value.defined()) all[linear->bias.name] = linear->bias.value;
   });
   return all;
 }

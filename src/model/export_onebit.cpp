@@ -61,8 +61,7 @@ void put_linear(LinearLike& linear, Checkpoint& out) {
 Checkpoint checkpoint_of(Decoder& decoder) {
   Checkpoint out{.tensors = weights_of(decoder), .int8 = {}};
   decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) { put_linear(*linear, out); });
-  const Param& head = decoder.head.value.defined() ? decoder.head : decoder.embedding;
-  out.tensors["lm_head.weight"] = head.value;
+  out.tensors["lm_head.weight"] = decoder.head_param().value;
   for (auto& [name, tensor] : out.tensors)
     if (!out.int8.contains(name)) tensor = tensor.to(DType::f32);
   return out;

@@ -14,6 +14,7 @@
 #include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/numbers.h"
 #include "onebit_layout.h"
+#include "rotary_rows.h"
 
 namespace halftone {
 namespace {
@@ -248,21 +249,6 @@ ImportedModel import_hf(const std::string& path, const ImportOptions& options) {
 
 // --- GGUF --------------------------------------------------------------------------------------
 
-// Rows of q and k back from pairs (2i, 2i + 1) to halves (i, head_dim/2 + i), head by head.
-Tensor unpair_rows(const Tensor& paired, int64_t heads) {
-  Tensor out = Tensor::uninitialized(paired.shape(), paired.dtype());
-  const int64_t head_dim = paired.dim(0) / heads, half = head_dim / 2;
-  const size_t row_bytes = paired.bytes() / static_cast<size_t>(paired.dim(0));
-  const auto* from = static_cast<const uint8_t*>(paired.raw());
-  auto* to = static_cast<uint8_t*>(out.raw());
-  for (int64_t head = 0; head < heads; ++head)
-    for (int64_t i = 0; i < half; ++i)
-      for (int64_t p = 0; p < 2; ++p)
-        std::memcpy(to + static_cast<size_t>(head * head_dim + p * half + i) * row_bytes,
-                    from + static_cast<size_t>(head * head_dim + 2 * i + p) * row_bytes, row_bytes);
-  return out;
-}
-
 struct GgufModel {
   ModelConfig config;
   GgufFile file;
@@ -302,7 +288,8 @@ ImportedModel import_gguf(const std::string& path, const ImportOptions& options)
     const GgufTensor& entry = *file.find(spec.gguf_name);
     Tensor stored = file.read(entry);
     if (entry.type->quantized) stored = stored.to(DType::f16);
-    if (paired && spec.rotary_heads) stored = unpair_rows(stored, spec.rotary_heads);
+    if (paired && spec.rotary_heads)
+      stored = rotary_rows(stored, spec.rotary_heads, RotaryOrder::halves);
     if (spec.gguf_offset != 0) stored = shifted(stored, -spec.gguf_offset);
     put_weight(stored, spec, options, spec.name, out);
   }

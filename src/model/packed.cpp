@@ -24,21 +24,12 @@ Tensor table(const Tensor& matrix, bool q8_0) {
 
 // A linear's tensors in the order of the kernels, also of one whose signs are not packed yet.
 Weights mapped_linear(const LinearLike& linear, const Slot& slot) {
-  Weights stored = linear.stored();
-  if (!stored.contains(slot.hf + ".sign")) return linear.mapped();
-  return linear_of(linear.form(), slot.hf, slot.out, slot.in,
-                   [&](const std::string& part) {
-                     const auto it = stored.find(slot.hf + "." + part);
-                     return it == stored.end() ? Tensor() : it->second;
-                   })
-      ->mapped();
+  const bool signs = linear.stored().contains(slot.hf + ".sign");
+  return signs ? stored_linear(linear, slot)->mapped() : linear.mapped();
 }
 
 Weights mapped_weights(Decoder& decoder, bool q8_0) {
-  Weights out = weights_of(decoder);
-  decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
-    linear->visit([&](Param& param) { out.erase(param.name); });
-  });
+  Weights out = weights_beside_linears(decoder);
   const auto embedding = decoder.spec.embedding.hf + ".weight",
              head = decoder.spec.head ? decoder.spec.head->hf + ".weight" : std::string();
   for (auto& [name, tensor] : out)

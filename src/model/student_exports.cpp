@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "halftone/model/export_gguf.h"
 #include "halftone/model/spec.h"
 #include "halftone/nn/linear.h"
 
@@ -27,8 +28,7 @@ std::string types_text(const DecoderSpec& spec, const StudentSettings& student) 
         student.group_scaled()
             ? gguf_sign_type(slot.in, student.scale_group ? student.scale_group : slot.in)
             : nullptr;
-    const double each =
-        type ? 8.0 * static_cast<double>(type->block_bytes) / static_cast<double>(type->block) : 16;
+    const double each = type ? type->bits() : 16;
     if (!bits.insert(each).second) continue;
     out += fmt::format("{}{} ({:.7g} bits a weight)", out.empty() ? "" : ", ",
                        type ? type->name : "F16", each);
@@ -90,9 +90,8 @@ std::vector<ExportVerdict> student_exports(const ModelConfig& config,
 }
 
 const GgmlType* gguf_sign_type(int64_t width, int64_t group) {
-  for (const char* name : {"Q1_0", "TQ1_0", "TQ2_0", "Q2_0", "Q4_0"})
-    if (const GgmlType& type = ggml_type(name); width % type.block == 0 && group % type.block == 0)
-      return &type;
+  for (const GgmlType* type : gguf_linear_types())
+    if (type->quantize_exactly && width % type->block == 0 && group % type->block == 0) return type;
   return nullptr;
 }
 

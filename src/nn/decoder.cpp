@@ -42,10 +42,10 @@ Var Block::linear(Tape& tape, SlotRole role, const Var& x) {
 }
 
 std::vector<Var> Block::linear(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x) {
-  std::vector<PackedWeights> packed;
+  std::vector<const PackedWeights*> packed;
   for (const SlotRole role : roles)
-    if (auto weights = linears.at(role)->packed(); weights && !observer)
-      packed.push_back(*std::move(weights));
+    if (const auto* weights = linears.at(role)->packed(); weights && !observer)
+      packed.push_back(weights);
   if (packed.size() == roles.size()) return packed_linears(x, packed);
   std::vector<Var> out;
   for (const SlotRole role : roles) out.push_back(linear(tape, role, x));
@@ -168,7 +168,7 @@ Var Decoder::normalise(Tape& tape, const Var& x) {
 }
 
 Var Decoder::head_weight(Tape& tape) {
-  return tape.param(head_param());
+  return tape.param(head.value.defined() ? head : embedding);
 }
 
 Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
@@ -184,6 +184,15 @@ Tensor Decoder::logits(const Tensor& hidden) {
   Tensor out = Tensor::uninitialized({hidden.dim(0), weight.dim(0)}, DType::f32);
   gemm(Transpose::no, Transpose::yes, hidden, weight, 0, out);
   return out;
+}
+
+Tensor Decoder::next_logits(const std::vector<int32_t>& ids, int64_t batch, KeyValueCache& cache) {
+  Tape tape(Tape::Mode::no_grad);
+  const Tensor all = hidden(tape, ids, batch, &cache).value();
+  const int64_t length = all.dim(0) / batch;
+  require(batch == 1 || length == 1, "Decoder::next_logits: {} tokens of {} sequences", length,
+          batch);
+  return logits(length == 1 ? all : all.rows(length - 1, length));
 }
 
 KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity, DType dtype) const {

@@ -317,12 +317,11 @@ std::unique_ptr<LinearLike> linear_of(const std::string& form, const std::string
   const int64_t groups = plain ? 1 : in / *group;
   Tensor in_scale = plain ? parts.floats("in_scale", {in}) : Tensor();
   if (const SignTiles tiles = tiles_of(parts, out, in, groups, plain); tiles.words.defined())
-    return std::make_unique<PackedLinear>(
-        name, form,
-        PackedLinear::Parts{.tiles = tiles,
-                            .in_scale = std::move(in_scale),
-                            .bias = std::move(bias),
-                            .post_layer_norm = form == kNormedForm});
+    return std::make_unique<PackedLinear>(name, form,
+                                          PackedWeights{.tiles = tiles,
+                                                        .in_scale = std::move(in_scale),
+                                                        .bias = std::move(bias),
+                                                        .post_layer_norm = form == kNormedForm});
   const Tensor sign = parts.optional("sign", {out, divide_up(in, 8)}, {DType::u8});
   Tensor latent = sign.defined() ? unpack_signs(sign, in) : parts.floats("weight", {out, in}),
          scale = parts.floats("out_scale", plain ? Shape{out} : Shape{out, groups});

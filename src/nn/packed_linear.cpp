@@ -6,25 +6,17 @@
 #include "halftone/base/rounding.h"
 #include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/onebit_linear.h"
-#include "halftone/ops/packed_linear.h"
 #include "halftone/tensor/packed_signs.h"
 
 namespace halftone {
-namespace {
 
-constexpr double kEps = OneBitOptions{}.eps;
-
-}  // namespace
-
-PackedLinear::PackedLinear(std::string module, std::string form, Parts parts)
-    : LinearLike(std::move(module), parts.bias), form_(std::move(form)), parts_(std::move(parts)) {}
+PackedLinear::PackedLinear(std::string module, std::string form, PackedWeights weights)
+    : LinearLike(std::move(module), weights.bias),
+      form_(std::move(form)),
+      weights_(std::move(weights)) {}
 
 Var PackedLinear::forward(Tape&, const Var& x) {
-  return packed_linears(x, {*packed()}).front();
-}
-
-std::optional<PackedWeights> PackedLinear::packed() const {
-  return PackedWeights{&parts_.tiles, parts_.in_scale, bias.value, parts_.post_layer_norm, kEps};
+  return packed_linear(x, weights_);
 }
 
 void PackedLinear::visit(const ParamVisitor& visitor) {
@@ -32,42 +24,44 @@ void PackedLinear::visit(const ParamVisitor& visitor) {
 }
 
 Tensor PackedLinear::dense_weight() const {
-  if (parts_.post_layer_norm) throw_error(ErrorKind::recipe, "'{}' {}", name, kNoDenseWeight);
-  const SignTiles& w = parts_.tiles;
+  if (weights_.post_layer_norm) throw_error(ErrorKind::recipe, "'{}' {}", name, kNoDenseWeight);
+  const SignTiles& w = weights_.tiles;
   const Tensor signs = unpack_signs(untile_signs(w), w.columns);
   const Tensor scales = untile_scales(w).to(DType::f32);
-  return parts_.in_scale.defined() ? onebit_weight(signs, parts_.in_scale, scales)
-                                   : group_scaled_weight(signs, scales.reshape({w.rows, w.groups}));
+  return weights_.in_scale.defined()
+             ? onebit_weight(signs, weights_.in_scale, scales)
+             : group_scaled_weight(signs, scales.reshape({w.rows, w.groups}));
 }
 
 std::map<std::string, Tensor> PackedLinear::stored() const {
-  const Tensor scales = untile_scales(parts_.tiles);
-  const int64_t groups = parts_.tiles.groups;
+  const Tensor scales = untile_scales(weights_.tiles);
+  const int64_t groups = weights_.tiles.groups;
   std::map<std::string, Tensor> out{
-      {name + ".sign", untile_signs(parts_.tiles)},
+      {name + ".sign", untile_signs(weights_.tiles)},
       // Without an input scale they are a matrix, also where it has one column.
       {name + ".out_scale",
-       parts_.in_scale.defined() ? scales : scales.reshape({parts_.tiles.rows, groups})}};
+       weights_.in_scale.defined() ? scales : scales.reshape({weights_.tiles.rows, groups})}};
   put_in_scale(out);
   put_bias(out);
   return out;
 }
 
 std::map<std::string, Tensor> PackedLinear::mapped() const {
-  std::map<std::string, Tensor> out{{name + ".words", parts_.tiles.words},
-                                    {name + ".scales", parts_.tiles.scales}};
+  std::map<std::string, Tensor> out{{name + ".words", weights_.tiles.words},
+                                    {name + ".scales", weights_.tiles.scales}};
   put_in_scale(out);
   put_bias(out);
   return out;
 }
 
 void PackedLinear::put_in_scale(std::map<std::string, Tensor>& out) const {
-  if (parts_.in_scale.defined()) out[name + ".in_scale"] = parts_.in_scale.to(DType::f16);
+  if (weights_.in_scale.defined()) out[name + ".in_scale"] = weights_.in_scale.to(DType::f16);
 }
 
 LinearBits PackedLinear::bits() const {
-  const SignTiles& w = parts_.tiles;
-  const int64_t scales = w.rows * w.groups + parts_.in_scale.numel(), weights = w.rows * w.columns;
+  const SignTiles& w = weights_.tiles;
+  const int64_t scales = w.rows * w.groups + weights_.in_scale.numel(),
+                weights = w.rows * w.columns;
   return {.weights = weights,
           .extras = scales,
           .paper_bits = static_cast<double>(weights + 16 * scales),

@@ -130,10 +130,4 @@ GgufTokenizer read_gguf_tokenizer(const GgufMetadata& metadata) {
               kPrefix, printable(model));
 }
 
-std::unique_ptr<Tokenizer> load_gguf_tokenizer(const std::string& path) {
-  GgufTokenizer definition = read_gguf_tokenizer(GgufMetadata::read(path));
-  if (auto* bpe = std::get_if<BpeDefinition>(&definition)) return make_bpe(std::move(*bpe));
-  return make_spm(std::move(std::get<SpmDefinition>(definition)));
-}
-
 }  // namespace halftone

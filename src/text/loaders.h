@@ -26,7 +26,6 @@ using GgufTokenizer = std::variant<BpeDefinition, SpmDefinition>;
 GgufTokenizer read_gguf_tokenizer(const GgufMetadata& metadata);
 // The same of anything that load_tokenizer takes.
 GgufTokenizer read_tokenizer(const std::string& path);
-std::unique_ptr<Tokenizer> load_gguf_tokenizer(const std::string& path);
 
 // What lies beside a Hugging Face tokenizer and says which of its tokens are used, and how.
 struct FolderSettings {

@@ -50,25 +50,7 @@ TokenizerFile find_tokenizer(const std::string& path) {
               path);
 }
 
-}  // namespace
-
-std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
-  const TokenizerFile file = find_tokenizer(path);
-  switch (file.kind) {
-    case TokenizerFile::Kind::gguf:
-      return load_gguf_tokenizer(file.path);
-    case TokenizerFile::Kind::model:
-      return load_sentencepiece_model(file.path, read_folder_settings(folder_of(file.path)));
-    case TokenizerFile::Kind::vocab:
-      return make_bpe(read_vocab_json(file.path));
-    case TokenizerFile::Kind::json:
-      break;
-  }
-  return make_bpe(read_tokenizer_json(file.path));
-}
-
-GgufTokenizer read_tokenizer(const std::string& path) {
-  const TokenizerFile file = find_tokenizer(path);
+GgufTokenizer read_tokenizer(const TokenizerFile& file) {
   switch (file.kind) {
     case TokenizerFile::Kind::gguf:
       return read_gguf_tokenizer(GgufMetadata::read(file.path));
@@ -80,6 +62,22 @@ GgufTokenizer read_tokenizer(const std::string& path) {
       break;
   }
   return read_tokenizer_json(file.path);
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
+  const TokenizerFile file = find_tokenizer(path);
+  // The library knows models that its lists do not tell.
+  if (file.kind == TokenizerFile::Kind::model)
+    return load_sentencepiece_model(file.path, read_folder_settings(folder_of(file.path)));
+  GgufTokenizer definition = read_tokenizer(file);
+  if (auto* bpe = std::get_if<BpeDefinition>(&definition)) return make_bpe(std::move(*bpe));
+  return make_spm(std::move(std::get<SpmDefinition>(definition)));
+}
+
+GgufTokenizer read_tokenizer(const std::string& path) {
+  return read_tokenizer(find_tokenizer(path));
 }
 
 }  // namespace halftone

@@ -12,13 +12,6 @@ uint64_t stream_of(int64_t sequence) {
   return (static_cast<uint64_t>(RngStream::generate) << 40) + static_cast<uint64_t>(sequence) + 1;
 }
 
-// Logits (B x V) of each sequence's last token; `ids` are B times the same number of new tokens.
-Tensor next_logits(Decoder& teacher, const std::vector<int32_t>& ids, int64_t batch,
-                   KeyValueCache& cache) {
-  Tape tape(Tape::Mode::no_grad);
-  return teacher.logits(teacher.hidden(tape, ids, batch, &cache).value());
-}
-
 }  // namespace
 
 GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer) {
@@ -50,7 +43,7 @@ std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
   const int64_t span = s.greedy_prefix[1] - s.greedy_prefix[0] + 1;
   KeyValueCache cache = teacher.make_cache(count, length);
   for (int64_t at = 1; at < length && std::count(ended.begin(), ended.end(), 0) > 0; ++at) {
-    Tensor logits = next_logits(teacher, next, count, cache);
+    Tensor logits = teacher.next_logits(next, count, cache);
     std::vector<SampleDraw> rows(count);
     for (int64_t i = 0; i < count; ++i) {
       rows[i].wanted = !ended[i];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "halftone/model/companions.h"
 #include "halftone/model/spec.h"
 
 namespace halftone::fuzz {
@@ -65,6 +66,17 @@ void use_tokenizer(const Tokenizer& tokenizer) {
   tokenizer.hash();
   tokenizer.bos();
   tokenizer.eos();
+}
+
+void use_model_file(const std::string& path) {
+  accepted([&] { use_inspection(path); });
+  accepted([&] { read_outline(path); });
+  accepted([&] {
+    LoadedModel model = load_model(path);
+    use_model(model);
+    read_companions(model.home, model.config);
+    load_model_tokenizer(model.home, model.config);
+  });
 }
 
 }  // namespace halftone::fuzz

@@ -14,6 +14,8 @@ namespace halftone::fuzz {
 void use_inspection(const std::string& path);
 // Runs a few tokens through it, as `eval` does, and one after another, as `generate` does.
 void use_model(LoadedModel& model);
+// All that the program does with the model in a file, each by itself.
+void use_model_file(const std::string& path);
 // Ids of some texts, texts of some ids.
 void use_tokenizer(const Tokenizer& tokenizer);
 

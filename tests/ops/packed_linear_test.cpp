@@ -43,7 +43,7 @@ TEST(PackedLinear, IsTheOneBitLayerOfTheSameNumbers) {
             x, tape.constant(layer.latent), tape.constant(layer.in_scale),
             tape.constant(layer.out_scale), bias.defined() ? tape.constant(bias) : Var(),
             {.post_layer_norm = normed});
-        const Var out = packed_linear(x, tiles, layer.in_scale, bias, normed, OneBitOptions{}.eps);
+        const Var out = packed_linear(x, {tiles, layer.in_scale, bias, normed});
         EXPECT_LT(largest_difference(out.value(), expected.value()), kTolerance)
             << tokens << " " << normed << " " << bias.defined();
       }
@@ -59,7 +59,7 @@ TEST(PackedLinear, WithoutAnInputScaleIsTheLayerOfAScaleARowAndGroup) {
       const Var x = tape.constant(random_tensor({tokens, kIn}, 5, 1.0, DType::f32));
       const Var expected = group_scaled_linear(x, tape.constant(layer.latent), tape.constant(scale),
                                                tape.constant(layer.bias), Ste::tanh);
-      const Var out = packed_linear(x, tiles, {}, layer.bias, false, OneBitOptions{}.eps);
+      const Var out = packed_linear(x, {tiles, {}, layer.bias});
       EXPECT_LT(largest_difference(out.value(), expected.value()), kTolerance)
           << groups << " " << tokens;
     }
@@ -72,8 +72,8 @@ TEST(PackedLinear, TheBiasStandsBehindTheNormalisation) {
   const double eps = 0.5;  // so large that its place shows
   Tape tape(Tape::Mode::no_grad);
   const Var x = tape.constant(random_tensor({3, kIn}, 5, 1.0, DType::f32));
-  const Var y = packed_linear(x, tiles, layer.in_scale, {}, false, eps),
-            out = packed_linear(x, tiles, layer.in_scale, layer.bias, true, eps);
+  const Var y = packed_linear(x, {tiles, layer.in_scale, {}, false, eps}),
+            out = packed_linear(x, {tiles, layer.in_scale, layer.bias, true, eps});
   for (int64_t n = 0; n < 3; ++n) {
     const float* row = y.value().data<float>() + n * kOut;
     double mean = 0, variance = 0;
@@ -91,9 +91,9 @@ TEST(PackedLinear, HasNoGradient) {
   const SignTiles tiles = layer.tiles(layer.out_scale);
   const Tensor numbers = random_tensor({2, kIn}, 5, 1.0, DType::f32);
   Tape tape;
-  EXPECT_THROW(packed_linear(tape.variable(numbers), tiles, layer.in_scale, {}, false, 1e-5),
+  EXPECT_THROW(packed_linear(tape.variable(numbers), {tiles, layer.in_scale, {}}),
                std::invalid_argument);
-  const Var out = packed_linear(tape.constant(numbers), tiles, layer.in_scale, {}, false, 1e-5);
+  const Var out = packed_linear(tape.constant(numbers), {tiles, layer.in_scale, {}});
   EXPECT_FALSE(out.needs_grad());
 }
 
@@ -102,9 +102,8 @@ TEST(PackedLinear, RefusesShapesThatDoNotFit) {
   const SignTiles tiles = layer.tiles(layer.out_scale);
   Tape tape(Tape::Mode::no_grad);
   const auto run = [&](const Shape& x, const Shape& in_scale, const Shape& bias) {
-    packed_linear(tape.constant(Tensor::zeros(x, DType::f32)), tiles,
-                  Tensor::zeros(in_scale, DType::f32), Tensor::zeros(bias, DType::f32), false,
-                  1e-5);
+    packed_linear(tape.constant(Tensor::zeros(x, DType::f32)),
+                  {tiles, Tensor::zeros(in_scale, DType::f32), Tensor::zeros(bias, DType::f32)});
   };
   EXPECT_NO_THROW(run({2, kIn}, {kIn}, {kOut}));
   EXPECT_THROW(run({2, kIn + 1}, {kIn}, {kOut}), std::invalid_argument);

@@ -37,6 +37,11 @@ struct GgmlType {
   // Writes blocks from numbers; false where the type does not hold them bit for bit. nullptr: not
   // written.
   bool (*quantize_exactly)(const float* in, uint8_t* out, int64_t blocks) = nullptr;
+
+  // A number, of a type whose layout is known.
+  double bits() const {
+    return 8.0 * static_cast<double>(block_bytes) / static_cast<double>(block);
+  }
 };
 
 // For an id that is none of the format's: a type "unknown" without a layout.

@@ -10,13 +10,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "halftone/io/atomic_file.h"
 #include "halftone/io/mapped_file.h"
 #include "halftone/io/stored_tensors.h"
 #include "halftone/tensor/tensor.h"
@@ -31,7 +31,7 @@ struct PackedContent {
 
 // Durably, with its seal; verify(temporary_path) comes before the name. Throws Error(io).
 void write_packed_file(const std::string& path, const PackedContent& content,
-                       const std::function<void(const std::string& temporary_path)>& verify = {});
+                       const WrittenCheck& verify = {});
 
 class PackedFile {
  public:

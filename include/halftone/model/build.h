@@ -26,6 +26,12 @@ Weights random_weights(const DecoderSpec& spec, uint64_t seed);
 // Every parameter under its name, sharing storage.
 Weights weights_of(Decoder& decoder);
 
+// The same without those of the blocks' linears.
+Weights weights_beside_linears(Decoder& decoder);
+
+// The linear that is built of what `linear` stores: as a final model has it.
+std::unique_ptr<LinearLike> stored_linear(const LinearLike& linear, const Slot& slot);
+
 // As stored for use: linears as they say (LinearLike::stored), embedding and head in F16 (a matrix
 // with numbers beyond F16 in F32), norms in F32. Throws Error(numerical), naming the tensor, for a
 // scale beyond F16.

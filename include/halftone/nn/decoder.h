@@ -78,6 +78,13 @@ class Decoder {
   // Logits (N x V) of rows of hidden states (N x E), without gradients.
   Tensor logits(const Tensor& hidden);
 
+  // Logits (B x V) behind the last token of each sequence; `ids` follow what is in the cache, one a
+  // sequence or any number of a single one.
+  Tensor next_logits(const std::vector<int32_t>& ids, int64_t batch, KeyValueCache& cache);
+
+  // What the head multiplies by: its own matrix, or the embedding where the two are tied.
+  const Param& head_param() const { return head.value.defined() ? head : embedding; }
+
   // Of F16, half the memory is read for each token, and keys and values are rounded.
   KeyValueCache make_cache(int64_t batch, int64_t capacity, DType dtype = DType::f32) const;
 
@@ -87,7 +94,6 @@ class Decoder {
   void visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor);
 
  private:
-  Param& head_param() { return head.value.defined() ? head : embedding; }
   const RotaryTable& rotary_table(size_t index, int64_t context, DType dtype);
   Var attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache);
   Var mix(Tape& tape, Block& b, const Var& x);

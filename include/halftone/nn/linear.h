@@ -5,7 +5,6 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "halftone/autograd/tape.h"
@@ -53,8 +52,8 @@ class LinearLike {
   virtual std::map<std::string, Tensor> mapped() const { return stored(); }
   virtual LinearBits bits() const { return {}; }
   // What packed_linears() multiplies by in place of forward, so that linears of one input are
-  // computed together; nothing for linears of another kind.
-  virtual std::optional<PackedWeights> packed() const { return {}; }
+  // computed together; null for linears of another kind.
+  virtual const PackedWeights* packed() const { return nullptr; }
   // Bytes that forward reads of it for one token.
   virtual int64_t read_bytes() const = 0;
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "halftone/nn/linear.h"
-#include "halftone/tensor/sign_tiles.h"
+#include "halftone/ops/packed_linear.h"
 
 namespace halftone {
 
@@ -10,14 +10,8 @@ namespace halftone {
 // + bias. Takes a thirtieth of the memory that latent weights take, and has no gradients.
 class PackedLinear : public LinearLike {
  public:
-  struct Parts {
-    SignTiles tiles;
-    Tensor in_scale;  // <name>.in_scale, I (g), F32; undefined: ones
-    Tensor bias;      // <name>.bias, or undefined
-    bool post_layer_norm = false;
-  };
   // `form` as LinearLike::form() gives it.
-  PackedLinear(std::string name, std::string form, Parts parts);
+  PackedLinear(std::string name, std::string form, PackedWeights weights);
   Var forward(Tape& tape, const Var& x) override;
   void visit(const ParamVisitor& visitor) override;
   Tensor dense_weight() const override;
@@ -25,16 +19,16 @@ class PackedLinear : public LinearLike {
   std::map<std::string, Tensor> stored() const override;
   std::map<std::string, Tensor> mapped() const override;  // words and scales in tiles
   LinearBits bits() const override;
-  std::optional<PackedWeights> packed() const override;
+  const PackedWeights* packed() const override { return &weights_; }
   int64_t read_bytes() const override {
-    return bytes_of(parts_.tiles.words) + bytes_of(parts_.tiles.scales);
+    return bytes_of(weights_.tiles.words) + bytes_of(weights_.tiles.scales);
   }
 
  private:
   void put_in_scale(std::map<std::string, Tensor>& out) const;
 
   std::string form_;
-  Parts parts_;
+  PackedWeights weights_;
 };
 
 }  // namespace halftone

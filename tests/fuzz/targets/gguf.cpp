@@ -1,7 +1,5 @@
 // A GGUF file as a model: every key in every type, every tensor's numbers, and the model they make.
 #include "halftone/io/gguf.h"
-#include "halftone/model/companions.h"
-#include "halftone/model/import.h"
 #include "model_use.h"
 
 namespace halftone::fuzz {
@@ -36,14 +34,7 @@ HT_FUZZ_TARGET(gguf) {
     }
     tensors_digest(file.list());
   });
-  accepted([&] { use_inspection(path); });
-  accepted([&] { read_outline(path); });
-  accepted([&] {
-    LoadedModel model = load_model(path);
-    use_model(model);
-    read_companions(model.home, model.config);
-    load_model_tokenizer(model.home, model.config);
-  });
+  use_model_file(path);
 }
 
 }  // namespace halftone::fuzz

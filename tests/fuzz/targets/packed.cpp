@@ -3,7 +3,6 @@
 #include "halftone/io/packed_file.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/io/text_file.h"
-#include "halftone/model/companions.h"
 #include "model_use.h"
 
 namespace halftone::fuzz {
@@ -21,14 +20,7 @@ HT_FUZZ_TARGET(packed) {
       accepted([&] { read_text_file(path + "/" + name, 1 << 20); });
   };
   if (!accepted(read)) return;
-  accepted([&] { use_inspection(path); });
-  accepted([&] { read_outline(path); });
-  accepted([&] {
-    LoadedModel model = load_model(path);
-    use_model(model);
-    read_companions(model.home, model.config);
-    load_model_tokenizer(model.home, model.config);
-  });
+  use_model_file(path);
 }
 
 }  // namespace halftone::fuzz
