@@ -206,6 +206,24 @@ TEST_F(Packed, IsAModelLikeAnyOther) {
   for (const auto& [name, tensor] : wanted) EXPECT_TRUE(equal(stored.at(name), tensor)) << name;
 }
 
+TEST_F(Packed, ItsMatricesAreRoundedWhereADtypeIsAskedFor) {
+  for (const bool q8_0 : {false, true}) {
+    LoadedModel model = model_of();
+    write(model, "x.packed", {.q8_0_embedding = q8_0});
+    LoadedModel whole = load_model(file("x.packed")),
+                rounded = load_model(file("x.packed"), {.dtype = WeightDtype::bf16});
+    EXPECT_TRUE(whole.notes.empty());
+    ASSERT_EQ(rounded.notes.size(), 1u);
+    EXPECT_NE(rounded.notes[0].find("rounding changed"), std::string::npos) << rounded.notes[0];
+    for (const auto& [name, tensor] : weights_of(rounded.decoder))
+      if (tensor.rank() == 2) {
+        const Tensor wanted = weights_of(whole.decoder).at(name).to(DType::f32).to(DType::bf16);
+        EXPECT_TRUE(equal(tensor.to(DType::f32), wanted.to(DType::f32))) << name;
+      }
+    fs::remove(file("x.packed"));
+  }
+}
+
 TEST_F(Packed, HoldsTensorsAsForwardReadsThem) {
   for (const Kind& kind : kinds()) {
     LoadedModel model = model_of(kind.put);
