@@ -118,10 +118,11 @@ struct Lanes {
         std::memcpy(table, entries, sizeof(table));
         for (int i = 0; i < kLanes; ++i) out[i] = table[codes[i] & 15u];
       } else if constexpr (kBookVectors == 1) {
-        out = __builtin_shuffle(entries[0], codes);
+        permute(entries[0], codes, out);
       } else {
-        const F low = __builtin_shuffle(entries[0], codes),
-                high = __builtin_shuffle(entries[1], codes);
+        F low, high;
+        permute(entries[0], codes, low);
+        permute(entries[1], codes, high);
         out = (codes & 8u) != 0 ? high : low;
       }
     }
