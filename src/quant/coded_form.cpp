@@ -34,15 +34,13 @@ CodedPart binary_part(const BinaryLayout& l, int64_t order, int64_t groups, int6
   out.bits = bits;
   CodeBook& book = out.book;
   book.values = groups * step;
-  book.streams = l.row_column ? book.values : 1;
   book.factored = l.row_column;
-  book.basis.resize(static_cast<size_t>(book.streams * book.values * CodeBook::kCodes));
+  book.basis.resize(static_cast<size_t>(book.values * CodeBook::kCodes));
   for (int64_t v = 0; v < book.values; ++v)
     for (int64_t c = 0; c < CodeBook::kCodes; ++c) {
       const int64_t code = c % (1 << bits), k = v % step;
       const float sign = k < order && (code >> k & 1) ? -1.0f : 1.0f;
-      const int64_t at = l.row_column ? v * book.values + v : v;
-      book.basis[at * CodeBook::kCodes + c] = code >> order == v / step ? sign : 0.0f;
+      book.basis[v * CodeBook::kCodes + c] = code >> order == v / step ? sign : 0.0f;
     }
   return out;
 }
@@ -71,7 +69,7 @@ void allocate_numbers(int64_t rows, CodedPart& part) {
   part.words = Tensor::zeros({rows, part.positions() / kColumns * 2 * part.bits}, DType::u8);
   part.values = Tensor::uninitialized({rows, part.groups(), part.book.values}, DType::f16);
   if (part.book.factored)
-    part.factors = Tensor::zeros({part.book.streams, part.positions()}, DType::f16);
+    part.factors = Tensor::zeros({part.book.streams(), part.positions()}, DType::f16);
 }
 
 void write_codes(int64_t rows, const auto& code_of, CodedPart& part) {
@@ -127,7 +125,7 @@ void for_each_value(const CodedPart& part, int64_t rows, int64_t first, int64_t 
 }
 void for_each_factor(const CodedPart& part, const BinaryPlaces& places, const auto& copy) {
   for_each_place(part, [&](int64_t at, int64_t column, int64_t) {
-    for (int64_t e = 0; e < part.book.streams; ++e)
+    for (int64_t e = 0; e < part.book.streams(); ++e)
       copy(places.value[column] + e, e * part.positions() + at);
   });
 }
@@ -359,7 +357,7 @@ std::optional<CodedMatrix> coded_from(const LowBitLayout& layout, int64_t rows, 
         taken(prefix + "words", DType::u8, {rows, part.positions() / kColumns * 2 * part.bits});
     part.values = taken(prefix + "values", DType::f16, {rows, groups, part.book.values});
     if (part.book.factored)
-      part.factors = taken(prefix + "factors", DType::f16, {part.book.streams, part.positions()});
+      part.factors = taken(prefix + "factors", DType::f16, {part.book.streams(), part.positions()});
     check_zeros(part, where);
     places.push_back(places_of(part));
   }

@@ -20,14 +20,13 @@ constexpr int64_t kColumns = CodedPart::kColumns, kCodes = CodeBook::kCodes;
 using Groups = std::vector<std::vector<int32_t>>;
 
 CodedPart random_part(int64_t rows, int64_t bits, const Groups& groups, int64_t values,
-                      int64_t streams, bool grid, Rng& rng) {
+                      bool factored, bool grid, Rng& rng) {
   CodedPart out;
   out.bits = bits;
   out.book.values = values;
-  out.book.streams = streams;
   out.book.grid = grid;
-  out.book.factored = streams > 1;
-  for (int64_t e = 0; e < streams * values; ++e)
+  out.book.factored = factored;
+  for (int64_t e = 0; e < values; ++e)
     for (int64_t c = 0; c < kCodes; ++c) {
       const int64_t first = e * kCodes + c % (1 << bits);
       const bool repeated = c >= 1 << bits;
@@ -47,7 +46,7 @@ CodedPart random_part(int64_t rows, int64_t bits, const Groups& groups, int64_t 
       write_code(out.words.data<uint8_t>() + r * out.words.dim(1), bits, p,
                  static_cast<uint8_t>(rng.below(uint64_t{1} << bits)));
   out.values = random_floats({rows, out.groups(), values}, 7).to(DType::f16);
-  if (streams > 1) out.factors = random_floats({streams, out.positions()}, 8).to(DType::f16);
+  if (factored) out.factors = random_floats({values, out.positions()}, 8).to(DType::f16);
   return out;
 }
 
@@ -59,12 +58,12 @@ std::vector<CodedMatrix> matrices() {
       rest{{0, 2, 3}, {7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19}}, salient{{1, 4, 5, 6}, {8, 10}};
   for (int64_t bits = 1; bits <= 4; ++bits)
     for (const int64_t rows : {1, 7, 37}) {
-      out.push_back({rows, 20, {random_part(rows, bits, all, 3, 1, false, rng)}});
-      out.push_back({rows, 20, {random_part(rows, bits, all, 2, 1, true, rng)}});
+      out.push_back({rows, 20, {random_part(rows, bits, all, 3, false, false, rng)}});
+      out.push_back({rows, 20, {random_part(rows, bits, all, 2, false, true, rng)}});
       out.push_back({rows,
                      20,
-                     {random_part(rows, bits, rest, 2, 2, false, rng),
-                      random_part(rows, 5 - bits, salient, 4, 4, false, rng)}});
+                     {random_part(rows, bits, rest, 2, true, false, rng),
+                      random_part(rows, 5 - bits, salient, 4, true, false, rng)}});
     }
   return out;
 }
@@ -82,15 +81,13 @@ std::vector<double> dense(const CodedMatrix& w) {
         if (column < 0) continue;
         const uint8_t code = read_code(p.words.data<uint8_t>() + r * p.words.dim(1), p.bits, at);
         const float* v = values.data<float>() + (r * p.groups() + group) * p.book.values;
-        for (int64_t e = 0; e < p.book.streams; ++e) {
-          const float* basis = p.book.basis.data() + e * p.book.values * kCodes;
-          double number = 0;
-          for (int64_t i = 0; i < p.book.values; ++i)
-            number += static_cast<double>(v[i]) * basis[i * kCodes + code];
-          if (p.book.grid) number = v[0] * (static_cast<double>(basis[code]) - v[1]);
-          out[r * w.columns + column] +=
-              number * (factors.defined() ? factors.data<float>()[e * p.positions() + at] : 1.0);
-        }
+        const float* basis = p.book.basis.data() + code;
+        double number = 0;
+        for (int64_t i = 0; i < p.book.values; ++i)
+          number += static_cast<double>(v[i]) * basis[i * kCodes] *
+                    (p.book.factored ? factors.data<float>()[i * p.positions() + at] : 1.0);
+        if (p.book.grid) number = v[0] * (static_cast<double>(basis[0]) - v[1]);
+        out[r * w.columns + column] = number;
       }
   }
   return out;

@@ -9,15 +9,18 @@
 
 namespace halftone {
 
-// What the books of a part are made of: of V values v of a row and group, for stream e and code c
-//   sum_i v_i basis_eic, or with `grid`, where V = 2 and E = 1, v_0 (basis_00c - v_1).
+// What the books of a part are made of, V values v of a row and group: the number of code c is
+//   sum_i v_i basis_ic, or with `grid`, where V = 2, v_0 (basis_0c - v_1),
+// in one stream; or `factored`, in V streams, v_e basis_ec in stream e.
 struct CodeBook {
   static constexpr int64_t kCodes = 16;
 
-  int64_t values = 0, streams = 1;  // V, E
+  int64_t values = 0;  // V
   bool grid = false;
   bool factored = false;     // the part has factors
-  std::vector<float> basis;  // E x V x 16; code c at c, c + 2^bits, ..
+  std::vector<float> basis;  // V x 16; code c at c, c + 2^bits, ..
+
+  int64_t streams() const { return factored ? values : 1; }  // E
 };
 
 // w_ij = sum_e book_e[code_ij] f_ej for the columns j of the part, book that of row i and of the
