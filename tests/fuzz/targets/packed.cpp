@@ -16,8 +16,8 @@ HT_FUZZ_TARGET(packed) {
       for (const auto& [name, tensor] : file.tensors()) touch(tensor.raw(), tensor.bytes());
       tensors_digest(file.list());
     });
-    for (const auto& [name, bytes] : file.files())
-      accepted([&] { read_text_file(path + "/" + name, 1 << 20); });
+    for (const auto& entry : file.files())
+      accepted([&] { read_text_file(path + "/" + entry.first, 1 << 20); });
   };
   if (!accepted(read)) return;
   use_model_file(path);
