@@ -6,8 +6,8 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/model_argument.h"
+#include "app/text_tokens.h"
 #include "halftone/base/error.h"
-#include "halftone/base/rng.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/sample.h"
@@ -36,14 +36,6 @@ double seconds_of(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary) {
-  Rng rng(0, RngStream::test);
-  std::vector<int32_t> out;
-  for (int64_t i = 0; i < count; ++i)
-    out.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary))));
-  return out;
 }
 
 Rates time_prompt(Decoder& decoder, const BenchOptions& options) {

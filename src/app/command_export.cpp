@@ -143,13 +143,15 @@ int export_command(const ExportOptions& options) {
   check_place(*format, options);
   LoadedModel model = load_model_argument(options.model, {.widen = true});
   const Companions companions = read_companions(model.home, model.config);
-  const std::optional<Recipe> recipe = recipe_of(model);
+  std::string fault;
+  const std::optional<Recipe> recipe = recipe_of(model, fault);
   std::optional<EvalSettings> text;
   if (recipe && !recipe->eval.text.empty()) text = recipe->eval;
   ReadBack found;
   const WrittenCheck check = [&](const std::string& written) {
     LoadedModel again = load_model(written, {.widen = true});
     found = compare_models(model, again, text);
+    found.no_text = fault;
   };
   const std::string summary = format->write({model, companions, recipe, options, check});
   print("{}: {}\n{}\n", options.out, summary, found.text());

@@ -135,17 +135,33 @@ Inspection inspect_run(const std::string& path) {
   throw_error(ErrorKind::format, "{}: holds no tensors", path);
 }
 
-// The bits that a file gives each weight of a block's linears.
-double linear_bits(const ModelConfig& config, const StoredTensors& stored) {
-  double bytes = 0, weights = 0;
+// Of the linears of the blocks that a file stores in fewer than 16 bits a weight, or where there
+// are none of all: how many weights they have, and the bits of each.
+struct StoredLinears {
+  int64_t quantised = 0, weights = 0;
+  double bits = 0, quantised_bits = 0;
+
+  double bits_a_weight() const {
+    return quantised > 0 ? quantised_bits / static_cast<double>(quantised)
+                         : bits / static_cast<double>(weights);
+  }
+};
+
+StoredLinears stored_linears(const ModelConfig& config, const StoredTensors& stored) {
+  StoredLinears out;
   for (const ExpectedWeight& spec : expected_weights(decoder_spec(config))) {
     if (spec.role != ParamRole::weight) continue;
     const StoredTensor* tensor = stored.find(spec.name);
     if (!tensor) tensor = stored.find(spec.gguf_name);
-    bytes += static_cast<double>(tensor->bytes.size());
-    weights += static_cast<double>(numel(spec.shape));
+    const double bits = 8 * static_cast<double>(tensor->bytes.size());
+    const int64_t weights = numel(spec.shape);
+    out.bits += bits;
+    out.weights += weights;
+    if (bits >= 16 * static_cast<double>(weights)) continue;
+    out.quantised_bits += bits;
+    out.quantised += weights;
   }
-  return 8 * bytes / weights;
+  return out;
 }
 
 Footprint footprint_of(const std::string& path, const Inspection& found) {
@@ -162,7 +178,9 @@ Footprint footprint_of(const std::string& path, const Inspection& found) {
   }
   const ModelConfig& config = outline.config;
   Footprint out{.parameters = parameter_count(decoder_spec(config))};
-  out.paper_bits = out.linear_bits = linear_bits(config, found.stored);
+  const StoredLinears linears = stored_linears(config, found.stored);
+  out.quantised_parameters = linears.quantised;
+  out.paper_bits = out.linear_bits = linears.bits_a_weight();
   out.file_bits =
       8 * static_cast<double>(found.stored.file_bytes) / static_cast<double>(out.parameters);
   return out;

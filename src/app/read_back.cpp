@@ -8,7 +8,6 @@
 #include "app/text_tokens.h"
 #include "halftone/base/error.h"
 #include "halftone/base/number_text.h"
-#include "halftone/base/rng.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/spec.h"
@@ -71,10 +70,7 @@ std::vector<double> logits_of(LoadedModel& model, const std::vector<int32_t>& id
 ReadBack compare_logits(LoadedModel& model, LoadedModel& written) {
   const int64_t tokens =
       std::min(kTokensReadBack, model.decoder.spec.longest_context().value_or(kTokensReadBack));
-  Rng rng(0, RngStream::test);
-  std::vector<int32_t> ids;
-  for (int64_t i = 0; i < tokens; ++i)
-    ids.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(model.config.vocab_size))));
+  const std::vector<int32_t> ids = random_ids(tokens, model.config.vocab_size);
   const std::vector<double> wanted = logits_of(model, ids), found = logits_of(written, ids);
   double norm = 0, difference = 0;
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -94,18 +90,20 @@ ReadBack compare_logits(LoadedModel& model, LoadedModel& written) {
 std::string ReadBack::text() const {
   if (windows == 0)
     return fmt::format(
-        "read back: logits of {} random tokens differ by {:.1e} (no evaluation text is known)",
-        kTokensReadBack, difference);
+        "read back: logits of {} random tokens differ by {:.1e} (no evaluation text is known{})",
+        kTokensReadBack, difference, no_text.empty() ? "" : ": " + no_text);
   return fmt::format("read back: perplexity {} over {} windows, the model's is {} ({:.1e})",
                      fixed_text(written, 4), windows, fixed_text(model, 4), difference);
 }
 
-std::optional<Recipe> recipe_of(const LoadedModel& model) {
+std::optional<Recipe> recipe_of(const LoadedModel& model, std::string& fault) {
   if (!exists_at(model.home + "/recipe.toml")) return {};
   try {
     return read_run_recipe(model.home);
-  } catch (const Error&) {
-    return {};  // the model is whole without what it was made of
+  } catch (const Error& error) {
+    fault = error.what();  // the model is whole without what it was made of
+    std::ranges::replace(fault, '\n', ';');
+    return {};
   }
 }
 

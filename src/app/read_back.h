@@ -16,6 +16,7 @@ struct ReadBack {
   int64_t windows = 0;
   double model = 0, written = 0;
   double difference = 0;  // relative: of the perplexities, or of the logits' norm
+  std::string no_text;    // why no text is measured, where that is known
 
   std::string text() const;  // one line
 };
@@ -28,9 +29,9 @@ inline constexpr int64_t kWindowsReadBack = 4;
 inline constexpr double kMostLogitDifference = 2e-2;
 inline constexpr int64_t kTokensReadBack = 64;
 
-// The recipe of the run that `model` is of; nothing where there is none, or one whose files have
-// gone.
-std::optional<Recipe> recipe_of(const LoadedModel& model);
+// The recipe of the run that `model` is of; nothing where there is none, or where it has a `fault`,
+// as where its files have gone.
+std::optional<Recipe> recipe_of(const LoadedModel& model, std::string& fault);
 
 // Compares names and shapes of the parameters, and what both compute: the ids of the text of
 // `settings` and its perplexity, or without settings the logits of random tokens. Throws

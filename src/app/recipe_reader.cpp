@@ -1,4 +1,4 @@
-// The only caller of toml++. Its 3.3.0 recurses as deep as the text nests, hence the limits here.
+// Recipes out of TOML. toml++ 3.3.0 recurses as deep as the text nests, hence the limits here.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,13 +15,13 @@
 #include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/base/uninterrupted.h"
+#include "recipe_overrides.h"
 #include "recipe_sections.h"
 
 namespace halftone {
 namespace {
 
 constexpr off_t kMostBytes = 1 << 20;
-constexpr int kMostNesting = 32;
 
 std::string read_text(const std::string& path) {
   const auto fail = [&](const char* what) {
@@ -70,82 +70,6 @@ std::string found_text(const toml::node& node) {
     if constexpr (toml::is_value<decltype(value)>) out << value;
   });
   return out.str();
-}
-
-struct Override {
-  std::string key;
-  std::string text;  // what stands behind the equals sign
-};
-
-bool is_bare_key(std::string_view key) {
-  return !key.empty() && key.find_first_not_of(
-                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                             "0123456789_-") == std::string_view::npos;
-}
-
-std::vector<std::string> split_key(std::string_view key) {
-  std::vector<std::string> parts;
-  for (;;) {
-    const size_t dot = key.find('.');
-    parts.emplace_back(key.substr(0, dot));
-    if (dot == std::string_view::npos) return parts;
-    key.remove_prefix(dot + 1);
-  }
-}
-
-// The value of an override as a table of one entry "value".
-toml::table parse_value(const std::string& text) {
-  if (!too_deep_at_line(text, kMostNesting)) {
-    try {
-      toml::table out = toml::parse("value = " + text);
-      if (out.size() == 1) return out;
-    } catch (const toml::parse_error&) {
-    }
-  }
-  toml::table out;
-  out.insert_or_assign("value", text);
-  return out;
-}
-
-void apply_override(const std::string& assignment, toml::table& root,
-                    std::map<std::string, std::string>& raw, RecipeReport& report) {
-  const size_t equals = assignment.find('=');
-  const std::string key = assignment.substr(0, equals);
-  const std::vector<std::string> parts = split_key(key);
-  if (equals == std::string::npos || parts.size() < 2 || parts.size() > 4 ||
-      !std::all_of(parts.begin(), parts.end(), is_bare_key)) {
-    report.add_line(fmt::format("--set: found {}, section.key=value expected",
-                                toml_string(printable(assignment))));
-    return;
-  }
-  const std::string text = assignment.substr(equals + 1);
-  toml::table parsed = parse_value(text);
-  toml::table* table = &root;
-  std::string at;
-  for (size_t i = 0; i + 1 < parts.size(); ++i) {
-    at += (i ? "." : "") + parts[i];
-    toml::node* inner = table->get(parts[i]);
-    // `generate = false` gives way to a table, as does nothing at all.
-    if (!inner || inner->is_boolean()) {
-      table->insert_or_assign(parts[i], toml::table{});
-      report.set_place(at, "--set");
-      inner = table->get(parts[i]);
-    }
-    if (!inner->is_table()) return;  // reported when the table is read
-    table = inner->as_table();
-  }
-  table->insert_or_assign(parts.back(), std::move(*parsed.get("value")));
-  raw[key] = text;
-}
-
-// A run is as long as its steps or its epochs say; an override of one replaces the file's other.
-void drop_replaced_length(toml::table& root, const std::map<std::string, std::string>& raw) {
-  toml::table* train = root["train"].as_table();
-  const bool steps = raw.contains("train.max_steps"),
-             epochs = raw.contains("train.num_train_epochs");
-  if (!train || steps == epochs) return;
-  const auto given = (*train)[steps ? "max_steps" : "num_train_epochs"].value<double>();
-  if (given.value_or(0) > 0) train->erase(steps ? "num_train_epochs" : "max_steps");
 }
 
 void flatten(const toml::table& table, const std::string& prefix,

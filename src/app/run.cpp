@@ -147,12 +147,10 @@ class Run {
                     static_cast<uint64_t>(recipe_.run.seed));
     Trainer trainer(student_.decoder, has_teacher() && !cache ? &teacher_.decoder : nullptr,
                     batches, recipe_.loss, settings, steps, cache ? &*cache : nullptr);
-    RunContext run = context(identity);
     if (const auto from = newest_checkpoint(identity)) restore(trainer, *from, steps);
     Progress progress("train", steps, options_.quiet, trainer.state().step);
-    run.progress = [&](int64_t done, const std::string& text) { progress.update(done, text); };
-    const TrainingResult training =
-        run_training(run, trainer, student_, settings, held_out_perplexity());
+    const TrainingResult training = run_training(context(identity, progress), trainer, student_,
+                                                 settings, held_out_perplexity());
     progress.finish();
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
@@ -167,14 +165,12 @@ class Run {
     student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
     const RunIdentity identity{identity_text(recipe_), teacher_.sha256, inputs_.tokenizer->hash(),
                                text.sha256};
-    RunContext run = context(identity);
     std::optional<CheckpointContent> from = newest_checkpoint(identity);
     Progress progress(method_name(recipe_.run),
                       static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet,
                       from ? meta_number(*from, "step") : 0);
-    run.progress = [&](int64_t done, const std::string& text) { progress.update(done, text); };
     QuantisingResult quantised = run_quantising(
-        run, student_, *recipe_.run.ptq, recipe_.ptq,
+        context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
         start_calibration(student_.decoder, text.tokens, text.sequences), std::move(from));
     progress.finish();
     result_.layers = std::move(quantised.layers);
@@ -228,11 +224,13 @@ class Run {
  private:
   bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
 
-  RunContext context(const RunIdentity& identity) const {
+  RunContext context(const RunIdentity& identity, Progress& progress) const {
     return {.directory = directory_,
             .identity = identity_meta(identity),
             .stop = interrupted,
-            .progress = {}};
+            .progress = [&progress](int64_t done, const std::string& text) {
+              progress.update(done, text);
+            }};
   }
 
   // What a resumed run goes on from; none: it starts from the beginning.

@@ -90,14 +90,22 @@ HeldOutText read_held_out(const EvalSettings& settings, const Tokenizer& tokeniz
   if (place == BosPlace::window && !bos)
     throw_error(ErrorKind::recipe,
                 "eval.bos is window, but the model's tokenizer puts no token in front of texts");
-  place = bos_place(settings, needs_bos_in_windows(config));
+  place = bos ? bos_place(settings, needs_bos_in_windows(config)) : BosPlace::none;
   out.text.tokens = tokenizer.encode(text);
   if (place == BosPlace::window) out.text.window_bos = bos;
   // llama.cpp cuts its windows with the text's BOS in front, and so does the protocol.
-  const bool keeps = place == BosPlace::document ||
+  const bool keeps = !bos || place == BosPlace::document ||
                      (place == BosPlace::window && settings.protocol == Protocol::llamacpp);
-  if (bos && !keeps) out.text.tokens.erase(out.text.tokens.begin());
+  if (!keeps) out.text.tokens.erase(out.text.tokens.begin());
   require_rows(out.text.tokens, config, settings.text);
+  return out;
+}
+
+std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary) {
+  Rng rng(0, RngStream::test);
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i < count; ++i)
+    out.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary))));
   return out;
 }
 

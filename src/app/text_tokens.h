@@ -18,7 +18,7 @@ namespace halftone {
 // A text to be measured, as the settings have it for a model.
 struct HeldOutText {
   EvalText text;
-  EvalSettings settings;  // bos is what `automatic` stands for
+  EvalSettings settings;  // bos is where it stands; none of a tokenizer without
   std::string sha256;     // of the file
 
   int64_t tokens() const { return static_cast<int64_t>(text.tokens.size()); }
@@ -28,6 +28,9 @@ struct HeldOutText {
 // for ids without a row.
 HeldOutText read_held_out(const EvalSettings& settings, const Tokenizer& tokenizer,
                           const ModelConfig& config);
+
+// Ids below `vocabulary`, the same for the same count: of a text where none is known.
+std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary);
 
 struct TrainingText {
   TokenSequences sequences;

@@ -36,7 +36,10 @@ int64_t round_matrices(Decoder& decoder, const ImportOptions& options) {
   int64_t changed = 0, not_f16 = 0;
   if (options.dtype != WeightDtype::f16 && options.dtype != WeightDtype::bf16) return 0;
   const auto round = [&](Param& param) {
-    if (param.value.rank() == 2) param.value = keep_matrix(param.value, options, changed, not_f16);
+    if (param.value.rank() != 2) return;
+    const bool q8_0 = param.value.dtype() == DType::q8_0;
+    const Tensor stored = q8_0 ? param.value.to(DType::f32) : param.value;
+    param.value = keep_matrix(stored, options, changed, not_f16);
   };
   decoder.visit([&](Param& param) {
     if (param.role == ParamRole::embedding) round(param);
@@ -138,7 +141,11 @@ LoadedModel load_model(const std::string& path, const ImportOptions& options) {
     out.notes.insert(out.notes.begin(), notes.begin(), notes.end());
     return out;
   }
-  if (file_kind(path) == FileKind::packed) return load_packed(path, options.check_seal);
+  if (file_kind(path) == FileKind::packed) {
+    LoadedModel out = load_packed(path, options.check_seal);
+    note_rounding(round_matrices(out.decoder, options), 0, out);
+    return out;
+  }
   ImportedModel imported = import_model(path, options);
   LoadedModel out;
   out.decoder = build_decoder(decoder_spec(imported.config), imported.weights, imported.forms);

@@ -8,8 +8,10 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/rounding.h"
+#include "halftone/nn/coded_linear.h"
 #include "halftone/nn/packed_linear.h"
 #include "halftone/ops/linear.h"
+#include "halftone/quant/coded_form.h"
 #include "halftone/tensor/numbers.h"
 #include "halftone/tensor/packed_signs.h"
 
@@ -46,6 +48,14 @@ Var LinearLike::bias_or_none(Tape& tape) {
 
 void LinearLike::put_bias(std::map<std::string, Tensor>& out) const {
   if (bias.value.defined()) out[bias.name] = bias.value;
+}
+
+std::map<std::string, Tensor> LinearLike::whole_names(
+    const std::map<std::string, Tensor>& parts) const {
+  std::map<std::string, Tensor> out;
+  for (const auto& [part, tensor] : parts) out[name + "." + part] = tensor;
+  put_bias(out);
+  return out;
 }
 
 // --- full precision ----------------------------------------------------------------------------
@@ -115,7 +125,6 @@ std::map<std::string, Tensor> OneBitLinear::stored() const {
 LinearBits OneBitLinear::bits() const {
   const int64_t o = latent.value.dim(0), i = latent.value.dim(1);
   return {.weights = o * i,
-          .extras = o + i,
           .paper_bits = static_cast<double>(o * i + 16 * (o + i)),
           .paper_numbers = static_cast<double>(o * i + o + i),
           .stored_bits = o * round_up(i, 8) + 16 * (o + i)};
@@ -159,7 +168,6 @@ std::map<std::string, Tensor> GroupScaledLinear::stored() const {
 LinearBits GroupScaledLinear::bits() const {
   const int64_t o = latent.value.dim(0), i = latent.value.dim(1), scales = out_scale.value.numel();
   return {.weights = o * i,
-          .extras = scales,
           .paper_bits = static_cast<double>(o * i + 16 * scales),
           .paper_numbers = static_cast<double>(o * i + scales),
           .stored_bits = o * round_up(i, 8) + 16 * scales};
@@ -187,19 +195,22 @@ std::string LowBitLinear::form() const {
 }
 
 std::map<std::string, Tensor> LowBitLinear::stored() const {
-  std::map<std::string, Tensor> out;
-  for (const auto& [part, tensor] : code.parts) {
-    const std::string whole = name + "." + part;
-    out[whole] = tensor.dtype() == DType::f16 ? f16_scale(tensor, whole) : tensor;
-  }
-  put_bias(out);
-  return out;
+  for (const auto& [part, tensor] : code.parts)
+    if (tensor.dtype() == DType::f16) f16_scale(tensor, name + "." + part);
+  return whole_names(code.parts);
+}
+
+std::map<std::string, Tensor> LowBitLinear::mapped() const {
+  std::map<std::string, Tensor> out = stored();
+  return has_coded_form(code.layout) ? whole_names(coded_tensors(coded_form(code))) : out;
 }
 
 LinearBits LowBitLinear::bits() const {
-  const LowBitCount count = count_bits(code);
+  return low_bits(count_bits(code));
+}
+
+LinearBits low_bits(const LowBitCount& count) {
   return {.weights = count.weights,
-          .extras = 0,
           .paper_bits = count.paper_bits * static_cast<double>(count.weights),
           .paper_numbers = static_cast<double>(count.weights),
           .stored_bits = count.stored_bits};
@@ -258,10 +269,15 @@ class Parts {
 std::unique_ptr<LinearLike> low_bit_of(const std::string& form, const std::string& name,
                                        int64_t out, int64_t in, const TakeTensor& take,
                                        Tensor bias) {
-  LowBitMatrix code{.layout = parse_layout(form), .rows = out, .columns = in, .parts = {}};
+  const LowBitLayout layout = parse_layout(form);
+  if (auto coded = coded_from(layout, out, in, take, "model: tensor '" + name))
+    return std::make_unique<CodedLinear>(name, layout, std::move(*coded), std::move(bias));
+  LowBitMatrix code{.layout = layout, .rows = out, .columns = in, .parts = {}};
   for (const std::string& part : part_names(code.layout))
     if (Tensor tensor = take(part); tensor.defined()) code.parts[part] = std::move(tensor);
   check_parts(code, "model: tensor " + name);
+  if (has_coded_form(layout))
+    return std::make_unique<CodedLinear>(name, layout, coded_form(code), std::move(bias));
   return std::make_unique<LowBitLinear>(name, std::move(code), std::move(bias));
 }
 

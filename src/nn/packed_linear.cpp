@@ -63,7 +63,6 @@ LinearBits PackedLinear::bits() const {
   const int64_t scales = w.rows * w.groups + weights_.in_scale.numel(),
                 weights = w.rows * w.columns;
   return {.weights = weights,
-          .extras = scales,
           .paper_bits = static_cast<double>(weights + 16 * scales),
           .paper_numbers = static_cast<double>(weights + scales),
           .stored_bits = w.rows * round_up(w.columns, 8) + 16 * scales};

@@ -1,4 +1,4 @@
-// The product with packed signs, and what may stand behind it.
+// The products with packed signs and codes, and what may stand behind them.
 #include "halftone/ops/packed_linear.h"
 
 #include "halftone/ops/layer_norm.h"
@@ -27,6 +27,14 @@ std::vector<Var> packed_linears(const Var& x, const std::vector<const PackedWeig
 
 Var packed_linear(const Var& x, const PackedWeights& weights) {
   return packed_linears(x, {&weights}).front();
+}
+
+Var coded_linear(const Var& x, const CodedMatrix& w, const Tensor& bias) {
+  require(!x.needs_grad(), "coded_linear: has no gradient");
+  Tensor y = Tensor::uninitialized({x.dim(0), w.rows}, DType::f32, x.value().device());
+  multiply_coded(x.value(), w, y);
+  if (bias.defined()) add_bias(bias, y);
+  return x.tape().record("coded_linear", {x}, y, {});
 }
 
 }  // namespace halftone

@@ -105,6 +105,35 @@ TEST_F(ExportFormatsTest, APackedFileHasItsTokenizerReady) {
   EXPECT_EQ(load_tokenizer(packed)->hash(), load_tokenizer(run)->hash());
 }
 
+TEST_F(ExportFormatsTest, AGgufOfSignsIsCountedAsWhatItIs) {
+  make_teacher();
+  const std::string run = run_of("group", "post_layer_norm = false\nscale_group = 32\n"),
+                    gguf = exported(run, "gguf", "x.gguf");
+  const auto found = nlohmann::json::parse(said({"inspect", gguf, "--json"}));
+  EXPECT_EQ(found["quantised_parameters"], 61440);
+  EXPECT_EQ(found["bits"]["linear"], 4.5);  // Q4_0
+  const std::string dense = exported(run, "gguf", "f16.gguf", {"--gguf-type", "f16"});
+  const auto plain = nlohmann::json::parse(said({"inspect", dense, "--json"}));
+  EXPECT_EQ(plain["quantised_parameters"], 0);
+  EXPECT_EQ(plain["bits"]["linear"], 16);
+}
+
+TEST_F(ExportFormatsTest, AnEvaluationTextThatHasGoneIsNamed) {
+  make_teacher();
+  const std::string text = folder_ + "/heldout.txt",
+                    recipe = write_recipe_file("gone", "max_steps = 1\n",
+                                               "[eval]\ntext = \"" + text + "\"\ncontext = 32\n");
+  fs::copy_file(kText, text);
+  ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
+  fs::remove(text);
+  const std::string said_of_it =
+      said({"export", folder_ + "/gone", "--format", "packed", "--out", folder_ + "/x.packed"});
+  EXPECT_NE(said_of_it.find("(no evaluation text is known: "), std::string::npos) << said_of_it;
+  EXPECT_NE(said_of_it.find("eval.text: found \"" + text + "\", which does not exist"),
+            std::string::npos)
+      << said_of_it;
+}
+
 TEST_F(ExportFormatsTest, AReleasedLayoutIsTheSameModel) {
   make_teacher();
   const std::string run = run_of("normed", ""), directory = exported(run, "onebit", "released");

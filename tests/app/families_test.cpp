@@ -74,7 +74,10 @@ TEST_F(FamilyCommandsTest, ABosInEachWindowNeedsATokenizerThatHasOne) {
   EXPECT_NE(got.err.find("eval.bos is window, but the model's tokenizer puts no token in front"),
             std::string::npos)
       << got.err;
-  EXPECT_EQ(measured(opt, {"--protocol", "llamacpp"})["tokens"], 200);
+  const Json llamacpp = measured(opt, {"--protocol", "llamacpp"});
+  EXPECT_EQ(llamacpp["tokens"], 200);
+  EXPECT_EQ(llamacpp["bos"], "none");
+  EXPECT_EQ(measured(opt, {})["bos"], "none");
 }
 
 TEST_F(FamilyCommandsTest, LearnedPositionsEndWithAnErrorThatSaysSo) {

@@ -29,6 +29,31 @@ class PtqRunTest : public ProgramTest {
     return path;
   }
 
+  // The run as a packed file: the same perplexity, bits and text.
+  void expect_packed_alike(const std::string& run) const {
+    const std::string packed = folder_ + "/" + run + ".packed";
+    const Output got =
+        program({"export", folder_ + "/" + run, "--format", "packed", "--out", packed});
+    ASSERT_EQ(got.code, 0) << got.err;
+    EXPECT_NE(got.out.find("(0.0e+00)"), std::string::npos) << got.out;
+    const nlohmann::json found = result(run);
+    const Output eval =
+        program({"eval", packed, "--text", HALFTONE_SOURCE_DIR "/recipes/quickstart/heldout.txt",
+                 "--context", "64", "--max-windows", "2", "--json"});
+    ASSERT_EQ(eval.code, 0) << eval.err;
+    EXPECT_EQ(nlohmann::json::parse(eval.out)["perplexity"], found["eval"]["perplexity"]) << run;
+    const Output inspected = program({"inspect", packed, "--json"});
+    ASSERT_EQ(inspected.code, 0) << inspected.err;
+    const nlohmann::json facts = nlohmann::json::parse(inspected.out);
+    EXPECT_EQ(facts["quantised_parameters"], found["student"]["quantised_parameters"]);
+    EXPECT_EQ(facts["bits"]["linear"], found["bits"]["linear"]) << run;
+    EXPECT_EQ(facts["bits"]["paper"], found["bits"]["paper"]) << run;
+    const auto text = [&](const std::string& model) {
+      return program({"generate", model, "--prompt", "Once upon", "--tokens", "6"}).out;
+    };
+    EXPECT_EQ(text(packed), text(folder_ + "/" + run));
+  }
+
   nlohmann::json result(const std::string& name) const {
     return nlohmann::json::parse(read_whole(folder_ + "/" + name + "/result.json"));
   }
@@ -50,6 +75,7 @@ TEST_F(PtqRunTest, EveryMethodRunsAndReportsItsLayersAndBits) {
                                   "--context", "64", "--max-windows", "2", "--json"});
     ASSERT_EQ(again.code, 0) << again.err;
     EXPECT_EQ(nlohmann::json::parse(again.out)["perplexity"], found["eval"]["perplexity"]);
+    expect_packed_alike(method);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "halftone/io/safetensors.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/model/packed.h"
+#include "halftone/quant/methods.h"
 #include "halftone/text/ready_tokenizer.h"
 #include "halftone/text/token_file.h"
 #include "logit_spec.h"
@@ -257,6 +258,23 @@ void own_files(const Seeds& seeds) {
   }
 }
 
+// The tiny run's dense model, its linears quantised.
+LoadedModel quantised_model(const char* method) {
+  LoadedModel model;
+  model.config = parse_config(kConfig, "tiny config");
+  model.decoder = decoder_of(TinyRun(false).model_content(), model.config);
+  model.decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
+    const Tensor w = linear->dense_weight();
+    Tensor hessian = Tensor::zeros({w.dim(1), w.dim(1)}, DType::f64);
+    for (int64_t j = 0; j < w.dim(1); ++j) hessian.data<double>()[j * w.dim(1) + j] = 1;
+    linear = std::make_unique<LowBitLinear>(
+        linear->name,
+        ptq_method(method).quantise(w, hessian, {.bits = 3, .group_size = 4, .blocksize = 4}),
+        linear->bias.value);
+  });
+  return model;
+}
+
 void packed_models(const Seeds& seeds) {
   const auto put = [&](const std::string& name, const auto& write) {
     seeds.made("packed", name, write);
@@ -279,6 +297,11 @@ void packed_models(const Seeds& seeds) {
                                .files = {},
                                .tensors = {},
                                .tokenizer = ready_tokenizer(folder + name + ".json")});
+    });
+  for (const char* method : {"rtn", "xnor", "billm", "arb-rc"})
+    put(method, [&](const std::string& path) {
+      LoadedModel model = quantised_model(method);
+      export_packed(model, companions, {}, path);
     });
   put("tensors", [](const std::string& path) {
     write_packed_file(path, {.meta = {{"config", "{}"}, {"linear_forms", "{}"}},

@@ -117,7 +117,6 @@ TEST(PackedLinear, CountsTheBitsOfTheLayerAndReadsItsTiles) {
     const auto latent = latent_linear(c), packed = linear_from(latent->stored(), *latent, c);
     const LinearBits bits = packed->bits(), expected = latent->bits();
     EXPECT_EQ(bits.weights, expected.weights) << c.text();
-    EXPECT_EQ(bits.extras, expected.extras) << c.text();
     EXPECT_EQ(bits.paper_bits, expected.paper_bits) << c.text();
     EXPECT_EQ(bits.paper_numbers, expected.paper_numbers) << c.text();
     EXPECT_EQ(bits.stored_bits, expected.stored_bits) << c.text();

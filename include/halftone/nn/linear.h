@@ -25,7 +25,6 @@ inline constexpr const char* kNoDenseWeight =
 // What a quantised linear takes; all 0 for one of full precision.
 struct LinearBits {
   int64_t weights = 0;       // O I
-  int64_t extras = 0;        // numbers beside the weights that are parameters too
   double paper_bits = 0;     // by the method's own formula, over
   double paper_numbers = 0;  // so many numbers
   int64_t stored_bits = 0;   // of all that stored() holds of it, without the bias
@@ -64,6 +63,8 @@ class LinearLike {
   static int64_t bytes_of(const Tensor& tensor) { return static_cast<int64_t>(tensor.bytes()); }
   Var bias_or_none(Tape& tape);
   void put_bias(std::map<std::string, Tensor>& out) const;
+  // Tensors by the names that they have within the linear, and the bias, by their whole ones.
+  std::map<std::string, Tensor> whole_names(const std::map<std::string, Tensor>& parts) const;
 };
 
 // y = x W^T + bias. The weight may be in F16 where it is not trained.
@@ -117,8 +118,10 @@ class GroupScaledLinear : public LinearLike {
   Ste ste;
 };
 
-// A linear of a post-training method: y = x W-hat^T + bias, W-hat rebuilt from its packed form. The
-// weight is frozen.
+LinearBits low_bits(const LowBitCount& count);
+
+// A linear of a post-training method while its block is worked on: y = x W-hat^T + bias, W-hat
+// rebuilt from its packed form. The weight is frozen.
 class LowBitLinear : public LinearLike {
  public:
   LowBitLinear(std::string name, LowBitMatrix code, Tensor bias);
@@ -127,6 +130,7 @@ class LowBitLinear : public LinearLike {
   Tensor dense_weight() const override { return weight.value; }
   std::string form() const override;
   std::map<std::string, Tensor> stored() const override;
+  std::map<std::string, Tensor> mapped() const override;  // as nn/coded_linear.h has them
   int64_t read_bytes() const override { return bytes_of(weight.value); }
   LinearBits bits() const override;
 
@@ -137,7 +141,8 @@ class LowBitLinear : public LinearLike {
 // The linear of O x I that `form` names, of the tensors that take(part) gives: of full precision
 // "weight"; onebit "weight" (latent) or "sign", "in_scale", "out_scale"; onebit row and onebit
 // group the same without "in_scale", all three also as "words" and "scales" (tensor/sign_tiles.h);
-// of a low-bit layout its parts. Signs with scales in F16 become a PackedLinear. take() returns an
+// of a low-bit layout its parts, or its coded form (quant/coded_form.h). Signs with scales in F16
+// become a PackedLinear, low-bit layouts of at most 4 bits a CodedLinear. take() returns an
 // undefined tensor for what is not there. Throws Error(format) naming the tensor that is missing or
 // has another shape or dtype than expected.
 using TakeTensor = std::function<Tensor(const std::string& part)>;

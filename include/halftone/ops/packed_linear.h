@@ -1,10 +1,11 @@
-// The product with packed signs, for models that are not trained further.
+// The products with packed signs and with codes, for models that are not trained further.
 #pragma once
 
 #include <vector>
 
 #include "halftone/autograd/tape.h"
 #include "halftone/ops/onebit_linear.h"
+#include "halftone/tensor/coded_matrix.h"
 #include "halftone/tensor/sign_tiles.h"
 
 namespace halftone {
@@ -24,5 +25,8 @@ Var packed_linear(const Var& x, const PackedWeights& weights);
 
 // Several that read one x, see multiply_sign_tiles.
 std::vector<Var> packed_linears(const Var& x, const std::vector<const PackedWeights*>& weights);
+
+// x W^T + bias (undefined: none), likewise.
+Var coded_linear(const Var& x, const CodedMatrix& w, const Tensor& bias);
 
 }  // namespace halftone

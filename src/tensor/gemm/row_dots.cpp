@@ -42,7 +42,7 @@ HT_INLINE inline void load(const float* x, Vector& out) {
   std::memcpy(&out, x, sizeof(out));
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__)
 // In words of the machine: GCC 12 makes several instructions of each.
 template <class Vector>
 HT_INLINE inline void load(const half_t* x, Vector& out) {

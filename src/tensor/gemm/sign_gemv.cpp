@@ -66,7 +66,9 @@ struct Wide {  // AVX-512: the whole table
     HT_INLINE explicit Table(const float* table) { std::memcpy(&entries, table, sizeof(entries)); }
   };
   HT_INLINE void add(const Words& words, const Table& table) {
-    sum += __builtin_shuffle(table.entries, words.bits);
+    Sixteen found;
+    permute(table.entries, words.bits, found);
+    sum += found;
   }
   HT_INLINE void add_scaled(const float* scale, const Wide& other) {
     Sixteen factor;
@@ -103,7 +105,8 @@ struct Halves {  // AVX2: half the table, the other half being its negative from
   HT_INLINE void add(const Words& words, const Table& table) {
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
-      const Eight found = __builtin_shuffle(table.entries, words.bits[i] & 7u);
+      Eight found;
+      permute(table.entries, words.bits[i] & 7u, found);
       const EightWords turned = (EightWords)found ^ (words.bits[i] << 28 & 0x80000000u);
       sum[i] += (Eight)turned;
     }

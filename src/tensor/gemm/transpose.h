@@ -15,6 +15,18 @@ typedef float Four __attribute__((vector_size(16)));
 typedef float Eight __attribute__((vector_size(32)));
 typedef float Sixteen __attribute__((vector_size(64)));
 
+// The entries at places, counted modulo the number of entries: one instruction of GCC's, a loop of
+// Clang's, which has no such built-in.
+template <class Vector, class Words>
+HT_INLINE inline void permute(const Vector& entries, const Words& places, Vector& out) {
+#ifdef __clang__
+  constexpr int kLanes = sizeof(Vector) / sizeof(float);
+  for (int i = 0; i < kLanes; ++i) out[i] = entries[places[i] % kLanes];
+#else
+  out = __builtin_shuffle(entries, places);
+#endif
+}
+
 // Four consecutive numbers of each of a vector's rows first, first + 4, ..
 template <class Vector>
 HT_INLINE inline void load_fours(const float* const* rows, int64_t j, Vector& out) {
