@@ -6,6 +6,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
+#include "halftone/tensor/device.h"
 #include "recipe_sections.h"
 
 namespace halftone {
@@ -174,7 +175,7 @@ void fields(FieldVisitor& v, RunSettings& s) {
   s.method = s.ptq ? Method::ptq : kMethods[index].second;
   v.path("output_dir", s.output_dir, "where the run directory is made");
   v.field("seed", s.seed, {}, "of every random number of the run");
-  v.field("device", s.device, "cpu");
+  v.field("device", s.device, "cpu, or cuda:0 for the first GPU");
   v.field("threads", s.threads, {0, 4096}, "0 = every core");
 }
 
@@ -244,6 +245,20 @@ void RecipeReport::throw_if_any() const {
   if (!lines_.empty()) throw Error(ErrorKind::recipe, fmt::format("{}", fmt::join(lines_, "\n")));
 }
 
+void check_device(const Recipe& r, RecipeReport& report) {
+  try {
+    if (use_device(r.run.device) == Device::cpu)
+      return report.rule(is_trained(r.run.method) && r.train.precision != Precision::f32,
+                         {"train.precision", "run.device"},
+                         "found \"bf16\" for the CPU, \"f32\" expected");
+  } catch (const Error& error) {
+    return report.rule(true, {"run.device"}, error.what());
+  }
+  report.rule(!is_trained(r.run.method), {"run.device", "run.method"},
+              fmt::format("found {}, \"cpu\" expected: GPUs run trained methods alone",
+                          toml_string(r.run.device)));
+}
+
 void check_rules(const Recipe& r, RecipeReport& report) {
   report.rule(!report.given("run.name"), {"run.name"}, "missing, a name for the run expected");
   report.rule(!is_run_name(r.run.name), {"run.name"},
@@ -251,9 +266,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
                           toml_string(r.run.name)));
   report.rule(!report.given("run.method"), {"run.method"},
               fmt::format("missing, one of {} expected", fmt::join(method_names(), ", ")));
-  report.rule(r.run.device != "cpu", {"run.device"},
-              fmt::format("found {}, \"cpu\" expected: no other device in this version",
-                          toml_string(r.run.device)));
+  check_device(r, report);
   report.rule(r.run.output_dir.empty(), {"run.output_dir"}, "found \"\", a directory expected");
   check_teacher(r, report);
   check_cache(r, report);

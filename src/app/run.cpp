@@ -25,6 +25,7 @@
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
+#include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/training.h"
 
@@ -70,6 +71,7 @@ std::string identity_text(Recipe recipe) {
   recipe.run.output_dir = {};
   recipe.run.name = {};
   recipe.run.threads = 0;
+  recipe.run.device = {};  // stands beside it, as the machine
   recipe.train.max_steps = recipe.train.logging_steps = recipe.train.eval_steps =
       recipe.train.save_steps = 0;
   recipe.train.num_train_epochs = 0;
@@ -143,6 +145,8 @@ class Run {
     if (cache) release_teacher();
     const TrainSettings& settings = recipe_.train;
     const int64_t steps = planned_steps(settings, text.sequences.count());
+    const Device device = use_device(recipe_.run.device);
+    move_to(device);
     Batches batches(text.sequences, settings.per_device_train_batch_size,
                     static_cast<uint64_t>(recipe_.run.seed));
     Trainer trainer(student_.decoder, has_teacher() && !cache ? &teacher_.decoder : nullptr,
@@ -157,6 +161,7 @@ class Run {
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
     result_.tokens_per_second = training.tokens_per_second;
+    move_back(device);
     return !training.interrupted;
   }
 
@@ -256,6 +261,27 @@ class Run {
                                 inputs_.held_out->settings)
           .perplexity;
     };
+  }
+
+  // Both models to where they are trained; the teacher is kept in what it is multiplied in.
+  void move_to(Device device) {
+    if (device == Device::cpu) return;
+    const DType precision =
+        recipe_.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+    student_.decoder.activations = precision;
+    student_.decoder.move_to(device);
+    if (!teacher_.decoder.blocks.empty()) {
+      teacher_.decoder.activations = precision;
+      teacher_.decoder.move_to(device, precision);
+    }
+  }
+
+  // The teacher as it is stored is loaded again when it is needed.
+  void move_back(Device device) {
+    if (device == Device::cpu) return;
+    release_teacher();
+    student_.decoder.activations = DType::f32;
+    student_.decoder.move_to(Device::cpu);
   }
 
   // Its weights alone; a cache holds what training needs of them.

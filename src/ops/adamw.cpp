@@ -11,7 +11,7 @@ namespace halftone {
 
 HT_KERNEL(adamw_update, const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m,
           Tensor& v, Tensor& flips)
-HT_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v)
+HT_CPU_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v)
 HT_KERNEL(add_squares, const Tensor& x, Tensor& sum)
 
 namespace {

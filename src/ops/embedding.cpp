@@ -91,7 +91,7 @@ Var embedding(const std::vector<int32_t>& ids, const Var& weight) {
   require(!widened || !weight.needs_grad(), "embedding: a table in {} cannot have a gradient",
           dtype_name(weight.dtype()));
   const Device device = weight.value().device();
-  const Tensor rows = Tensor::of({n}, ids);
+  const Tensor rows = Tensor::of({n}, ids).to(device);
   Tensor y =
       Tensor::uninitialized({n, weight.dim(1)}, widened ? DType::f32 : weight.dtype(), device);
   HT_RUN(embedding_forward, device, rows, weight.value(), y);

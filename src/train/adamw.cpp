@@ -26,7 +26,7 @@ void adamw_step(Param& param, Moments& moments, int64_t step, double learning_ra
 }
 
 Tensor squared_gradient_norm(const std::vector<Param*>& params) {
-  Tensor total = Tensor::zeros({}, DType::f64);
+  Tensor total = Tensor::zeros({}, DType::f64, params.front()->value.device());
   for (const Param* param : params)
     if (param->grad.filled) add_squares(param->grad.tensor, total);
   return total;

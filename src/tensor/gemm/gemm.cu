@@ -1,0 +1,56 @@
+// Matrix products on the GPU, by cuBLAS: F32 in F32 throughout, BF16 with sums in F32.
+#include "halftone/tensor/gemm.h"
+
+#include <cublas_v2.h>
+
+#include "halftone/tensor/device.h"
+
+#include "tensor/cuda/kernels.cuh"
+
+namespace halftone::cuda {
+namespace {
+
+void check_blas(cublasStatus_t status, const char* what) {
+  if (status != CUBLAS_STATUS_SUCCESS)
+    throw std::runtime_error(fmt::format("cuBLAS: {}: {}", what, cublasGetStatusString(status)));
+}
+
+// One handle on the one queue, with a workspace of its own: the same call gives the same bits.
+cublasHandle_t handle() {
+  static const cublasHandle_t the = [] {
+    cublasHandle_t out;
+    check_blas(cublasCreate(&out), "cublasCreate");
+    check_blas(cublasSetStream(out, stream()), "cublasSetStream");
+    constexpr size_t kWorkspace = size_t{64} << 20;
+    static const std::shared_ptr<void> workspace = allocate(kWorkspace);
+    check_blas(cublasSetWorkspace(out, workspace.get(), kWorkspace), "cublasSetWorkspace");
+    return out;
+  }();
+  return the;
+}
+
+cudaDataType_t type_of(DType dtype) {
+  return dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+}  // namespace
+
+// Row-major c = op(a) op(b) is column-major c^T = op(b)^T op(a)^T.
+void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c) {
+  const DType dtype = a.dtype() == DType::bf16 ? DType::bf16 : DType::f32;
+  const Tensor x = a.to(dtype), y = b.to(dtype);
+  require(c.dtype() == DType::f32 || c.dtype() == dtype, "gemm: {} by {} into {}",
+          dtype_name(a.dtype()), dtype_name(b.dtype()), dtype_name(c.dtype()));
+  const int m = static_cast<int>(c.dim(0)), n = static_cast<int>(c.dim(1)),
+            k = static_cast<int>(x.dim(ta == Transpose::no ? 1 : 0));
+  if (c.numel() == 0) return;
+  const float one = 1, keep = static_cast<float>(beta);
+  const auto op = [](Transpose t) { return t == Transpose::no ? CUBLAS_OP_N : CUBLAS_OP_T; };
+  check_blas(cublasGemmEx(handle(), op(tb), op(ta), n, m, k, &one, y.raw(), type_of(dtype),
+                          static_cast<int>(y.dim(1)), x.raw(), type_of(dtype),
+                          static_cast<int>(x.dim(1)), &keep, c.raw(), type_of(c.dtype()), n,
+                          CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+             "gemm");
+}
+
+}  // namespace halftone::cuda
