@@ -25,6 +25,7 @@
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
+#include "halftone/nn/packed_linear.h"
 #include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/training.h"
@@ -204,6 +205,7 @@ class Run {
     if (!inputs_.held_out) return;
     if (has_teacher()) need_teacher();
     const HeldOutText& held_out = *inputs_.held_out;
+    evaluate_on(use_device(recipe_.run.device), model);
     Progress progress("eval", evaluation_windows(held_out.text, held_out.settings), options_.quiet);
     result_.eval = halftone::evaluate(
         model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, held_out.text,
@@ -274,6 +276,15 @@ class Run {
       teacher_.decoder.activations = precision;
       teacher_.decoder.move_to(device, precision);
     }
+  }
+
+  // In F32, for the last time that the models are used.
+  void evaluate_on(Device device, LoadedModel& model) {
+    if (device == Device::cpu) return;
+    model.decoder.visit_linears(
+        [](std::unique_ptr<LinearLike>& linear) { linear = unpacked(*linear); });
+    model.decoder.move_to(device, DType::f32);
+    if (&model != &teacher_ && has_teacher()) teacher_.decoder.move_to(device, DType::f32);
   }
 
   // The teacher as it is stored is loaded again when it is needed.

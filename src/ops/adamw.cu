@@ -1,13 +1,14 @@
 // The loops of the optimiser on the GPU.
 #include "halftone/ops/adamw.h"
 
+#include "halftone/tensor/device.h"
 #include "tensor/cuda/rows.cuh"
 
 namespace halftone::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kBlock = 1 << 14;
+constexpr int64_t kBlock = 1 << 15;
 
 struct Factors {
   float clip, b1, b2, keep, rate, v_scale, eps;
@@ -41,16 +42,18 @@ __global__ void update(int64_t n, Factors c, const float* grad, float* w, float*
   if (threadIdx.x % kWarp == 0 && flipped) atomicAdd(flips, static_cast<double>(flipped));
 }
 
-template <int W>
-__global__ void square_parts(int64_t n, const float* x, float* parts) {
+// Neighbouring numbers of one tensor.
+struct Piece {
+  const float* x;
+  int64_t n;
+};
+
+// parts[piece] = the sum of its squares.
+__global__ void square_parts(const Piece* pieces, float* parts) {
   __shared__ float warps[kThreads / kWarp];
-  const int64_t begin = int64_t{blockIdx.x} * kBlock, end = min(n, begin + kBlock);
-  float sum = 0, a[W];
-  for (int64_t i = begin + threadIdx.x * W; i < end; i += kThreads * W) {
-    read<W>(x + i, a);
-#pragma unroll
-    for (int k = 0; k < W; ++k) sum += a[k] * a[k];
-  }
+  const Piece piece = pieces[blockIdx.x];
+  float sum = 0;
+  for (int64_t i = threadIdx.x; i < piece.n; i += kThreads) sum += piece.x[i] * piece.x[i];
   sum = warp_sum(sum);
   if (threadIdx.x % kWarp == 0) warps[threadIdx.x / kWarp] = sum;
   __syncthreads();
@@ -81,17 +84,22 @@ void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Ten
   check_launch("adamw_update");
 }
 
-void add_squares(const Tensor& x, Tensor& sum) {
-  const int64_t n = x.numel();
-  const float* xs = numbers<float>(x);
-  Tensor parts = Tensor::uninitialized({divide_up(n, kBlock)}, DType::f32, Device::cuda);
-  with_width(whole_packs(n, {xs}), [&]<int W>() {
-    square_parts<W><<<blocks_for(n, kBlock), kThreads, 0, stream()>>>(n, xs,
-                                                                      numbers<float>(parts));
-  });
-  sum_in_order<<<1, 256, 0, stream()>>>(parts.numel(), numbers<float>(parts), 1.0, 1.0,
-                                        numbers<double>(sum));
-  check_launch("add_squares");
+// All tensors in one launch: a model has hundreds, most of them small.
+void sum_of_squares(const std::vector<Tensor>& xs, Tensor& sum) {
+  std::vector<Piece> pieces;
+  for (const Tensor& x : xs)
+    for (int64_t begin = 0; begin < x.numel(); begin += kBlock)
+      pieces.push_back({numbers<float>(x) + begin, std::min(kBlock, x.numel() - begin)});
+  if (pieces.empty()) return;
+  const int64_t n = static_cast<int64_t>(pieces.size());
+  const int64_t bytes = n * static_cast<int64_t>(sizeof(Piece));
+  Tensor table = Tensor::uninitialized({bytes}, DType::u8, Device::cuda),
+         parts = Tensor::uninitialized({n}, DType::f32, Device::cuda);
+  copy(table.raw(), pieces.data(), static_cast<size_t>(bytes));
+  square_parts<<<static_cast<unsigned>(n), kThreads, 0, stream()>>>(
+      static_cast<const Piece*>(table.raw()), numbers<float>(parts));
+  sum_in_order<<<1, 256, 0, stream()>>>(n, numbers<float>(parts), 1.0, 1.0, numbers<double>(sum));
+  check_launch("sum_of_squares");
 }
 
 }  // namespace halftone::cuda

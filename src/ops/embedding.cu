@@ -11,10 +11,20 @@ namespace {
 
 constexpr int kThreads = 128;
 
-template <class Table, class T>
+template <int W, class Table, class T>
 __global__ void gather(int64_t n, int64_t c, const int32_t* ids, const Table* table, T* y) {
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (i < n * c) y[i] = narrow<T>(wide(table[ids[i / c] * c + i % c]));
+  const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * W;
+  if (i >= n * c) return;
+  float x[W];
+  read<W>(table + ids[i / c] * c + i % c, x);
+  write<W>(y + i, x);
+}
+
+template <class Table, class T>
+void launch_gather(int64_t n, int64_t c, const int32_t* ids, const Table* table, T* y) {
+  with_width(whole_packs(c, {table, y}), [&]<int W>() {
+    gather<W><<<blocks_for(n * c, kThreads * W), kThreads, 0, stream()>>>(n, c, ids, table, y);
+  });
 }
 
 __global__ void count_up(int n, int32_t* to) {
@@ -59,13 +69,12 @@ __global__ void add_position_rows(int64_t batch, int64_t length, int64_t c, cons
 
 void embedding_forward(const Tensor& ids, const Tensor& weight, Tensor& y) {
   const int64_t n = y.dim(0), c = y.dim(1);
-  const unsigned blocks = blocks_for(n * c, kThreads);
   const int32_t* id = numbers<int32_t>(ids);
   if (weight.dtype() == DType::f16)
-    gather<<<blocks, kThreads, 0, stream()>>>(n, c, id, numbers<__half>(weight), numbers<float>(y));
+    launch_gather(n, c, id, numbers<__half>(weight), numbers<float>(y));
   else
     with_number(y.dtype(), "embedding", [&]<class T>() {
-      gather<<<blocks, kThreads, 0, stream()>>>(n, c, id, numbers<T>(weight), numbers<T>(y));
+      launch_gather(n, c, id, numbers<T>(weight), numbers<T>(y));
     });
   check_launch("embedding");
 }

@@ -7,6 +7,8 @@
 namespace halftone::cuda {
 namespace {
 
+constexpr size_t kMostKept = size_t{108} << 10;  // bytes: two blocks share a multiprocessor
+
 template <class T>
 struct Chunk {
   int64_t v;
@@ -17,7 +19,7 @@ struct Chunk {
   const __half* log_probs;
   const int32_t* targets;      // or null
   float inverse_tau, kl_gradient, label_gradient;
-  bool gradient;
+  bool gradient, keep;
   float *kl, *labels;          // by row
 };
 
@@ -46,15 +48,17 @@ __device__ Label read_label(const Chunk<T>& c, int64_t row, const T* x) {
   return {c.label_gradient, lse};
 }
 
-// KL = sum p (t - x) / tau + lse_x - lse_t, and its gradient in a second pass.
+// KL = sum p (t - x) / tau + lse_x - lse_t, and its gradient in a second pass, for which the
+// student's row is kept in shared memory where it fits (kept is null where it does not).
 template <int W, class T>
-__device__ void against_logits(const Chunk<T>& c, int64_t row, T* x, const T* t,
-                               const Label& label) {
+__device__ void against_logits(const Chunk<T>& c, int64_t row, T* x, const T* t, const Label& label,
+                               T* kept) {
   ExpSum of_x, of_t;
   float a[W], b[W], d[W];
   for (int64_t j = threadIdx.x * W; j < c.v; j += kLogitThreads * W) {
     read<W>(x + j, a);
     read<W>(t + j, b);
+    if (kept) write<W>(kept + j, a);  // each thread reads its own again
 #pragma unroll
     for (int i = 0; i < W; ++i) {
       a[i] *= c.inverse_tau;
@@ -70,7 +74,7 @@ __device__ void against_logits(const Chunk<T>& c, int64_t row, T* x, const T* t,
   if (threadIdx.x == 0) c.kl[row] = of_t.along / of_t.sum + lse_x - lse_t;
   if (!c.gradient) return;
   for (int64_t j = threadIdx.x * W; j < c.v; j += kLogitThreads * W) {
-    read<W>(x + j, a);
+    read<W>((kept ? kept : x) + j, a);
     read<W>(t + j, b);
 #pragma unroll
     for (int i = 0; i < W; ++i)
@@ -142,14 +146,15 @@ __device__ void against_top(const Chunk<T>& c, int64_t row, T* x, const Label& l
 
 template <int W, class T>
 __global__ void __launch_bounds__(kLogitThreads) row_losses(Chunk<T> c) {
-  extern __shared__ float room[];
+  extern __shared__ __align__(16) float room[];
   const int64_t row = blockIdx.x;
   T* x = c.x + row * c.v;
   const Label label = read_label<W>(c, row, x);
   if (c.k > 0) {
     against_top<W>(c, row, x, label, room);
   } else if (c.t) {
-    against_logits<W>(c, row, x, c.t + row * c.v, label);
+    against_logits<W>(c, row, x, c.t + row * c.v, label,
+                      c.keep ? reinterpret_cast<T*>(room) : nullptr);
   } else {
     float a[W];
     if (threadIdx.x == 0) c.kl[row] = 0;
@@ -185,6 +190,7 @@ void head_chunk(Tensor& logits, Tensor& teacher_logits, const TopLogProbs& top,
   Tensor losses = Tensor::uninitialized({2, rows}, DType::f32, Device::cuda);
   const Tensor ids = k ? top.ids.to(Device::cuda) : Tensor(),
                log_probs = k ? top.log_probs.to(Device::cuda) : Tensor();
+  const size_t row_bytes = static_cast<size_t>(v) * dtype_bytes(logits.dtype());
   with_number(logits.dtype(), "head_loss", [&]<class T>() {
     const Chunk<T> c{.v = v,
                      .x = numbers<T>(logits),
@@ -197,11 +203,15 @@ void head_chunk(Tensor& logits, Tensor& teacher_logits, const TopLogProbs& top,
                      .kl_gradient = static_cast<float>(weights.kl_gradient),
                      .label_gradient = static_cast<float>(weights.label_gradient),
                      .gradient = gradient,
+                     .keep = row_bytes <= kMostKept && k == 0 && gradient,
                      .kl = numbers<float>(losses),
                      .labels = numbers<float>(losses) + rows};
+    const size_t shared = c.keep ? row_bytes : static_cast<size_t>(2 * k) * sizeof(float);
     with_width(whole_packs(v, {c.x, c.t}), [&]<int W>() {
-      row_losses<W><<<static_cast<unsigned>(rows), kLogitThreads,
-                      static_cast<size_t>(2 * k) * sizeof(float), stream()>>>(c);
+      check(cudaFuncSetAttribute(row_losses<W, T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(kMostKept)),
+            "head_loss");
+      row_losses<W><<<static_cast<unsigned>(rows), kLogitThreads, shared, stream()>>>(c);
     });
   });
   double* to = numbers<double>(sums);

@@ -16,6 +16,8 @@ void fields(FieldVisitor& v, DataSettings& s) {
   v.paths("train", s.train,
           "texts to learn from: .txt, .txt.gz (documents split by a line "
           "<|endoftext|>) or .tok");
+  v.field("wikitext_share", s.wikitext_share, {0, 1},
+          "share of the documents of text files that is set in WikiText's typography");
   v.field("max_seq_length", s.max_seq_length, {2, int64_t{1} << 24}, "tokens of a sequence");
   if (v.open("generate", s.generate_present, "learn from text drawn from the teacher")) {
     fields(v, s.generate);

@@ -22,6 +22,7 @@ struct GenerateSettings {
 
 struct DataSettings {
   std::vector<std::string> train;  // .txt, .txt.gz or .tok
+  double wikitext_share = 0;       // of the documents of text files, see text/typography.h
   int64_t max_seq_length = 512;    // tokens
   bool generate_present = false;
   GenerateSettings generate;
