@@ -23,5 +23,5 @@ function(halftone_add_cuda target)
   target_compile_definitions(${target} PRIVATE HALFTONE_CUDA)
   # fmt 9 takes nvcc for a compiler without constexpr, and its consteval for one that nvcc can evaluate.
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -DFMT_USE_CONSTEXPR=1 -DFMT_CONSTEVAL=>)
-  target_link_libraries(${target} PUBLIC CUDA::cudart_static CUDA::cublas)
+  target_link_libraries(${target} PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
 endfunction()

@@ -1,5 +1,6 @@
 // Where an optimiser step spends its time:
-//   profile_bench smol|tiny|quickstart|billion BATCH LENGTH [STEPS] [DEVICE] [f32|bf16] [plain|normed]
+//   profile_bench smol|tiny|quickstart|billion BATCH LENGTH [STEPS] [DEVICE] [f32|bf16]
+//   [plain|normed]
 // First whole steps, then milliseconds a step by op and pass, their share of the step, and for
 // products their rate; means over the steps. On a GPU the second part waits behind every op.
 // Attention is counted as causal: half of T x T. `plain` is without the layers' normalisation.
@@ -57,9 +58,8 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps,
   std::vector<Moments> moments;
   student.visit([&](Param& p) {
     params.push_back(&p);
-    moments.push_back(
-        {Tensor::zeros(p.value.shape(), DType::f32, where.device),
-         Tensor::zeros(p.value.shape(), DType::f32, where.device)});
+    moments.push_back({Tensor::zeros(p.value.shape(), DType::f32, where.device),
+                       Tensor::zeros(p.value.shape(), DType::f32, where.device)});
   });
   const std::vector<int32_t> ids = bench::random_ids(batch * length, config.vocab_size);
   Tensor flips = Tensor::zeros({}, DType::f64, where.device);
@@ -126,8 +126,9 @@ int main(int argc, char** argv) {
                                                   {"quickstart", bench::quickstart()},
                                                   {"billion", bench::billion()}};
   if (argc < 4 || !shapes.contains(argv[1])) {
-    fmt::print(stderr, "usage: profile_bench smol|tiny|quickstart|billion BATCH LENGTH [STEPS] "
-                       "[DEVICE] [f32|bf16] [plain|normed]\n");
+    fmt::print(stderr,
+               "usage: profile_bench smol|tiny|quickstart|billion BATCH LENGTH [STEPS] "
+               "[DEVICE] [f32|bf16] [plain|normed]\n");
     return 2;
   }
   set_threads(0);

@@ -57,7 +57,8 @@ void check_identity(const CheckpointContent& content, const RunIdentity& identit
     const char* missing = key == "device" ? kCpu : "nothing";
     const std::string found = it == content.meta.end() ? missing : it->second;
     if (found == expected) continue;
-    const bool machine = key == "device" || key == "isa" || key == "threads" || key == "blas" || key == "version";
+    const bool machine =
+        key == "device" || key == "isa" || key == "threads" || key == "blas" || key == "version";
     if (machine && allow_inexact) continue;
     std::vector<std::string> what{
         fmt::format("{} was {}, this run has {}", key, printable(found), printable(expected))};

@@ -268,8 +268,7 @@ class Run {
   // Both models to where they are trained; the teacher is kept in what it is multiplied in.
   void move_to(Device device) {
     if (device == Device::cpu) return;
-    const DType precision =
-        recipe_.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+    const DType precision = recipe_.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
     student_.decoder.activations = precision;
     student_.decoder.move_to(device);
     if (!teacher_.decoder.blocks.empty()) {

@@ -196,8 +196,7 @@ Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
 
 Tensor Decoder::logits(const Tensor& hidden) {
   const Tensor& weight = head_param().value;
-  Tensor out =
-      Tensor::uninitialized({hidden.dim(0), weight.dim(0)}, DType::f32, hidden.device());
+  Tensor out = Tensor::uninitialized({hidden.dim(0), weight.dim(0)}, DType::f32, hidden.device());
   gemm(Transpose::no, Transpose::yes, hidden, weight, 0, out);
   return out;
 }

@@ -45,9 +45,7 @@ struct ActivateBack {  // x, dy
 };
 template <class F>
 struct Gated {  // gate, up
-  __device__ void operator()(const float* x, float* y) const {
-    y[0] = F::times(1.0f, x[0]) * x[1];
-  }
+  __device__ void operator()(const float* x, float* y) const { y[0] = F::times(1.0f, x[0]) * x[1]; }
 };
 template <class F>
 struct GatedBack {  // gate, up, dy
@@ -82,8 +80,8 @@ void activate_forward(const Tensor& x, Activation f, Tensor& y) {
 
 void activate_backward(const Tensor& x, Activation f, const Tensor& dy, Tensor& dx) {
   with_function(x.dtype(), f, [&]<class T, class F>() {
-    elementwise<2, 1, T>("activate", x.numel(),
-                         {{numbers<T>(x), numbers<T>(dy)}, {numbers<T>(dx)}}, ActivateBack<F>{});
+    elementwise<2, 1, T>("activate", x.numel(), {{numbers<T>(x), numbers<T>(dy)}, {numbers<T>(dx)}},
+                         ActivateBack<F>{});
   });
 }
 
@@ -97,10 +95,10 @@ void gated_forward(const Tensor& gate, const Tensor& up, Activation f, Tensor& y
 void gated_backward(const Tensor& gate, const Tensor& up, Activation f, const Tensor& dy,
                     Tensor& dgate, Tensor& dup) {
   with_function(gate.dtype(), f, [&]<class T, class F>() {
-    elementwise<3, 2, T>("gated", gate.numel(),
-                         {{numbers<T>(gate), numbers<T>(up), numbers<T>(dy)},
-                          {numbers<T>(dgate), numbers<T>(dup)}},
-                         GatedBack<F>{});
+    elementwise<3, 2, T>(
+        "gated", gate.numel(),
+        {{numbers<T>(gate), numbers<T>(up), numbers<T>(dy)}, {numbers<T>(dgate), numbers<T>(dup)}},
+        GatedBack<F>{});
   });
 }
 

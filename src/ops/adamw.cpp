@@ -11,7 +11,8 @@ namespace halftone {
 
 HT_KERNEL(adamw_update, const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m,
           Tensor& v, Tensor& flips)
-HT_CPU_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v)
+HT_CPU_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m,
+              Tensor& v)
 HT_KERNEL(sum_of_squares, const std::vector<Tensor>& xs, Tensor& sum)
 
 namespace {

@@ -73,9 +73,8 @@ void embedding_forward(const Tensor& ids, const Tensor& weight, Tensor& y) {
   if (weight.dtype() == DType::f16)
     launch_gather(n, c, id, numbers<__half>(weight), numbers<float>(y));
   else
-    with_number(y.dtype(), "embedding", [&]<class T>() {
-      launch_gather(n, c, id, numbers<T>(weight), numbers<T>(y));
-    });
+    with_number(y.dtype(), "embedding",
+                [&]<class T>() { launch_gather(n, c, id, numbers<T>(weight), numbers<T>(y)); });
   check_launch("embedding");
 }
 

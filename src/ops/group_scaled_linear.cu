@@ -57,8 +57,8 @@ void group_scaled_weight(const Tensor& latent, const Tensor& scale, Tensor& w) {
     const float* s = numbers<float>(latent);
     T* m = numbers<T>(w);
     with_width(whole_packs(width, {s, m}), [&]<int W>() {
-      weight<W><<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(
-          n, width, s, numbers<float>(scale), m);
+      weight<W><<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, width, s,
+                                                                        numbers<float>(scale), m);
     });
   });
   check_launch("group_scaled_weight");

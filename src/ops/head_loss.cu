@@ -12,15 +12,15 @@ constexpr size_t kMostKept = size_t{108} << 10;  // bytes: two blocks share a mu
 template <class T>
 struct Chunk {
   int64_t v;
-  T* x;                        // the student's logits, then their gradient
-  const T* t;                  // the teacher's, or null
-  int64_t k;                   // of its likeliest ids, or 0
-  const int32_t* ids;          // ascending in a row
+  T* x;                // the student's logits, then their gradient
+  const T* t;          // the teacher's, or null
+  int64_t k;           // of its likeliest ids, or 0
+  const int32_t* ids;  // ascending in a row
   const __half* log_probs;
-  const int32_t* targets;      // or null
+  const int32_t* targets;  // or null
   float inverse_tau, kl_gradient, label_gradient;
   bool gradient, keep;
-  float *kl, *labels;          // by row
+  float *kl, *labels;  // by row
 };
 
 // What a row's labels add to its gradient.
@@ -78,7 +78,8 @@ __device__ void against_logits(const Chunk<T>& c, int64_t row, T* x, const T* t,
     read<W>(t + j, b);
 #pragma unroll
     for (int i = 0; i < W; ++i)
-      a[i] = c.kl_gradient * (expf(a[i] * c.inverse_tau - lse_x) - expf(b[i] * c.inverse_tau - lse_t)) +
+      a[i] = c.kl_gradient *
+                 (expf(a[i] * c.inverse_tau - lse_x) - expf(b[i] * c.inverse_tau - lse_t)) +
              label.at(a[i]);
     write<W>(x + j, a);
   }
@@ -139,8 +140,8 @@ __device__ void against_top(const Chunk<T>& c, int64_t row, T* x, const Label& l
   __syncthreads();
   for (int64_t i = threadIdx.x; i < c.k; i += kLogitThreads) {
     const float p = expf(log_p[i] - log_sum);
-    x[ids[i]] = narrow<T>(c.kl_gradient * (expf(of_x[i] * c.inverse_tau - lse_x) - p) +
-                          label.at(of_x[i]));
+    x[ids[i]] =
+        narrow<T>(c.kl_gradient * (expf(of_x[i] * c.inverse_tau - lse_x) - p) + label.at(of_x[i]));
   }
 }
 

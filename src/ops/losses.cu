@@ -26,7 +26,8 @@ __device__ RowProducts row_products(int64_t c, const T* x, const T* t) {
       xt += a[i] * b[i];
     }
   }
-  const float x_norm = fmaxf(sqrtf(warp_sum(xx)), kLeast), t_norm = fmaxf(sqrtf(warp_sum(tt)), kLeast);
+  const float x_norm = fmaxf(sqrtf(warp_sum(xx)), kLeast),
+              t_norm = fmaxf(sqrtf(warp_sum(tt)), kLeast);
   return {x_norm, t_norm, warp_sum(xt) / (x_norm * t_norm)};
 }
 

@@ -108,8 +108,8 @@ Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
       "rms_norm", {x, gain}, y, [x, gain = gain.without_value(), g, s, n, c](const Tensor& dy) {
         Tensor dgain_parts;
         if (gain.needs_grad())
-          dgain_parts = Tensor::uninitialized({divide_up(n, kPart), c}, sum_dtype(dy.dtype()),
-                                              dy.device());
+          dgain_parts =
+              Tensor::uninitialized({divide_up(n, kPart), c}, sum_dtype(dy.dtype()), dy.device());
         Var::Target dx = x.needs_grad() ? x.grad_target() : Var::Target{};
         HT_RUN(rms_norm_backward, dy.device(), x.value(), g, s, dy, dx.beta, dx.tensor,
                dgain_parts);

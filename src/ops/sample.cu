@@ -162,8 +162,7 @@ void sample_tokens(Tensor& logits, const SampleOptions& options,
   std::vector<Draw> wanted;
   for (const SampleDraw& d : draws) wanted.push_back({d.temperature, d.uniform, d.wanted});
   const auto upload = [](const void* from, size_t bytes) {
-    Tensor out =
-        Tensor::uninitialized({static_cast<int64_t>(bytes)}, DType::u8, Device::cuda);
+    Tensor out = Tensor::uninitialized({static_cast<int64_t>(bytes)}, DType::u8, Device::cuda);
     check(cudaMemcpyAsync(out.raw(), from, bytes, cudaMemcpyHostToDevice, stream()), "sample");
     return out;
   };

@@ -81,8 +81,7 @@ void add_token_scores(const Tensor& x, const Tensor& t, const Tensor& next, Toke
   check_launch("token_scores");
   const Tensor out = scores.to(Device::cpu);
   const float* s = out.data<float>();
-  for (int64_t i = 0; i < rows; ++i)
-    sums.add({s[4 * i], s[4 * i + 1], s[4 * i + 2], s[4 * i + 3]});
+  for (int64_t i = 0; i < rows; ++i) sums.add({s[4 * i], s[4 * i + 1], s[4 * i + 2], s[4 * i + 3]});
 }
 
 }  // namespace halftone::cuda

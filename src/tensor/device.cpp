@@ -1,11 +1,23 @@
-// What a build without GPU code says of devices; with it, device.cu stands in its place.
+// How devices are named, and what a build without GPU code says of them; with it, device.cu does.
 #include "halftone/tensor/device.h"
 
-#include "tensor/device_name.h"
-
-#ifndef HALFTONE_CUDA
+#include <charconv>
 
 namespace halftone {
+
+std::optional<int> gpu_index(const std::string& name) {
+  if (name == "cpu") return {};
+  if (name == "cuda") return 0;
+  const std::string prefix = "cuda:";
+  int index = -1;
+  const char *begin = name.data() + std::min(prefix.size(), name.size()),
+             *end = name.data() + name.size();
+  if (!name.starts_with(prefix) || std::from_chars(begin, end, index).ptr != end || index < 0)
+    throw_error(ErrorKind::recipe, "device: found \"{}\", \"cpu\" or \"cuda:0\" expected", name);
+  return index;
+}
+
+#ifndef HALFTONE_CUDA
 
 Device use_device(const std::string& name) {
   if (gpu_index(name))
@@ -18,6 +30,10 @@ Device use_device(const std::string& name) {
 
 std::string gpu_description() {
   return {};
+}
+
+size_t gpu_memory_bytes() {
+  return 0;
 }
 
 void synchronize(Device) {}
@@ -36,6 +52,6 @@ void cuda::copy(void*, const void*, size_t) {
   throw std::invalid_argument("Tensor: this build of Halftone has no device cuda");
 }
 
-}  // namespace halftone
-
 #endif
+
+}  // namespace halftone

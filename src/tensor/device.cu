@@ -2,7 +2,6 @@
 #include "halftone/tensor/device.h"
 
 #include "tensor/cuda/kernels.cuh"
-#include "tensor/device_name.h"
 
 namespace halftone {
 namespace {
@@ -16,7 +15,8 @@ Gpu in_use;
 
 void start(int index) {
   if (in_use.index == index) return;
-  require(in_use.index < 0, "use_device: cuda:{} is in use, cuda:{} asked for", in_use.index, index);
+  require(in_use.index < 0, "use_device: cuda:{} is in use, cuda:{} asked for", in_use.index,
+          index);
   cuda::check(cudaSetDevice(index), "cudaSetDevice");
   cuda::check(cudaStreamCreateWithFlags(&in_use.stream, cudaStreamNonBlocking), "cudaStreamCreate");
   cuda::check(cudaDeviceGetDefaultMemPool(&in_use.pool, index), "cudaDeviceGetDefaultMemPool");
@@ -56,6 +56,12 @@ std::string gpu_description() {
   cudaDeviceProp properties;
   cuda::check(cudaGetDeviceProperties(&properties, in_use.index), "cudaGetDeviceProperties");
   return fmt::format("{}, sm_{}{}", properties.name, properties.major, properties.minor);
+}
+
+size_t gpu_memory_bytes() {
+  size_t free_bytes = 0, total = 0;
+  if (in_use.index >= 0) cuda::check(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
+  return total;
 }
 
 void synchronize(Device device) {

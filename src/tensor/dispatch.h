@@ -29,15 +29,15 @@ namespace halftone {
   }
 
 // A kernel that the CPU alone has: on another device it throws, in any build.
-#define HT_CPU_KERNEL(kernel, ...)               \
-  namespace cpu {                                \
-  void kernel(__VA_ARGS__);                      \
-  }                                              \
-  namespace cuda {                               \
-  template <class... Arguments>                  \
-  [[noreturn]] void kernel(Arguments&&...) {     \
-    throw_no_kernel(#kernel, Device::cuda);      \
-  }                                              \
+#define HT_CPU_KERNEL(kernel, ...)           \
+  namespace cpu {                            \
+  void kernel(__VA_ARGS__);                  \
+  }                                          \
+  namespace cuda {                           \
+  template <class... Arguments>              \
+  [[noreturn]] void kernel(Arguments&&...) { \
+    throw_no_kernel(#kernel, Device::cuda);  \
+  }                                          \
   }
 
 #ifdef HALFTONE_CUDA

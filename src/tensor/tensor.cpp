@@ -88,8 +88,8 @@ const char* device_name(Device device) {
 }
 
 void throw_no_kernel(const char* kernel, Device device) {
-  throw std::invalid_argument(fmt::format(
-      "{}: it runs on cpu alone here, not on {}", kernel, device_name(device)));
+  throw std::invalid_argument(
+      fmt::format("{}: it runs on cpu alone here, not on {}", kernel, device_name(device)));
 }
 
 Tensor Tensor::uninitialized(Shape shape, DType dtype, Device device) {

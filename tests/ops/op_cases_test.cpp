@@ -5,8 +5,8 @@
 namespace halftone {
 namespace {
 
-// Backward of F32 against F64: the list holds no case that one of the two refuses, and its gradients
-// are those of the formulas, which each op's own test checks against differences.
+// Backward of F32 against F64: the list holds no case that one of the two refuses, and its
+// gradients are those of the formulas, which each op's own test checks against differences.
 TEST(OpCases, HaveTheSameGradientsInSingleAndDoublePrecision) {
   for (const OpCase& c : op_cases()) {
     std::vector<std::vector<Tensor>> gradients;

@@ -6,8 +6,9 @@ namespace halftone {
 namespace {
 
 TEST(Typography, SetsMarksApart) {
-  EXPECT_EQ(wikitext_typography("Homarus, known as the \u201clobster\u201d (24 in; 6 kg), lives here."),
-            " Homarus , known as the \" lobster \" ( 24 in ; 6 kg ) , lives here . \n");
+  EXPECT_EQ(
+      wikitext_typography("Homarus, known as the \u201clobster\u201d (24 in; 6 kg), lives here."),
+      " Homarus , known as the \" lobster \" ( 24 in ; 6 kg ) , lives here . \n");
 }
 
 TEST(Typography, MarksWhatStandsWithinWordsAndNumbers) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "halftone/tensor/tensor.h"
@@ -16,6 +17,11 @@ Device use_device(const std::string& name);
 
 // The GPU in use, for instance "NVIDIA H100 80GB HBM3, sm_90"; empty before one is.
 std::string gpu_description();
+
+size_t gpu_memory_bytes();  // of the GPU in use; 0 before one is
+
+// The index in "cuda" (0) or "cuda:1"; none for "cpu". Throws Error(recipe) for any other text.
+std::optional<int> gpu_index(const std::string& name);
 
 // Waits until all that was queued on the device is done.
 void synchronize(Device device);

@@ -159,7 +159,7 @@ class Tensor {
   void copy_from(const Tensor& from);
   Tensor reshape(Shape shape) const;              // same storage
   Tensor rows(int64_t begin, int64_t end) const;  // rows of the first dimension, same storage
-  Tensor to(DType dtype) const;  // converts among f32, f64, f16, bf16; same dtype: *this
+  Tensor to(DType dtype) const;    // converts among f32, f64, f16, bf16; same dtype: *this
   Tensor to(Device device) const;  // copies; same device: *this
   void fill(double value);
   double item() const;  // the number of a one-element f32 or f64 tensor; waits for its device

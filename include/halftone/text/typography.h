@@ -10,7 +10,8 @@ namespace halftone {
 // A document in the typography of the raw WikiText files (Merity et al., 2016, arXiv 1609.07843),
 // as their tokenizer left it:
 //   - punctuation, brackets and quotation marks stand between spaces; curly quotes become straight;
-//   - a hyphen between letters or digits is " @-@ ", a comma or point between digits " @,@ ", " @.@ ";
+//   - a hyphen between letters or digits is " @-@ ", a comma or point between digits " @,@ ", " @.@
+//   ";
 //   - an apostrophe and what follows it stand apart: "it 's", "don 't";
 //   - a line begins and ends with a space, lines that are empty are left out, the first short line
 //     without a point at its end is a title, " = Title = ", later ones " = = Section = = ", with an

@@ -22,7 +22,8 @@ struct LossSettings {
   double labels = 0;
 };
 
-// What a GPU multiplies and keeps hidden states in; sums, losses, weights and their moments are F32.
+// What a GPU multiplies and keeps hidden states in; sums, losses, weights and their moments are
+// F32.
 enum class Precision { f32, bf16 };
 
 enum class LrScheduler { cosine, linear, constant };

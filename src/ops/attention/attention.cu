@@ -27,9 +27,16 @@ struct Heads {
 };
 
 Heads heads_of(const AttentionShape& s) {
-  return {s.batch,    s.query_length, s.key_length, s.heads,
-          s.key_value_heads, s.head_dim, s.key_capacity, s.window,
-          score_scale<float>(s), binary_scale<float>(s)};
+  return {s.batch,
+          s.query_length,
+          s.key_length,
+          s.heads,
+          s.key_value_heads,
+          s.head_dim,
+          s.key_capacity,
+          s.window,
+          score_scale<float>(s),
+          binary_scale<float>(s)};
 }
 
 __device__ int lane() {
@@ -64,7 +71,8 @@ __device__ void store_row(int64_t n, float weight, const float (&sum)[kMostParts
   }
 }
 
-// A warp a query: 32 keys at a time, a lane each for the scores, then lanes side by side for values.
+// A warp a query: 32 keys at a time, a lane each for the scores, then lanes side by side for
+// values.
 template <class T, class K>
 __global__ void forward(Heads s, const T* q, const K* k, const K* v, T* out, float* lse) {
   const int64_t at = item();
@@ -99,7 +107,8 @@ __global__ void row_products(Heads s, const T* out, const T* dout, float* delta)
   const int64_t i = at % s.queries, h = at / s.queries % s.heads, b = at / s.queries / s.heads,
                 row = s.query_row(b, i, h);
   float sum = 0;
-  for (int64_t d = lane(); d < s.head_dim; d += kWarp) sum += wide(out[row + d]) * wide(dout[row + d]);
+  for (int64_t d = lane(); d < s.head_dim; d += kWarp)
+    sum += wide(out[row + d]) * wide(dout[row + d]);
   sum = warp_sum(sum);
   if (lane() == 0) delta[at] = sum;
 }
@@ -192,9 +201,9 @@ void attention_backward(const AttentionShape& s, const Tensor& q, const Tensor& 
     backward_queries<<<queries, kThreads, 0, stream()>>>(
         h, numbers<T>(q), numbers<T>(k), numbers<T>(v), numbers<float>(lse), numbers<float>(delta),
         numbers<T>(dout), numbers<T>(dq));
-    backward_keys<<<keys, kThreads, 0, stream()>>>(h, numbers<T>(q), numbers<T>(k), numbers<T>(v),
-                                                   numbers<float>(lse), numbers<float>(delta),
-                                                   numbers<T>(dout), numbers<T>(dk), numbers<T>(dv));
+    backward_keys<<<keys, kThreads, 0, stream()>>>(
+        h, numbers<T>(q), numbers<T>(k), numbers<T>(v), numbers<float>(lse), numbers<float>(delta),
+        numbers<T>(dout), numbers<T>(dk), numbers<T>(dv));
   });
   check_launch("attention");
 }

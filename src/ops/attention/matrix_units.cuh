@@ -17,7 +17,7 @@ constexpr int kTileThreads = 128;  // four warps of 16 rows
 template <int D>
 constexpr int kPitch = D + 8;
 template <int D>
-constexpr int kTileNumbers = kTile * kPitch<D>;
+constexpr int kTileNumbers = kTile* kPitch<D>;
 
 __device__ inline uint32_t shared_address(const bf16* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));

@@ -1,6 +1,6 @@
-// Attention in tiles on the matrix units (Dao, 2023, arXiv 2307.08691, in idea): scores of 64 queries
-// by 64 keys live in registers. Backward recomputes them twice, once by queries for dq and once by
-// keys for dk and dv, so that every sum belongs to one block and has one order.
+// Attention in tiles on the matrix units (Dao, 2023, arXiv 2307.08691, in idea): scores of 64
+// queries by 64 keys live in registers. Backward recomputes them twice, once by queries for dq and
+// once by keys for dk and dv, so that every sum belongs to one block and has one order.
 #include "tensor_cores.cuh"
 
 #include "matrix_units.cuh"
@@ -38,16 +38,15 @@ struct Range {
   int64_t begin, end;
 };
 __device__ Range key_tiles(const Shape& s, int64_t first_query) {
-  const int64_t offset = s.keys - s.queries,
-                last_query = min(first_query + kTile, s.queries) - 1;
+  const int64_t offset = s.keys - s.queries, last_query = min(first_query + kTile, s.queries) - 1;
   const int64_t first = s.window ? max(int64_t{0}, first_query + offset - s.window + 1) : 0;
   return {first / kTile, (last_query + offset) / kTile + 1};
 }
 __device__ Range query_tiles(const Shape& s, int64_t first_key) {
   const int64_t offset = s.keys - s.queries, last_key = min(first_key + kTile, s.keys) - 1;
   const int64_t first = max(int64_t{0}, first_key - offset);
-  const int64_t last = s.window ? min(s.queries - 1, last_key - offset + s.window - 1)
-                                : s.queries - 1;
+  const int64_t last =
+      s.window ? min(s.queries - 1, last_key - offset + s.window - 1) : s.queries - 1;
   return {first / kTile, last < 0 ? 0 : last / kTile + 1};
 }
 __device__ bool visible(const Shape& s, int64_t query, int64_t key) {
@@ -235,7 +234,8 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(Shape s, Operands<
   const int64_t b = blockIdx.z, g = blockIdx.y, each = s.heads / s.groups;
   const int64_t first_key = int64_t{blockIdx.x} * kTile, at = o.key_at(s, b, g);
   const Range range = query_tiles(s, first_key);
-  const int64_t tiles_a_head = max(int64_t{0}, range.end - range.begin), steps = tiles_a_head * each;
+  const int64_t tiles_a_head = max(int64_t{0}, range.end - range.begin),
+                steps = tiles_a_head * each;
   const auto first_query = [&](int64_t i) { return (range.begin + i % tiles_a_head) * kTile; };
   const auto load_queries = [&](int64_t i) {
     const int64_t h = g * each + i / tiles_a_head, from = o.query_at(s, b, h);
@@ -244,8 +244,7 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(Shape s, Operands<
                  s.queries);
     commit_loads();
     if (threadIdx.x >= kTile) return;
-    const int64_t query = first_query(i) + threadIdx.x,
-                  row = (b * s.heads + h) * s.queries + query;
+    const int64_t query = first_query(i) + threadIdx.x, row = (b * s.heads + h) * s.queries + query;
     lse[i % 2][threadIdx.x] = query < s.queries ? o.lse_in[row] : INFINITY;
     delta[i % 2][threadIdx.x] = query < s.queries ? o.delta[row] : 0.0f;
   };
@@ -291,8 +290,8 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(Shape s, Operands<
 }
 
 Shape shape_of(const AttentionShape& s) {
-  return {s.batch,  s.query_length,        s.key_length, s.heads, s.key_value_heads,
-          s.window, score_scale<float>(s), binary_scale<float>(s)};
+  return {s.batch,           s.query_length, s.key_length,          s.heads,
+          s.key_value_heads, s.window,       score_scale<float>(s), binary_scale<float>(s)};
 }
 
 template <class Kernel, class O>

@@ -127,8 +127,7 @@ __device__ inline float warp_sum(float x) {
 }
 __device__ inline float warp_max(float x) {
 #pragma unroll
-  for (int step = 16; step > 0; step /= 2)
-    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
+  for (int step = 16; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
   return x;
 }
 
@@ -145,7 +144,8 @@ __global__ void sum_in_order(int64_t n, const In* x, double k, double before, Ou
     __syncthreads();
   }
   if (threadIdx.x == 0)
-    *out = static_cast<Out>((before == 0 ? 0.0 : before * static_cast<double>(*out)) + k * parts[0]);
+    *out =
+        static_cast<Out>((before == 0 ? 0.0 : before * static_cast<double>(*out)) + k * parts[0]);
 }
 
 constexpr int kWarp = 32;
