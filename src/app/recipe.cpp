@@ -83,21 +83,33 @@ void check_cache(const Recipe& r, RecipeReport& report) {
                           k));
 }
 
-void check_data(const Recipe& r, RecipeReport& report) {
-  for (const std::string& path : r.data.train)
+void check_files(const std::vector<std::string>& paths, const char* key, RecipeReport& report) {
+  for (const std::string& path : paths)
     if (!is_file(path))
-      report.add("data.train",
-                 fmt::format("found {}, {}", toml_string(path),
-                             exists_at(path) ? "a file expected" : "which does not exist"));
+      report.add(key, fmt::format("found {}, {}", toml_string(path),
+                                  exists_at(path) ? "a file expected" : "which does not exist"));
+}
+
+// A key of two numbers, [least, greatest], both tokens of a sequence.
+void check_range(const std::vector<int64_t>& range, const char* key, const Recipe& r,
+                 RecipeReport& report) {
+  const bool fits =
+      range.size() == 2 && range[0] <= range[1] && range[1] <= r.data.max_seq_length;
+  report.rule(!fits, {key, "data.max_seq_length"},
+              fmt::format("found [{}], [least, greatest] up to data.max_seq_length = {} expected",
+                          fmt::join(range, ", "), r.data.max_seq_length));
+}
+
+void check_data(const Recipe& r, RecipeReport& report) {
+  check_files(r.data.train, "data.train", report);
   const GenerateSettings& g = r.data.generate;
   if (r.data.generate_present) {
     report.rule(g.sequences < 1, {"data.generate.sequences"},
                 "missing, the number of sequences to draw expected");
-    const bool range = g.greedy_prefix.size() == 2 && g.greedy_prefix[0] <= g.greedy_prefix[1] &&
-                       g.greedy_prefix[1] <= r.data.max_seq_length;
-    report.rule(!range, {"data.generate.greedy_prefix", "data.max_seq_length"},
-                fmt::format("found [{}], [least, greatest] up to data.max_seq_length = {} expected",
-                            fmt::join(g.greedy_prefix, ", "), r.data.max_seq_length));
+    check_range(g.greedy_prefix, "data.generate.greedy_prefix", r, report);
+    if (!g.prefix.empty())
+      check_range(g.prefix_tokens, "data.generate.prefix_tokens", r, report);
+    check_files(g.prefix, "data.generate.prefix", report);
   }
   if (r.run.method == Method::pretrain) {
     report.rule(r.data.train.empty(), {"data.train", "run.method"},
@@ -112,11 +124,7 @@ void check_data(const Recipe& r, RecipeReport& report) {
 }
 
 void check_calibration(const Recipe& r, RecipeReport& report) {
-  for (const std::string& path : r.calibration.text)
-    if (!is_file(path))
-      report.add("calibration.text",
-                 fmt::format("found {}, {}", toml_string(path),
-                             exists_at(path) ? "a file expected" : "which does not exist"));
+  check_files(r.calibration.text, "calibration.text", report);
   report.rule(r.calibration.text.empty() && !r.data.generate_present,
               {"calibration.text", "data.generate", "run.method"},
               "missing, text to calibrate on or data.generate expected");

@@ -68,6 +68,7 @@ std::string identity_text(Recipe recipe) {
   const TrainSettings defaults;
   recipe.teacher.model = {};
   recipe.data.train = {};
+  recipe.data.generate.prefix = {};
   recipe.calibration.text = {};
   recipe.run.output_dir = {};
   recipe.run.name = {};

@@ -215,8 +215,10 @@ KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity, DType dtype) 
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
   for (const Block& b : blocks) {
     const Shape size{batch * b.spec.key_value_heads * capacity, b.spec.head_dim};
-    cache.blocks.push_back(
-        {Tensor::uninitialized(size, dtype), Tensor::uninitialized(size, dtype)});
+    const Device device = embedding.value.device();
+    const DType stored = activations == DType::bf16 ? activations : dtype;
+    cache.blocks.push_back({Tensor::uninitialized(size, stored, device),
+                            Tensor::uninitialized(size, stored, device)});
   }
   return cache;
 }

@@ -63,9 +63,3 @@ TEST(OpCasesOnGpu, AreNearTheCpuInBf16) {
 
 }  // namespace
 }  // namespace halftone
-
-int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  halftone::use_device("cuda:0");
-  return RUN_ALL_TESTS();
-}

@@ -88,7 +88,8 @@ class Decoder {
   // What the head multiplies by: its own matrix, or the embedding where the two are tied.
   const Param& head_param() const { return head.value.defined() ? head : embedding; }
 
-  // Of F16, half the memory is read for each token, and keys and values are rounded.
+  // Of F16, half the memory is read for each token, and keys and values are rounded. Of BF16 where
+  // hidden states are.
   KeyValueCache make_cache(int64_t batch, int64_t capacity, DType dtype = DType::f32) const;
 
   // Moves the parameters to a device. With `matrices`, weights and embeddings are converted to it:

@@ -1,6 +1,7 @@
 // Attention on the GPU. Here for any head and dtype, a warp a query or a key; the matrix units take
 // what fits them (tensor_cores.cu).
 #include "passes.h"
+#include "tensor/cuda/rows.cuh"
 #include "tensor_cores.cuh"
 
 namespace halftone::cuda {
@@ -99,6 +100,104 @@ __global__ void forward(Heads s, const T* q, const K* k, const K* v, T* out, flo
   if (lse && lane() == 0) lse[at] = most + log2f(total);
 }
 
+// One query a sequence, from a cache: a block a sequence and group, whose keys and values it reads
+// once for its E heads. Eight lanes have a key, the block 16 at a time: scores into shared memory,
+// their softmax, then the weighted sums of values, added up in a fixed order.
+constexpr int64_t kDecodeDim = 64;
+constexpr int kDecodeThreads = 128, kSideBySide = kDecodeThreads / 8;
+
+template <int E, class T, class K>
+__global__ void __launch_bounds__(kDecodeThreads)
+    decode(Heads s, const T* q, const K* k, const K* v, T* out) {
+  extern __shared__ float scores[];  // E x n, then parts (warps x E x 64)
+  __shared__ float inverse[E];
+  const int64_t b = blockIdx.x / s.groups, g = blockIdx.x % s.groups;
+  const int64_t first = s.first_key(0), n = s.keys - first;
+  float* parts = scores + E * n;
+  const int part = static_cast<int>(threadIdx.x) % 8, which = static_cast<int>(threadIdx.x) / 8,
+            warp = static_cast<int>(threadIdx.x) / kWarp;
+  float query[E][8], x[8];
+#pragma unroll
+  for (int e = 0; e < E; ++e) {
+    read<8>(q + s.query_row(b, 0, g * E + e) + part * 8, query[e]);
+#pragma unroll
+    for (float& number : query[e]) number *= s.binary;
+  }
+  for (int64_t base = 0; base < n; base += kSideBySide) {
+    const int64_t j = base + which;
+    if (j < n) read<8>(k + s.key_row(b, first + j, g) + part * 8, x);
+#pragma unroll
+    for (int e = 0; e < E; ++e) {
+      float sum = 0;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) sum += j < n ? query[e][i] * x[i] : 0.0f;
+#pragma unroll
+      for (int step = 4; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+      if (part == e && j < n) scores[e * n + j] = sum;
+    }
+  }
+  __syncthreads();
+  for (int e = warp; e < E; e += kDecodeThreads / kWarp) {
+    float most = -INFINITY, sum = 0;
+    for (int64_t j = lane(); j < n; j += kWarp) most = fmaxf(most, scores[e * n + j]);
+    most = warp_max(most);
+    for (int64_t j = lane(); j < n; j += kWarp) {
+      const float p = exp2f(scores[e * n + j] - most);
+      scores[e * n + j] = p;
+      sum += p;
+    }
+    sum = warp_sum(sum);
+    if (lane() == 0) inverse[e] = 1.0f / sum;
+  }
+  __syncthreads();
+  float mixed[E][8] = {};
+  for (int64_t j = which; j < n; j += kSideBySide) {
+    read<8>(v + s.key_row(b, first + j, g) + part * 8, x);
+#pragma unroll
+    for (int e = 0; e < E; ++e)
+#pragma unroll
+      for (int i = 0; i < 8; ++i) mixed[e][i] += scores[e * n + j] * x[i];
+  }
+#pragma unroll
+  for (int e = 0; e < E; ++e)
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      float sum = mixed[e][i];
+      sum += __shfl_xor_sync(0xffffffffu, sum, 8);
+      sum += __shfl_xor_sync(0xffffffffu, sum, 16);
+      if (lane() < 8) parts[(warp * E + e) * kDecodeDim + part * 8 + i] = sum;
+    }
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < E * kDecodeDim; i += kDecodeThreads) {
+    const int64_t e = i / kDecodeDim, d = i % kDecodeDim;
+    float sum = 0;
+    for (int w = 0; w < kDecodeThreads / kWarp; ++w) sum += parts[w * E * kDecodeDim + i];
+    out[s.query_row(b, 0, g * E + e) + d] = narrow<T>(sum * inverse[e]);
+  }
+}
+
+// Runs body.template operator()<E>() for so many heads a group; false where there is none.
+template <class Body>
+bool with_heads_a_group(int64_t each, const Body& body) {
+  if (each == 1) return body.template operator()<1>(), true;
+  if (each == 2) return body.template operator()<2>(), true;
+  if (each == 3) return body.template operator()<3>(), true;
+  if (each == 4) return body.template operator()<4>(), true;
+  return false;
+}
+
+size_t decode_bytes(const AttentionShape& s) {
+  const int64_t each = s.heads / s.key_value_heads;
+  return static_cast<size_t>(each * s.key_length + kDecodeThreads / kWarp * each * kDecodeDim) *
+         sizeof(float);
+}
+
+bool fits_decoding(const AttentionShape& s, const Tensor& lse) {
+  constexpr size_t kShared = 48 << 10;
+  return s.query_length == 1 && s.head_dim == kDecodeDim && lse.numel() == 0 &&
+         decode_bytes(s) <= kShared;
+}
+
 // delta = rowsum(dout o out), a warp a query.
 template <class T>
 __global__ void row_products(Heads s, const T* out, const T* dout, float* delta) {
@@ -175,6 +274,12 @@ void attention_forward(const AttentionShape& s, const Tensor& q, const Tensor& k
   float* stored = lse.numel() ? numbers<float>(lse) : nullptr;
   with_number(q.dtype(), "attention", [&]<class T>() {
     const auto run = [&]<class K>(const K* keys, const K* values) {
+      const auto decoded = [&]<int E>() {
+        decode<E><<<static_cast<unsigned>(s.batch * s.key_value_heads), kDecodeThreads,
+                    decode_bytes(s), stream()>>>(heads_of(s), numbers<T>(q), keys, values,
+                                                 numbers<T>(out));
+      };
+      if (fits_decoding(s, lse) && with_heads_a_group(s.heads / s.key_value_heads, decoded)) return;
       forward<<<blocks, kWarps * kWarp, 0, stream()>>>(heads_of(s), numbers<T>(q), keys, values,
                                                        numbers<T>(out), stored);
     };
