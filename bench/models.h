@@ -33,6 +33,20 @@ inline ModelConfig tiny() {
           .tie_word_embeddings = true};
 }
 
+// A billion parameters, whose products are large enough to fill a GPU.
+inline ModelConfig billion() {
+  return {.hidden_size = 2048,
+          .intermediate_size = 5632,
+          .num_hidden_layers = 16,
+          .num_attention_heads = 32,
+          .num_key_value_heads = 8,
+          .head_dim = 64,
+          .vocab_size = 32000,
+          .max_position_embeddings = 2048,
+          .rms_norm_eps = 1e-5,
+          .tie_word_embeddings = true};
+}
+
 // The student of recipes/quickstart.
 inline ModelConfig quickstart() {
   return {.hidden_size = 256,
@@ -55,9 +69,9 @@ inline Decoder random_teacher(const ModelConfig& config, DType matrices = DType:
   return build_decoder(decoder_spec(config), weights);
 }
 
-inline Decoder random_student(const ModelConfig& config) {
+inline Decoder random_student(const ModelConfig& config, const StudentSettings& settings = {}) {
   Decoder student = build_decoder(decoder_spec(config), random_weights(decoder_spec(config), 1));
-  start_onebit(student, {});
+  start_onebit(student, settings);
   return student;
 }
 

@@ -7,6 +7,7 @@
 #include "halftone/model/plan.h"
 #include "halftone/model/spec.h"
 #include "halftone/model/student_exports.h"
+#include "halftone/tensor/device.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
@@ -21,16 +22,30 @@ double teacher_bytes(const Recipe& r, const ModelOutline& teacher) {
   return halves ? 2 : 4;
 }
 
+bool on_gpu(const Recipe& r) {
+  return gpu_index(r.run.device).has_value();
+}
+
+// Of the machine, or of its GPU where the recipe runs there.
+double memory_there(const Recipe& r) {
+  if (on_gpu(r)) return static_cast<double>(gpu_memory_bytes());
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
 constexpr double kSalient = 0.08;  // of the columns, as BiLLM finds them
 
 TrainingShape training_shape(const Recipe& r, const ModelOutline& teacher) {
-  const bool onebit = r.run.method == Method::onebit;
+  const bool onebit = r.run.method == Method::onebit, gpu = on_gpu(r),
+             bf16 = r.train.precision == Precision::bf16;
   return {.tokens = r.train.per_device_train_batch_size * r.data.max_seq_length,
           // A cached teacher is gone before the student takes the most.
           .teacher = onebit && r.teacher.cache_top_k == 0,
-          .teacher_bytes = teacher_bytes(r, teacher),
+          // A GPU keeps it in what it multiplies in.
+          .teacher_bytes = gpu ? (bf16 ? 2.0 : 4.0) : teacher_bytes(r, teacher),
           .post_layer_norm = onebit && r.student.post_layer_norm,
-          .gradient_checkpointing = r.train.gradient_checkpointing};
+          .gradient_checkpointing = r.train.gradient_checkpointing,
+          .device = gpu ? Device::cuda : Device::cpu,
+          .number_bytes = bf16 ? 2.0 : 4.0};
 }
 
 MemoryPlan plan_memory(const Recipe& r, const ModelOutline& teacher, const DecoderSpec& spec) {
@@ -72,11 +87,10 @@ void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::st
     say("warning: {} holds checkpoints of an earlier run; `run` refuses, `resume` "
         "goes on\n",
         directory);
-  const double machine =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
-  if (memory > machine)
-    say("warning: {} needs {:.0f} MB of memory, this machine has {:.0f}\n", recipe.run.name,
-        memory / kMegabyte, machine / kMegabyte);
+  const double there = memory_there(recipe);
+  if (memory > there)
+    say("warning: {} needs {:.0f} MB of memory, {} has {:.0f}\n", recipe.run.name,
+        memory / kMegabyte, on_gpu(recipe) ? "the GPU" : "this machine", there / kMegabyte);
 }
 
 }  // namespace

@@ -4,9 +4,15 @@
 #include "halftone/base/error.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/tensor/device.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
+namespace {
+
+constexpr const char* kCpu = "cpu";
+
+}  // namespace
 
 std::map<std::string, std::string> identity_meta(const RunIdentity& identity) {
   return {{"recipe", identity.recipe},
@@ -14,6 +20,7 @@ std::map<std::string, std::string> identity_meta(const RunIdentity& identity) {
           {"tokenizer_hash", identity.tokenizer_hash},
           {"data_sha256", identity.data_sha256},
           {"teacher_logits_sha256", identity.teacher_logits_sha256},
+          {"device", gpu_description().empty() ? std::string(kCpu) : gpu_description()},
           {"isa", isa_name(isa())},
           {"threads", std::to_string(threads())},
           {"blas", blas_name()},
@@ -46,9 +53,12 @@ void check_identity(const CheckpointContent& content, const RunIdentity& identit
                     bool allow_inexact) {
   for (const auto& [key, expected] : identity_meta(identity)) {
     const auto it = content.meta.find(key);
-    const std::string found = it == content.meta.end() ? "nothing" : it->second;
+    // Checkpoints of before GPUs do not name one.
+    const char* missing = key == "device" ? kCpu : "nothing";
+    const std::string found = it == content.meta.end() ? missing : it->second;
     if (found == expected) continue;
-    const bool machine = key == "isa" || key == "threads" || key == "blas" || key == "version";
+    const bool machine =
+        key == "device" || key == "isa" || key == "threads" || key == "blas" || key == "version";
     if (machine && allow_inexact) continue;
     std::vector<std::string> what{
         fmt::format("{} was {}, this run has {}", key, printable(found), printable(expected))};

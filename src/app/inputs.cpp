@@ -97,7 +97,7 @@ void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
     });
   if (is_trained(recipe.run.method))
     faults.collect([&] {
-      inputs.training = read_token_stream(recipe.data.train, tokenizer);
+      inputs.training = read_token_stream(recipe.data.train, tokenizer, recipe.data.wikitext_share);
       require_rows(inputs.training, inputs.teacher.config, "data.train");
       check_training_text(recipe, inputs);
     });

@@ -6,6 +6,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
+#include "halftone/tensor/device.h"
 #include "recipe_sections.h"
 
 namespace halftone {
@@ -82,21 +83,33 @@ void check_cache(const Recipe& r, RecipeReport& report) {
                           k));
 }
 
-void check_data(const Recipe& r, RecipeReport& report) {
-  for (const std::string& path : r.data.train)
+void check_files(const std::vector<std::string>& paths, const char* key, RecipeReport& report) {
+  for (const std::string& path : paths)
     if (!is_file(path))
-      report.add("data.train",
-                 fmt::format("found {}, {}", toml_string(path),
-                             exists_at(path) ? "a file expected" : "which does not exist"));
+      report.add(key, fmt::format("found {}, {}", toml_string(path),
+                                  exists_at(path) ? "a file expected" : "which does not exist"));
+}
+
+// A key of two numbers, [least, greatest], both tokens of a sequence.
+void check_range(const std::vector<int64_t>& range, const char* key, const Recipe& r,
+                 RecipeReport& report) {
+  const bool fits =
+      range.size() == 2 && range[0] <= range[1] && range[1] <= r.data.max_seq_length;
+  report.rule(!fits, {key, "data.max_seq_length"},
+              fmt::format("found [{}], [least, greatest] up to data.max_seq_length = {} expected",
+                          fmt::join(range, ", "), r.data.max_seq_length));
+}
+
+void check_data(const Recipe& r, RecipeReport& report) {
+  check_files(r.data.train, "data.train", report);
   const GenerateSettings& g = r.data.generate;
   if (r.data.generate_present) {
     report.rule(g.sequences < 1, {"data.generate.sequences"},
                 "missing, the number of sequences to draw expected");
-    const bool range = g.greedy_prefix.size() == 2 && g.greedy_prefix[0] <= g.greedy_prefix[1] &&
-                       g.greedy_prefix[1] <= r.data.max_seq_length;
-    report.rule(!range, {"data.generate.greedy_prefix", "data.max_seq_length"},
-                fmt::format("found [{}], [least, greatest] up to data.max_seq_length = {} expected",
-                            fmt::join(g.greedy_prefix, ", "), r.data.max_seq_length));
+    check_range(g.greedy_prefix, "data.generate.greedy_prefix", r, report);
+    if (!g.prefix.empty())
+      check_range(g.prefix_tokens, "data.generate.prefix_tokens", r, report);
+    check_files(g.prefix, "data.generate.prefix", report);
   }
   if (r.run.method == Method::pretrain) {
     report.rule(r.data.train.empty(), {"data.train", "run.method"},
@@ -111,11 +124,7 @@ void check_data(const Recipe& r, RecipeReport& report) {
 }
 
 void check_calibration(const Recipe& r, RecipeReport& report) {
-  for (const std::string& path : r.calibration.text)
-    if (!is_file(path))
-      report.add("calibration.text",
-                 fmt::format("found {}, {}", toml_string(path),
-                             exists_at(path) ? "a file expected" : "which does not exist"));
+  check_files(r.calibration.text, "calibration.text", report);
   report.rule(r.calibration.text.empty() && !r.data.generate_present,
               {"calibration.text", "data.generate", "run.method"},
               "missing, text to calibrate on or data.generate expected");
@@ -174,7 +183,7 @@ void fields(FieldVisitor& v, RunSettings& s) {
   s.method = s.ptq ? Method::ptq : kMethods[index].second;
   v.path("output_dir", s.output_dir, "where the run directory is made");
   v.field("seed", s.seed, {}, "of every random number of the run");
-  v.field("device", s.device, "cpu");
+  v.field("device", s.device, "cpu, or cuda:0 for the first GPU");
   v.field("threads", s.threads, {0, 4096}, "0 = every core");
 }
 
@@ -244,6 +253,20 @@ void RecipeReport::throw_if_any() const {
   if (!lines_.empty()) throw Error(ErrorKind::recipe, fmt::format("{}", fmt::join(lines_, "\n")));
 }
 
+void check_device(const Recipe& r, RecipeReport& report) {
+  try {
+    if (use_device(r.run.device) == Device::cpu)
+      return report.rule(is_trained(r.run.method) && r.train.precision != Precision::f32,
+                         {"train.precision", "run.device"},
+                         "found \"bf16\" for the CPU, \"f32\" expected");
+  } catch (const Error& error) {
+    return report.rule(true, {"run.device"}, error.what());
+  }
+  report.rule(!is_trained(r.run.method), {"run.device", "run.method"},
+              fmt::format("found {}, \"cpu\" expected: GPUs run trained methods alone",
+                          toml_string(r.run.device)));
+}
+
 void check_rules(const Recipe& r, RecipeReport& report) {
   report.rule(!report.given("run.name"), {"run.name"}, "missing, a name for the run expected");
   report.rule(!is_run_name(r.run.name), {"run.name"},
@@ -251,9 +274,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
                           toml_string(r.run.name)));
   report.rule(!report.given("run.method"), {"run.method"},
               fmt::format("missing, one of {} expected", fmt::join(method_names(), ", ")));
-  report.rule(r.run.device != "cpu", {"run.device"},
-              fmt::format("found {}, \"cpu\" expected: no other device in this version",
-                          toml_string(r.run.device)));
+  check_device(r, report);
   report.rule(r.run.output_dir.empty(), {"run.output_dir"}, "found \"\", a directory expected");
   check_teacher(r, report);
   check_cache(r, report);

@@ -25,6 +25,8 @@
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
+#include "halftone/nn/packed_linear.h"
+#include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/training.h"
 
@@ -66,10 +68,12 @@ std::string identity_text(Recipe recipe) {
   const TrainSettings defaults;
   recipe.teacher.model = {};
   recipe.data.train = {};
+  recipe.data.generate.prefix = {};
   recipe.calibration.text = {};
   recipe.run.output_dir = {};
   recipe.run.name = {};
   recipe.run.threads = 0;
+  recipe.run.device = {};  // stands beside it, as the machine
   recipe.train.max_steps = recipe.train.logging_steps = recipe.train.eval_steps =
       recipe.train.save_steps = 0;
   recipe.train.num_train_epochs = 0;
@@ -143,6 +147,8 @@ class Run {
     if (cache) release_teacher();
     const TrainSettings& settings = recipe_.train;
     const int64_t steps = planned_steps(settings, text.sequences.count());
+    const Device device = use_device(recipe_.run.device);
+    move_to(device);
     Batches batches(text.sequences, settings.per_device_train_batch_size,
                     static_cast<uint64_t>(recipe_.run.seed));
     Trainer trainer(student_.decoder, has_teacher() && !cache ? &teacher_.decoder : nullptr,
@@ -155,6 +161,7 @@ class Run {
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
     result_.tokens_per_second = training.tokens_per_second;
+    move_back(device);
     return !training.interrupted;
   }
 
@@ -195,6 +202,7 @@ class Run {
     if (!inputs_.held_out) return;
     if (has_teacher()) need_teacher();
     const HeldOutText& held_out = *inputs_.held_out;
+    evaluate_on(use_device(recipe_.run.device), model);
     Progress progress("eval", evaluation_windows(held_out.text, held_out.settings), options_.quiet);
     result_.eval = halftone::evaluate(
         model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, held_out.text,
@@ -254,6 +262,35 @@ class Run {
                                 inputs_.held_out->settings)
           .perplexity;
     };
+  }
+
+  // Both models to where they are trained; the teacher is kept in what it is multiplied in.
+  void move_to(Device device) {
+    if (device == Device::cpu) return;
+    const DType precision = recipe_.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+    student_.decoder.activations = precision;
+    student_.decoder.move_to(device);
+    if (!teacher_.decoder.blocks.empty()) {
+      teacher_.decoder.activations = precision;
+      teacher_.decoder.move_to(device, precision);
+    }
+  }
+
+  // In F32, for the last time that the models are used.
+  void evaluate_on(Device device, LoadedModel& model) {
+    if (device == Device::cpu) return;
+    model.decoder.visit_linears(
+        [](std::unique_ptr<LinearLike>& linear) { linear = unpacked(*linear); });
+    model.decoder.move_to(device, DType::f32);
+    if (&model != &teacher_ && has_teacher()) teacher_.decoder.move_to(device, DType::f32);
+  }
+
+  // The teacher as it is stored is loaded again when it is needed.
+  void move_back(Device device) {
+    if (device == Device::cpu) return;
+    release_teacher();
+    student_.decoder.activations = DType::f32;
+    student_.decoder.move_to(Device::cpu);
   }
 
   // Its weights alone; a cache holds what training needs of them.

@@ -12,9 +12,11 @@
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/model/companions.h"
+#include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
+#include "halftone/text/token_stream.h"
 #include "halftone/train/generate_data.h"
 
 namespace halftone {
@@ -23,24 +25,40 @@ namespace {
 constexpr std::chrono::seconds kSaveInterval{30};
 
 // The cache's name says all that decides its content but the number of sequences.
-std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer,
-                       const LoadedModel& teacher) {
+std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer, const LoadedModel& teacher,
+                       const std::vector<int32_t>& prefixes) {
   const GenerateSettings& g = recipe.data.generate;
-  const std::string key = fmt::format(
+  std::string key = fmt::format(
       "{} {} {} {} {} {} {} {}", teacher.sha256, dtype_text(recipe.teacher), tokenizer.hash(),
       recipe.data.max_seq_length, g.top_k, g.temperature, fmt::join(g.greedy_prefix, "-"), g.seed);
+  if (!prefixes.empty())
+    key += fmt::format(" {} {}", fmt::join(g.prefix_tokens, "-"),
+                       sha256_hex(std::string(reinterpret_cast<const char*>(prefixes.data()),
+                                              prefixes.size() * sizeof prefixes[0])));
   return fmt::format("{}/generated-{}.tok", recipe.run.output_dir, sha256_hex(key).substr(0, 16));
+}
+
+// To the device of the run, in what it multiplies in there.
+void move_teacher(const Recipe& recipe, Decoder& teacher) {
+  const Device device = use_device(recipe.run.device);
+  if (device == Device::cpu) return;
+  teacher.activations =
+      recipe.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+  teacher.move_to(device, teacher.activations);
 }
 
 // Makes sequences number `done` and on, and saves the cache every half minute. The teacher is
 // loaded anew with F32 weights for it: widening them for every token would cost more than the
 // products.
 void generate_missing(const Recipe& recipe, const RunOptions& options, const Tokenizer& tokenizer,
-                      const std::string& cache, int64_t done, std::vector<int32_t>& tokens) {
+                      const std::string& cache, int64_t done, std::vector<int32_t> prefixes,
+                      std::vector<int32_t>& tokens) {
   const GenerateSettings& g = recipe.data.generate;
   LoadedModel teacher =
       load_model(recipe.teacher.model, {.dtype = recipe.teacher.dtype, .widen = true});
-  const GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
+  move_teacher(recipe, teacher.decoder);
+  GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
+  vocabulary.prefixes = std::move(prefixes);
   Progress progress("generate", g.sequences, options.quiet, done);
   make_directories(recipe.run.output_dir);
   for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
@@ -65,11 +83,13 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
                                       const Tokenizer& tokenizer, const LoadedModel& teacher) {
   const int32_t end = *tokenizer.eos();
   const int64_t wanted = recipe.data.generate.sequences;
-  const std::string cache = cache_path(recipe, tokenizer, teacher);
+  const std::vector<int32_t> prefixes =
+      read_token_stream(recipe.data.generate.prefix, tokenizer, recipe.data.wikitext_share);
+  const std::string cache = cache_path(recipe, tokenizer, teacher, prefixes);
   std::vector<int32_t> tokens;
   if (exists_at(cache)) tokens = read_token_file(cache, tokenizer);
   const int64_t done = std::count(tokens.begin(), tokens.end(), end);
-  if (done < wanted) generate_missing(recipe, options, tokenizer, cache, done, tokens);
+  if (done < wanted) generate_missing(recipe, options, tokenizer, cache, done, prefixes, tokens);
   release_kept_memory();
   // A cache with more sequences than asked for gives its first ones.
   size_t kept = 0;

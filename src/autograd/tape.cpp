@@ -15,7 +15,8 @@ void check_gradient(const Node& node, const Tensor& dx) {
 
 Var::Target Var::grad_target() const {
   Grad& grad = *node_->grad;
-  if (!grad.tensor.defined()) grad.tensor = Tensor::uninitialized(node_->shape, node_->dtype);
+  if (!grad.tensor.defined())
+    grad.tensor = Tensor::uninitialized(node_->shape, node_->dtype, node_->device);
   check_gradient(*node_, grad.tensor);
   if (grad.filled && !grad.tensor.unique()) grad.tensor = grad.tensor.clone();
   const double beta = grad.filled ? 1.0 : 0.0;
@@ -41,6 +42,7 @@ std::shared_ptr<Node> Tape::make(const Tensor& value, bool needs_grad) {
   auto node = std::make_shared<Node>();
   node->shape = value.shape();
   node->dtype = value.dtype();
+  node->device = value.device();
   node->needs_grad = needs_grad && recording();
   node->tape = this;
   return node;
@@ -77,7 +79,7 @@ Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value
 void Tape::backward(const Var& loss, double seed) {
   require(loss.value().numel() == 1, "backward: the loss has shape {}, expected one element",
           shape_text(loss.shape()));
-  backward(loss, Tensor::full(loss.shape(), loss.dtype(), seed));
+  backward(loss, Tensor::full(loss.shape(), loss.dtype(), seed, loss.device()));
 }
 
 void Tape::backward(const Var& y, const Tensor& dy) {

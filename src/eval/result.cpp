@@ -7,6 +7,7 @@
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/io/json_numbers.h"
+#include "halftone/tensor/device.h"
 #include "halftone/tensor/gemm.h"
 #include "halftone/tensor/memory.h"
 
@@ -77,7 +78,7 @@ std::string result_json(const RunResult& r) {
                     {"isa", isa_name(isa())},
                     {"threads", threads()},
                     {"blas", blas_name()},
-                    {"device", "cpu"}};
+                    {"device", gpu_description().empty() ? std::string("cpu") : gpu_description()}};
   for (const QuantisedLinear& layer : r.layers)
     out["layers"].push_back({{"name", layer.name}, {"relative_error", layer.relative_error}});
   out["version"] = HALFTONE_VERSION;

@@ -46,15 +46,17 @@ MemoryPlan plan_training(const DecoderSpec& spec, const TrainingShape& shape) {
   if (shape.teacher) plan.teacher = shape.teacher_bytes * parameters;
   plan.student = 12.0 * parameters;  // weight and two moments in F32
   plan.gradients = 4.0 * parameters;
-  plan.of_block = 4.0 * tokens * static_cast<double>(kept_numbers(spec, shape));
+  plan.of_block = shape.number_bytes * tokens * static_cast<double>(kept_numbers(spec, shape));
   plan.activations = layers * plan.of_block;
   if (shape.gradient_checkpointing)  // the inputs of the blocks, in place of one the whole block
-    plan.activations =
-        4.0 * tokens * layers * static_cast<double>((shape.teacher ? 2 : 1) * spec.hidden_size) +
-        plan.of_block;
-  const double chunk = std::min(tokens, static_cast<double>(head_chunk_tokens(spec.vocab_size)));
-  plan.logits = 4.0 * chunk * static_cast<double>(spec.vocab_size) * (shape.teacher ? 2 : 1) +
-                4.0 * static_cast<double>(spec.vocab_size * spec.embedding_size);
+    plan.activations = shape.number_bytes * tokens * layers *
+                           static_cast<double>((shape.teacher ? 2 : 1) * spec.hidden_size) +
+                       plan.of_block;
+  const double chunk =
+      std::min(tokens, static_cast<double>(head_chunk_tokens(spec.vocab_size, shape.device)));
+  plan.logits =
+      shape.number_bytes * chunk * static_cast<double>(spec.vocab_size) * (shape.teacher ? 2 : 1) +
+      4.0 * static_cast<double>(spec.vocab_size * spec.embedding_size);
   return plan;
 }
 

@@ -79,6 +79,14 @@ void Decoder::visit(const ParamVisitor& visitor) {
   where_there(head);
 }
 
+void Decoder::move_to(Device device, std::optional<DType> matrices) {
+  visit([&](Param& param) {
+    const bool matrix = param.role == ParamRole::weight || param.role == ParamRole::embedding;
+    param.value = (matrices && matrix ? param.value.to(*matrices) : param.value).to(device);
+    param.grad.clear();
+  });
+}
+
 void Decoder::visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor) {
   for (Block& b : blocks)
     for (const Slot& slot : b.spec.slots)
@@ -88,8 +96,12 @@ void Decoder::visit_linears(const std::function<void(std::unique_ptr<LinearLike>
 const RotaryTable& Decoder::rotary_table(size_t index, int64_t context, DType dtype) {
   tables_.resize(spec.frequencies.size());
   RotaryTable& table = tables_[index];
-  if (!table.cos.defined() || table.cos.dim(0) != context || table.cos.dtype() != dtype)
+  const Device device = embedding.value.device();
+  if (!table.cos.defined() || table.cos.dim(0) != context || table.cos.dtype() != dtype ||
+      table.cos.device() != device) {
     table = make_rotary_table(context, spec.frequencies[index](context), dtype);
+    table = {table.cos.to(device), table.sin.to(device)};
+  }
   return table;
 }
 
@@ -100,10 +112,12 @@ Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
   Var x = halftone::embedding(ids, tape.param(embedding));
   if (spec.embedding_scale != 1) x = scale(x, spec.embedding_scale);
   if (spec.projections) x = linear(x, tape.param(project_in));
-  if (!spec.positions) return x;
-  const int64_t length = static_cast<int64_t>(ids.size()) / batch;
-  check_context(spec, first_position + length, "the context");
-  return add_positions(x, tape.param(positions), length, spec.positions->offset + first_position);
+  if (spec.positions) {
+    const int64_t length = static_cast<int64_t>(ids.size()) / batch;
+    check_context(spec, first_position + length, "the context");
+    x = add_positions(x, tape.param(positions), length, spec.positions->offset + first_position);
+  }
+  return activations == DType::bf16 ? cast(x, activations) : x;
 }
 
 Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index,
@@ -116,7 +130,8 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
     const Var y = b.norm(tape, norm, made);
     if (!b.spec.rotary) return y;
     const int64_t context = cache ? cache->capacity : length;
-    return rotary(y, rotary_table(*b.spec.rotary, context, x.dtype()), count, length, first);
+    return rotary(y, rotary_table(*b.spec.rotary, context, sum_dtype(x.dtype())), count, length,
+                  first);
   };
   const Var q = heads(qkv[0], SlotRole::q_norm, b.spec.heads);
   Var k = heads(qkv[1], SlotRole::k_norm, b.spec.key_value_heads), v = qkv[2];
@@ -181,7 +196,7 @@ Var Decoder::hidden(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
 
 Tensor Decoder::logits(const Tensor& hidden) {
   const Tensor& weight = head_param().value;
-  Tensor out = Tensor::uninitialized({hidden.dim(0), weight.dim(0)}, DType::f32);
+  Tensor out = Tensor::uninitialized({hidden.dim(0), weight.dim(0)}, DType::f32, hidden.device());
   gemm(Transpose::no, Transpose::yes, hidden, weight, 0, out);
   return out;
 }
@@ -200,8 +215,10 @@ KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity, DType dtype) 
   KeyValueCache cache{.capacity = capacity, .position = 0, .blocks = {}};
   for (const Block& b : blocks) {
     const Shape size{batch * b.spec.key_value_heads * capacity, b.spec.head_dim};
-    cache.blocks.push_back(
-        {Tensor::uninitialized(size, dtype), Tensor::uninitialized(size, dtype)});
+    const Device device = embedding.value.device();
+    const DType stored = activations == DType::bf16 ? activations : dtype;
+    cache.blocks.push_back({Tensor::uninitialized(size, stored, device),
+                            Tensor::uninitialized(size, stored, device)});
   }
   return cache;
 }

@@ -58,6 +58,21 @@ void PackedLinear::put_in_scale(std::map<std::string, Tensor>& out) const {
   if (weights_.in_scale.defined()) out[name + ".in_scale"] = weights_.in_scale.to(DType::f16);
 }
 
+std::unique_ptr<LinearLike> unpacked(const LinearLike& linear) {
+  const auto* packed = dynamic_cast<const PackedLinear*>(&linear);
+  if (!packed)
+    return std::make_unique<Linear>(linear.name, linear.dense_weight(), linear.bias.value);
+  // Scales in F32 are those of latent weights.
+  const std::map<std::string, Tensor> stored = packed->stored();
+  const SignTiles& tiles = packed->packed()->tiles;
+  return linear_of(linear.form(), linear.name, tiles.rows, tiles.columns,
+                   [&](const std::string& part) {
+                     const auto it = stored.find(linear.name + "." + part);
+                     if (it == stored.end()) return Tensor();
+                     return part == "sign" ? it->second : it->second.to(DType::f32);
+                   });
+}
+
 LinearBits PackedLinear::bits() const {
   const SignTiles& w = weights_.tiles;
   const int64_t scales = w.rows * w.groups + weights_.in_scale.numel(),

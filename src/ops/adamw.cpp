@@ -11,8 +11,9 @@ namespace halftone {
 
 HT_KERNEL(adamw_update, const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m,
           Tensor& v, Tensor& flips)
-HT_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v)
-HT_KERNEL(add_squares, const Tensor& x, Tensor& sum)
+HT_CPU_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m,
+              Tensor& v)
+HT_KERNEL(sum_of_squares, const std::vector<Tensor>& xs, Tensor& sum)
 
 namespace {
 
@@ -77,13 +78,15 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
   }
 }
 
-void add_squares(const Tensor& x, Tensor& sum) {
-  const float* xs = x.data<float>();
-  *sum.data<double>() += parallel_sum(x.numel(), kBlock, [&](int64_t begin, int64_t end) {
-    float part = 0;
-    simd([&]() HT_INLINE { part = row_dot(end - begin, xs + begin, xs + begin); });
-    return static_cast<double>(part);
-  });
+void sum_of_squares(const std::vector<Tensor>& xs, Tensor& sum) {
+  for (const Tensor& tensor : xs) {
+    const float* x = tensor.data<float>();
+    *sum.data<double>() += parallel_sum(tensor.numel(), kBlock, [&](int64_t begin, int64_t end) {
+      float part = 0;
+      simd([&]() HT_INLINE { part = row_dot(end - begin, x + begin, x + begin); });
+      return static_cast<double>(part);
+    });
+  }
 }
 
 }  // namespace cpu
@@ -103,8 +106,11 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
   HT_RUN(adam_update, w.device(), grad, t, rate, w, m, v);
 }
 
-void add_squares(const Tensor& x, Tensor& sum) {
-  HT_RUN(add_squares, x.device(), x, sum);
+Tensor sum_of_squares(const std::vector<Tensor>& xs) {
+  const Device device = xs.empty() ? Device::cpu : xs.front().device();
+  Tensor sum = Tensor::zeros({}, DType::f64, device);
+  HT_RUN(sum_of_squares, device, xs, sum);
+  return sum;
 }
 
 }  // namespace halftone

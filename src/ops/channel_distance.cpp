@@ -10,9 +10,10 @@ namespace halftone {
 
 // `slopes` (3 x C, F64): of each channel the signs of the differences of means and of variances,
 // and the mean of x.
-HT_KERNEL(channel_distance_forward, const Tensor& x, const Tensor& t, Tensor& loss, Tensor& slopes)
-HT_KERNEL(channel_distance_backward, const Tensor& x, const Tensor& slopes, const Tensor& dy,
-          double beta, Tensor& dx)
+HT_CPU_KERNEL(channel_distance_forward, const Tensor& x, const Tensor& t, Tensor& loss,
+              Tensor& slopes)
+HT_CPU_KERNEL(channel_distance_backward, const Tensor& x, const Tensor& slopes, const Tensor& dy,
+              double beta, Tensor& dx)
 
 namespace {
 

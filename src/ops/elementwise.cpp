@@ -38,6 +38,13 @@ Var scale(const Var& x, double c) {
   });
 }
 
+Var cast(const Var& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  return x.tape().record(
+      "cast", {x}, x.value().to(dtype),
+      [x = x.without_value()](const Tensor& dy) { x.add_grad(dy.to(x.dtype())); });
+}
+
 Var weighted_sum(const Var& x, const Tensor& w) {
   require(x.value().numel() == w.numel() && x.dtype() == w.dtype(),
           "weighted_sum: {} and weights {}", shape_text(x.shape()), shape_text(w.shape()));

@@ -91,7 +91,7 @@ Var embedding(const std::vector<int32_t>& ids, const Var& weight) {
   require(!widened || !weight.needs_grad(), "embedding: a table in {} cannot have a gradient",
           dtype_name(weight.dtype()));
   const Device device = weight.value().device();
-  const Tensor rows = Tensor::of({n}, ids);
+  const Tensor rows = Tensor::of({n}, ids).to(device);
   Tensor y =
       Tensor::uninitialized({n, weight.dim(1)}, widened ? DType::f32 : weight.dtype(), device);
   HT_RUN(embedding_forward, device, rows, weight.value(), y);
@@ -110,7 +110,8 @@ Var add_positions(const Var& x, const Var& weight, int64_t length, int64_t first
           shape_text(weight.shape()), length);
   require(first_row >= 0 && first_row + length <= weight.dim(0),
           "add_positions: row {}, the table has {}", first_row + length - 1, weight.dim(0));
-  require(weight.dtype() == x.dtype() || (weight.dtype() == DType::f16 && !weight.needs_grad()),
+  require(weight.dtype() == x.dtype() || weight.dtype() == sum_dtype(x.dtype()) ||
+              (weight.dtype() == DType::f16 && !weight.needs_grad()),
           "add_positions: x {}, weight {}", dtype_name(x.dtype()), dtype_name(weight.dtype()));
   Tensor y = x.value().like();
   HT_RUN(add_positions_forward, y.device(), x.value(), weight.value(), length, first_row, y);

@@ -2,25 +2,18 @@
 #include "halftone/ops/head_loss.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "halftone/base/rounding.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/gemm.h"
+#include "head_weights.h"
 #include "logit_rows.h"
 #include "tensor/dispatch.h"
 #include "top_rows.h"
 
 namespace halftone {
-namespace {
-
-// What a row's losses count in the mean, and its gradients.
-struct HeadWeights {
-  double tau, kl_gradient, label_gradient;
-};
-
-}  // namespace
-
 // The losses of a chunk's rows: sums (2, F64) += KL / tau^2 and cross entropies. The logits become
 // their gradient when it is wanted. The teacher is logits, which are spoilt, or what is known of
 // its likeliest ids, or neither; targets (N, I32) may be undefined.
@@ -133,7 +126,8 @@ bool fits(const TopLogProbs& top, int64_t n, int64_t v) {
   if (top.ids.rank() != 2 || top.ids.dim(0) != n || top.ids.shape() != top.log_probs.shape())
     return false;
   const int64_t k = top.ids.dim(1);
-  const int32_t* ids = top.ids.data<int32_t>();
+  const Tensor here = top.ids.to(Device::cpu);
+  const int32_t* ids = here.data<int32_t>();
   for (int64_t i = 0; i < n * k; ++i)
     if (ids[i] < 0 || ids[i] >= v || (i % k > 0 && ids[i] <= ids[i - 1])) return false;
   return k > 0;
@@ -207,7 +201,10 @@ void head_totals(const Tensor& sums, double per_row, double per_label, const Hea
 
 }  // namespace cpu
 
-int64_t head_chunk_tokens(int64_t vocabulary) {
+int64_t head_chunk_tokens(int64_t vocabulary, Device device) {
+  if (device == Device::cuda)
+    return std::max<int64_t>(256, static_cast<int64_t>(std::bit_floor(
+                                      static_cast<uint64_t>((int64_t{1} << 28) / vocabulary))));
   return std::clamp((int64_t{1} << 21) / vocabulary, int64_t{192}, int64_t{512});
 }
 
@@ -215,9 +212,9 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
                    const std::vector<int32_t>* targets, const HeadLossSettings& s) {
   check(x, weight, teacher, targets, s);
   const int64_t n = x.dim(0), v = weight.dim(0);
-  const int64_t chunk = std::min(n, s.chunk_tokens ? s.chunk_tokens : head_chunk_tokens(v));
-  const DType dtype = x.dtype();
   const Device device = x.value().device();
+  const int64_t chunk = std::min(n, s.chunk_tokens ? s.chunk_tokens : head_chunk_tokens(v, device));
+  const DType dtype = x.dtype();
   const int64_t counted =
       targets ? n - std::count(targets->begin(), targets->end(), kIgnoredTarget) : 0;
   const double per_row = 1.0 / static_cast<double>(n),
@@ -232,13 +229,15 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
   const bool has_topk = teacher && teacher->top.ids.defined();
   Tensor student_room = Tensor::uninitialized({chunk, v}, dtype, device), teacher_room, labels;
   if (teacher && !has_topk) teacher_room = student_room.like();
-  if (targets) labels = Tensor::of({n}, *targets);
-  Tensor sums = Tensor::zeros({2}, DType::f64);
+  if (targets) labels = Tensor::of({n}, *targets).to(device);
+  Tensor sums = Tensor::zeros({2}, DType::f64, device);
+  // The GPU multiplies numbers of one dtype: narrowed once, not by chunk.
+  const Tensor w = dtype == DType::bf16 ? weight.value().to(dtype) : weight.value();
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t rows = std::min(chunk, n - begin), end = begin + rows;
     const Tensor x_rows = x.value().rows(begin, end);
     Tensor logits = student_room.rows(0, rows), teacher_logits;
-    gemm(Transpose::no, Transpose::yes, x_rows, weight.value(), 0, logits);
+    gemm(Transpose::no, Transpose::yes, x_rows, w, 0, logits);
     if (teacher_room.defined()) {
       teacher_logits = teacher_room.rows(0, rows);
       gemm(Transpose::no, Transpose::yes, teacher->hidden.rows(begin, end), teacher->weight, 0,
@@ -251,7 +250,7 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
            targets ? labels.rows(begin, end) : Tensor(), weights, need_x || need_w, sums);
     if (need_x) {
       Tensor dx_rows = dx.rows(begin, end);
-      gemm(Transpose::no, Transpose::no, logits, weight.value().to(dtype), 0, dx_rows);
+      gemm(Transpose::no, Transpose::no, logits, w.to(dtype), 0, dx_rows);
     }
     if (need_w) gemm(Transpose::yes, Transpose::no, logits, x_rows, begin == 0 ? 0 : 1, dw);
   }
@@ -259,14 +258,14 @@ HeadLoss head_loss(const Var& x, const Var& weight, const HeadTeacher* teacher,
   HeadLoss out{.loss = {},
                .kl = Tensor::uninitialized({}, DType::f64, device),
                .labels = Tensor::uninitialized({}, DType::f64, device)};
-  Tensor loss = Tensor::uninitialized({}, dtype, device);
+  Tensor loss = Tensor::uninitialized({}, sum_dtype(dtype), device);
   HT_RUN(head_totals, device, sums, teacher ? per_row : 0.0, per_label, s, out, loss);
   out.loss = x.tape().record(
       "head_loss", {x, weight}, loss,
       [x = x.without_value(), weight = weight.without_value(), dx, dw](const Tensor& dy) {
         // Usually dy = 1; another factor scales what the forward pass made.
         const auto add = [&](const Var& input, Tensor gradient) {
-          if (dy.item() != 1.0) scale(gradient, dy.item(), gradient);
+          scale_by(dy, gradient);
           input.add_grad(gradient);
         };
         if (x.needs_grad()) add(x, dx);

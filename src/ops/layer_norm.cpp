@@ -121,7 +121,7 @@ void affine_gain_parts(const Tensor& z, const Tensor& dy, Tensor& parts) {
 Var layer_norm(const Var& x, double eps) {
   require(x.value().rank() == 2, "layer_norm: {}", shape_text(x.shape()));
   const Device device = x.value().device();
-  Tensor z = x.value().like(), r = Tensor::uninitialized({x.dim(0)}, x.dtype(), device);
+  Tensor z = x.value().like(), r = Tensor::uninitialized({x.dim(0)}, sum_dtype(x.dtype()), device);
   HT_RUN(layer_norm_forward, device, x.value(), eps, z, r);
   return x.tape().record("layer_norm", {x}, z, [x = x.without_value(), z, r](const Tensor& dz) {
     Tensor dx = dz.like();
@@ -132,21 +132,21 @@ Var layer_norm(const Var& x, double eps) {
 
 Var layer_norm(const Var& x, const Var& gain, const Var& bias, double eps) {
   require(x.value().rank() == 2 && gain.shape() == Shape{x.dim(1)} &&
-              bias.shape() == gain.shape() && gain.dtype() == x.dtype() &&
-              bias.dtype() == x.dtype(),
+              bias.shape() == gain.shape() && bias.dtype() == gain.dtype() &&
+              gain.dtype() == sum_dtype(x.dtype()),
           "layer_norm: x {}, gain {}, bias {}", shape_text(x.shape()), shape_text(gain.shape()),
           shape_text(bias.shape()));
   const Device device = x.value().device();
   Tensor z = x.value().like(), y = x.value().like(),
-         r = Tensor::uninitialized({x.dim(0)}, x.dtype(), device);
+         r = Tensor::uninitialized({x.dim(0)}, sum_dtype(x.dtype()), device);
   HT_RUN(layer_norm_forward, device, x.value(), eps, z, r);
   HT_RUN(affine_forward, device, z, gain.value(), bias.value(), y);
   return x.tape().record(
       "layer_norm", {x, gain, bias}, y,
       [x = x.without_value(), gain, bias = bias.without_value(), z, r](const Tensor& dy) {
         if (gain.needs_grad()) {
-          Tensor parts = Tensor::uninitialized({divide_up(z.dim(0), kPart), z.dim(1)}, dy.dtype(),
-                                               dy.device());
+          Tensor parts = Tensor::uninitialized({divide_up(z.dim(0), kPart), z.dim(1)},
+                                               sum_dtype(dy.dtype()), dy.device());
           HT_RUN(affine_gain_parts, dy.device(), z, dy, parts);
           auto [dgain, beta] = gain.grad_target();
           add_column_sums(parts, dgain, beta);

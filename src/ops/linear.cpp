@@ -57,7 +57,8 @@ void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
 Var linear(const Var& x, const Var& weight, const Var& bias) {
   require(x.value().rank() == 2 && weight.value().rank() == 2 && x.dim(1) == weight.dim(1),
           "linear: x {}, weight {}", shape_text(x.shape()), shape_text(weight.shape()));
-  require(weight.dtype() == x.dtype() || (weight.dtype() == DType::f16 && !weight.needs_grad()),
+  require(weight.dtype() == x.dtype() || weight.dtype() == sum_dtype(x.dtype()) ||
+              (weight.dtype() == DType::f16 && !weight.needs_grad()),
           "linear: x {}, weight {}", dtype_name(x.dtype()), dtype_name(weight.dtype()));
   Tensor y = Tensor::uninitialized({x.dim(0), weight.dim(0)}, x.dtype(), x.value().device());
   gemm(Transpose::no, Transpose::yes, x.value(), weight.value(), 0, y);

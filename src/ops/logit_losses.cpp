@@ -8,13 +8,14 @@
 namespace halftone {
 
 // `each`: what a counted target weighs. targets (N, I32).
-HT_KERNEL(cross_entropy_forward, const Tensor& logits, const Tensor& targets, double each,
-          Tensor& loss)
-HT_KERNEL(cross_entropy_backward, const Tensor& logits, const Tensor& targets, double each,
-          const Tensor& dy, Tensor& dlogits)
-HT_KERNEL(kl_forward, const Tensor& logits, const Tensor& teacher, double temperature, Tensor& loss)
-HT_KERNEL(kl_backward, const Tensor& logits, const Tensor& teacher, double temperature,
-          const Tensor& dy, Tensor& dlogits)
+HT_CPU_KERNEL(cross_entropy_forward, const Tensor& logits, const Tensor& targets, double each,
+              Tensor& loss)
+HT_CPU_KERNEL(cross_entropy_backward, const Tensor& logits, const Tensor& targets, double each,
+              const Tensor& dy, Tensor& dlogits)
+HT_CPU_KERNEL(kl_forward, const Tensor& logits, const Tensor& teacher, double temperature,
+              Tensor& loss)
+HT_CPU_KERNEL(kl_backward, const Tensor& logits, const Tensor& teacher, double temperature,
+              const Tensor& dy, Tensor& dlogits)
 
 namespace {
 constexpr int64_t kRows = 4;

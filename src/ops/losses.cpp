@@ -134,7 +134,7 @@ void mse_backward(const Tensor& x, const Tensor& t, const Tensor& dy, Tensor& dx
 
 Var normalised_mse(const Var& x, const Tensor& t) {
   check_pair("normalised_mse", x, t);
-  Tensor loss = Tensor::uninitialized({}, x.dtype(), t.device());
+  Tensor loss = Tensor::uninitialized({}, sum_dtype(x.dtype()), t.device());
   HT_RUN(normalised_mse_forward, t.device(), x.value(), t, loss);
   return x.tape().record("normalised_mse", {x}, loss, [x, t](const Tensor& dy) {
     auto [dx, beta] = x.grad_target();
@@ -144,7 +144,7 @@ Var normalised_mse(const Var& x, const Tensor& t) {
 
 Var mse(const Var& x, const Tensor& t) {
   check_pair("mse", x, t);
-  Tensor loss = Tensor::uninitialized({}, x.dtype(), t.device());
+  Tensor loss = Tensor::uninitialized({}, sum_dtype(x.dtype()), t.device());
   HT_RUN(mse_forward, t.device(), x.value(), t, loss);
   return x.tape().record("mse", {x}, loss, [x, t](const Tensor& dy) {
     Tensor dx = x.value().like();

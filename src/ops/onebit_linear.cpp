@@ -158,7 +158,7 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
   const DType dtype = x.dtype();
   const Device device = x.value().device();
   Tensor z = Tensor::uninitialized({n, o}, dtype, device), r;
-  if (options.post_layer_norm) r = Tensor::uninitialized({n}, dtype, device);
+  if (options.post_layer_norm) r = Tensor::uninitialized({n}, sum_dtype(dtype), device);
   HT_RUN(onebit_linear_forward, device, x.value(), latent.value(), in_scale.value(),
          out_scale.value(), options, z, r);
   Tensor out = z;
@@ -184,7 +184,8 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
         Tensor d = beta == 0 ? dw : dw.like();
         gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
         Tensor dh = out_scale.value().like(),
-               dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), i}, dtype, device);
+               dg_parts =
+                   Tensor::uninitialized({divide_up(o, kOutputs), i}, sum_dtype(dtype), device);
         HT_RUN(onebit_linear_unfold, device, d, latent.value(), in_scale.value(), out_scale.value(),
                options.ste, beta, dw, dh, dg_parts);
         if (out_scale.needs_grad()) out_scale.add_grad(dh);

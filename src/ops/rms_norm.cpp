@@ -97,18 +97,19 @@ void rms_norm_backward(const Tensor& x, const Tensor& gain, const Tensor& s, con
 
 Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
   require(x.value().rank() == 2 && gain.value().rank() == 1 && gain.dim(0) > 0 &&
-              x.dim(1) % gain.dim(0) == 0 && gain.dtype() == x.dtype(),
+              x.dim(1) % gain.dim(0) == 0 && gain.dtype() == sum_dtype(x.dtype()),
           "rms_norm: x {}, gain {}", shape_text(x.shape()), shape_text(gain.shape()));
   const int64_t c = gain.dim(0), n = x.value().numel() / c;
   const Device device = x.value().device();
   const Tensor g = gain_offset == 0 ? gain.value() : shifted(gain.value(), gain_offset);
-  Tensor y = x.value().like(), s = Tensor::uninitialized({n}, x.dtype(), device);
+  Tensor y = x.value().like(), s = Tensor::uninitialized({n}, sum_dtype(x.dtype()), device);
   HT_RUN(rms_norm_forward, device, x.value(), g, eps, y, s);
   return x.tape().record(
       "rms_norm", {x, gain}, y, [x, gain = gain.without_value(), g, s, n, c](const Tensor& dy) {
         Tensor dgain_parts;
         if (gain.needs_grad())
-          dgain_parts = Tensor::uninitialized({divide_up(n, kPart), c}, dy.dtype(), dy.device());
+          dgain_parts =
+              Tensor::uninitialized({divide_up(n, kPart), c}, sum_dtype(dy.dtype()), dy.device());
         Var::Target dx = x.needs_grad() ? x.grad_target() : Var::Target{};
         HT_RUN(rms_norm_backward, dy.device(), x.value(), g, s, dy, dx.beta, dx.tensor,
                dgain_parts);

@@ -15,8 +15,8 @@ namespace halftone {
 
 // ids and log_probs (N x k) of N rows of logits; `first` is the number of the first one, for the
 // error alone.
-HT_KERNEL(top_rows, const Tensor& logits, double temperature, int64_t first, Tensor& ids,
-          Tensor& log_probs)
+HT_CPU_KERNEL(top_rows, const Tensor& logits, double temperature, int64_t first, Tensor& ids,
+              Tensor& log_probs)
 
 namespace {
 

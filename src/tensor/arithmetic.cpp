@@ -10,6 +10,7 @@ namespace halftone {
 HT_KERNEL(add, const Tensor& a, const Tensor& b, Tensor& out)
 HT_KERNEL(scale, const Tensor& x, double c, Tensor& out)
 HT_KERNEL(shift, const Tensor& x, double c, Tensor& out)
+HT_KERNEL(scale_by, const Tensor& factor, Tensor& x)
 
 namespace {
 constexpr int64_t kBlock = 1 << 14;
@@ -50,6 +51,11 @@ void shift(const Tensor& x, double c, Tensor& out) {
   });
 }
 
+// A factor of 1 leaves x untouched.
+void scale_by(const Tensor& factor, Tensor& x) {
+  if (factor.item() != 1.0) cpu::scale(x, factor.item(), x);
+}
+
 }  // namespace cpu
 
 void add(const Tensor& a, const Tensor& b, Tensor& out) {
@@ -66,6 +72,11 @@ void scale(const Tensor& x, double c, Tensor& out) {
           dtype_name(x.dtype()), shape_text(x.shape()), dtype_name(out.dtype()),
           shape_text(out.shape()));
   HT_RUN(scale, out.device(), x, c, out);
+}
+
+void scale_by(const Tensor& factor, Tensor& x) {
+  require(factor.numel() == 1, "scale_by: a factor {}", shape_text(factor.shape()));
+  HT_RUN(scale_by, x.device(), factor, x);
 }
 
 Tensor shifted(const Tensor& x, double c) {

@@ -8,6 +8,7 @@
 //
 // cpu::rms_norm_forward stands in that .cpp, cuda::rms_norm_forward in the .cu of the same stem. A
 // build with CUDA that lacks one does not link and names it; a build without throws, naming it too.
+// HT_CPU_KERNEL declares a kernel that has no twin.
 #pragma once
 
 #include "halftone/tensor/tensor.h"
@@ -25,6 +26,18 @@ namespace halftone {
   }                            \
   namespace cuda {             \
   void kernel(__VA_ARGS__);    \
+  }
+
+// A kernel that the CPU alone has: on another device it throws, in any build.
+#define HT_CPU_KERNEL(kernel, ...)           \
+  namespace cpu {                            \
+  void kernel(__VA_ARGS__);                  \
+  }                                          \
+  namespace cuda {                           \
+  template <class... Arguments>              \
+  [[noreturn]] void kernel(Arguments&&...) { \
+    throw_no_kernel(#kernel, Device::cuda);  \
+  }                                          \
   }
 
 #ifdef HALFTONE_CUDA

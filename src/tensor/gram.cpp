@@ -9,8 +9,8 @@
 
 namespace halftone {
 
-HT_KERNEL(add_gram, const Tensor& x, Tensor& sum)
-HT_KERNEL(symmetric, const Tensor& upper, double k, Tensor& out)
+HT_CPU_KERNEL(add_gram, const Tensor& x, Tensor& sum)
+HT_CPU_KERNEL(symmetric, const Tensor& upper, double k, Tensor& out)
 
 namespace {
 constexpr int64_t kPanel = 256, kRows = 2048;

@@ -11,7 +11,7 @@
 
 namespace halftone {
 
-HT_KERNEL(multiply_sign_tiles, const Tensor& x, std::vector<SignProduct>& products)
+HT_CPU_KERNEL(multiply_sign_tiles, const Tensor& x, std::vector<SignProduct>& products)
 
 namespace {
 

@@ -4,10 +4,14 @@
 #include <new>
 
 #include "halftone/base/threads.h"
+#include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
 #include "tensor/dispatch.h"
 
 namespace halftone {
+
+HT_KERNEL(fill, Tensor& to, double value)
+HT_KERNEL(convert, const Tensor& from, Tensor& to)
 
 size_t dtype_bytes(DType dtype) {
   switch (dtype) {
@@ -57,6 +61,10 @@ const char* dtype_name(DType dtype) {
   return "?";
 }
 
+DType sum_dtype(DType dtype) {
+  return dtype == DType::bf16 ? DType::f32 : dtype;
+}
+
 int64_t numel(const Shape& shape) {
   int64_t n = 1;
   for (int64_t d : shape) {
@@ -80,16 +88,16 @@ const char* device_name(Device device) {
 }
 
 void throw_no_kernel(const char* kernel, Device device) {
-  throw std::invalid_argument(fmt::format(
-      "{}: this build of Halftone runs it on cpu alone, not on {}", kernel, device_name(device)));
+  throw std::invalid_argument(
+      fmt::format("{}: it runs on cpu alone here, not on {}", kernel, device_name(device)));
 }
 
 Tensor Tensor::uninitialized(Shape shape, DType dtype, Device device) {
-  require(device == Device::cpu, "Tensor: this build of Halftone has no device {}",
-          device_name(device));
   const size_t bytes = storage_bytes(dtype, halftone::numel(shape));
-  const std::shared_ptr<void> block = allocate(bytes);
-  return of({.owner = block, .pointer = block.get(), .bytes = bytes}, std::move(shape), dtype);
+  const std::shared_ptr<void> block =
+      device == Device::cpu ? allocate(bytes) : cuda::allocate(bytes);
+  return of({.owner = block, .pointer = block.get(), .bytes = bytes, .device = device},
+            std::move(shape), dtype);
 }
 
 Tensor Tensor::of(Storage storage, Shape shape, DType dtype) {
@@ -104,14 +112,14 @@ Tensor Tensor::of(Storage storage, Shape shape, DType dtype) {
   return out;
 }
 
-Tensor Tensor::zeros(Shape shape, DType dtype) {
-  Tensor out = uninitialized(std::move(shape), dtype);
+Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
+  Tensor out = uninitialized(std::move(shape), dtype, device);
   out.fill(0);
   return out;
 }
 
-Tensor Tensor::full(Shape shape, DType dtype, double value) {
-  Tensor out = uninitialized(std::move(shape), dtype);
+Tensor Tensor::full(Shape shape, DType dtype, double value, Device device) {
+  Tensor out = uninitialized(std::move(shape), dtype, device);
   out.fill(value);
   return out;
 }
@@ -151,10 +159,11 @@ Tensor Tensor::clone() const {
 void Tensor::copy_from(const Tensor& from) {
   require(from.shape_ == shape_ && from.dtype_ == dtype_, "Tensor::copy_from: {} {} into {} {}",
           dtype_name(from.dtype_), shape_text(from.shape_), dtype_name(dtype_), shape_text(shape_));
-  require(device() == Device::cpu && from.device() == Device::cpu, "Tensor::copy_from: {} to {}",
-          device_name(from.device()), device_name(device()));
   expect_writable();
-  if (bytes()) std::memcpy(data_, from.data_, bytes());
+  if (device() != Device::cpu || from.device() != Device::cpu)
+    cuda::copy(data_, from.data_, bytes());
+  else if (bytes())
+    std::memcpy(data_, from.data_, bytes());
 }
 
 Tensor Tensor::reshape(Shape shape) const {
@@ -176,37 +185,34 @@ Tensor Tensor::rows(int64_t begin, int64_t end) const {
   return out;
 }
 
-Tensor Tensor::to(DType dtype) const {
-  if (dtype == dtype_) return *this;
-  Tensor out = uninitialized(shape_, dtype);
-  const int64_t n = numel_;
-  if (dtype_ == DType::f16 && dtype == DType::f32)
-    half_to_float(data<half_t>(), out.data<float>(), n);
-  else if (dtype_ == DType::bf16 && dtype == DType::f32)
-    bf16_to_float(data<bf16_t>(), out.data<float>(), n);
-  else if (dtype_ == DType::f32 && dtype == DType::f16)
-    float_to_half(data<float>(), out.data<half_t>(), n);
-  else if (dtype_ == DType::f32 && dtype == DType::bf16)
-    float_to_bf16(data<float>(), out.data<bf16_t>(), n);
-  else if (dtype_ == DType::q8_0 && dtype == DType::f32)
-    q8_0_to_float(data<q8_0_t>(), out.data<float>(), n);
-  else if (dtype_ == DType::f32 && dtype == DType::q8_0)
-    float_to_q8_0(data<float>(), out.data<q8_0_t>(), n);
-  else if (dtype_ == DType::f32 && dtype == DType::f64)
-    std::copy_n(data<float>(), n, out.data<double>());
-  else if (dtype_ == DType::f64 && dtype == DType::f32)
-    std::copy_n(data<double>(), n, out.data<float>());
-  else if (dtype_ != DType::f32 && dtype != DType::f32)
-    return to(DType::f32).to(dtype);
+namespace cpu {
+
+void convert(const Tensor& from, Tensor& to) {
+  const int64_t n = from.numel();
+  if (from.dtype() == DType::f16 && to.dtype() == DType::f32)
+    half_to_float(from.data<half_t>(), to.data<float>(), n);
+  else if (from.dtype() == DType::bf16 && to.dtype() == DType::f32)
+    bf16_to_float(from.data<bf16_t>(), to.data<float>(), n);
+  else if (from.dtype() == DType::f32 && to.dtype() == DType::f16)
+    float_to_half(from.data<float>(), to.data<half_t>(), n);
+  else if (from.dtype() == DType::f32 && to.dtype() == DType::bf16)
+    float_to_bf16(from.data<float>(), to.data<bf16_t>(), n);
+  else if (from.dtype() == DType::q8_0 && to.dtype() == DType::f32)
+    q8_0_to_float(from.data<q8_0_t>(), to.data<float>(), n);
+  else if (from.dtype() == DType::f32 && to.dtype() == DType::q8_0)
+    float_to_q8_0(from.data<float>(), to.data<q8_0_t>(), n);
+  else if (from.dtype() == DType::f32 && to.dtype() == DType::f64)
+    std::copy_n(from.data<float>(), n, to.data<double>());
+  else if (from.dtype() == DType::f64 && to.dtype() == DType::f32)
+    std::copy_n(from.data<double>(), n, to.data<float>());
   else
     throw std::invalid_argument(
-        fmt::format("Tensor::to: {} to {}", dtype_name(dtype_), dtype_name(dtype)));
-  return out;
+        fmt::format("Tensor::to: {} to {}", dtype_name(from.dtype()), dtype_name(to.dtype())));
 }
 
-void Tensor::fill(double value) {
-  const auto each = [&]<class T>(T x) { std::fill_n(data<T>(), numel_, x); };
-  switch (dtype_) {
+void fill(Tensor& to, double value) {
+  const auto each = [&]<class T>(T x) { std::fill_n(to.data<T>(), to.numel(), x); };
+  switch (to.dtype()) {
     case DType::f32:
       return each(static_cast<float>(value));
     case DType::f64:
@@ -224,11 +230,33 @@ void Tensor::fill(double value) {
     case DType::q8_0:
       break;
   }
-  throw std::invalid_argument(fmt::format("Tensor::fill: dtype is {}", dtype_name(dtype_)));
+  throw std::invalid_argument(fmt::format("Tensor::fill: dtype is {}", dtype_name(to.dtype())));
+}
+
+}  // namespace cpu
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == dtype_) return *this;
+  if (dtype_ != DType::f32 && dtype != DType::f32) return to(DType::f32).to(dtype);
+  Tensor out = uninitialized(shape_, dtype, device());
+  HT_RUN(convert, device(), *this, out);
+  return out;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == this->device() || !defined()) return *this;
+  Tensor out = uninitialized(shape_, dtype_, device);
+  out.copy_from(*this);
+  return out;
+}
+
+void Tensor::fill(double value) {
+  HT_RUN(fill, device(), *this, value);
 }
 
 double Tensor::item() const {
   require(numel_ == 1, "Tensor::item: shape {}", shape_text(shape_));
+  if (device() != Device::cpu) return to(Device::cpu).item();
   return with_real(dtype_, "Tensor::item",
                    [&]<class T>() { return static_cast<double>(*data<T>()); });
 }

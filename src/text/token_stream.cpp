@@ -5,6 +5,7 @@
 #include "halftone/io/file_kind.h"
 #include "halftone/text/documents.h"
 #include "halftone/text/token_file.h"
+#include "halftone/text/typography.h"
 
 namespace halftone {
 
@@ -36,7 +37,7 @@ bool ends_texts(const Tokenizer& tokenizer) {
 }  // namespace
 
 std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
-                                       const Tokenizer& tokenizer) {
+                                       const Tokenizer& tokenizer, double wikitext_share) {
   std::vector<int32_t> tokens;
   const bool adds_end = tokenizer.eos() && !ends_texts(tokenizer);
   for (const std::string& path : paths) {
@@ -46,8 +47,13 @@ std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
       continue;
     }
     const std::string text = read_text(path);
+    double due = 0;  // documents that are to be set, less those that were
     for (const std::string_view document : split_documents(text)) {
-      const std::vector<int32_t> ids = tokenizer.encode(document);
+      due += wikitext_share;
+      const bool set = due >= 1;
+      if (set) due -= 1;
+      const std::vector<int32_t> ids =
+          tokenizer.encode(set ? wikitext_typography(document) : std::string(document));
       tokens.insert(tokens.end(), ids.begin(), ids.end());
       if (adds_end) tokens.push_back(*tokenizer.eos());
     }

@@ -26,10 +26,10 @@ void adamw_step(Param& param, Moments& moments, int64_t step, double learning_ra
 }
 
 Tensor squared_gradient_norm(const std::vector<Param*>& params) {
-  Tensor total = Tensor::zeros({}, DType::f64);
+  std::vector<Tensor> gradients;
   for (const Param* param : params)
-    if (param->grad.filled) add_squares(param->grad.tensor, total);
-  return total;
+    if (param->grad.filled) gradients.push_back(param->grad.tensor);
+  return sum_of_squares(gradients);
 }
 
 }  // namespace halftone

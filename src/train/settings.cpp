@@ -38,6 +38,8 @@ void fields(FieldVisitor& v, TrainSettings& s) {
   v.field("adam_beta2", s.adam_beta2, {0, kJustBelowOne}, "decay of the second moment");
   v.field("adam_epsilon", s.adam_epsilon, {1e-30, 1}, "added to the root of the second moment");
   v.field("max_grad_norm", s.max_grad_norm, {0, 1e9}, "clip to this norm; 0 = no clipping");
+  choice(v, "precision", s.precision, {{"f32", Precision::f32}, {"bf16", Precision::bf16}},
+         "of products and hidden states; bf16 on a GPU alone");
   v.field("gradient_checkpointing", s.gradient_checkpointing,
           "keep of a block its input alone and compute the rest again in backward");
   v.field("logging_steps", s.logging_steps, {1, kMostSteps}, "steps between lines of the log");

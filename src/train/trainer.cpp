@@ -37,9 +37,10 @@ Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const Los
       max_steps_(max_steps),
       cache_(cache) {
   student_.visit([&](Param& param) {
+    const Tensor& value = param.value;
     params_.push_back(&param);
-    moments_.push_back({Tensor::zeros(param.value.shape(), DType::f32),
-                        Tensor::zeros(param.value.shape(), DType::f32)});
+    moments_.push_back({Tensor::zeros(value.shape(), DType::f32, value.device()),
+                        Tensor::zeros(value.shape(), DType::f32, value.device())});
   });
 }
 
@@ -86,7 +87,9 @@ void Trainer::update(StepReport& report) {
                           : 1.0;
   const AdamWSettings adamw{settings_.adam_beta1, settings_.adam_beta2, settings_.adam_epsilon,
                             settings_.weight_decay};
-  Tensor flips = Tensor::zeros({}, DType::f64), others = Tensor::zeros({}, DType::f64);
+  const Device device = student_.embedding.value.device();
+  Tensor flips = Tensor::zeros({}, DType::f64, device),
+         others = Tensor::zeros({}, DType::f64, device);
   int64_t latents = 0;
   for (size_t i = 0; i < params_.size(); ++i) {
     const bool latent = params_[i]->role == ParamRole::latent;
@@ -122,7 +125,7 @@ std::map<std::string, Tensor> Trainer::tensors() const {
 
 void Trainer::require_finite() const {
   for (const auto& [name, tensor] : tensors())
-    if (count_non_finite(tensor) != 0)
+    if (count_non_finite(tensor.to(Device::cpu)) != 0)
       throw_error(ErrorKind::numerical,
                   "step {}: '{}' holds a number that is not finite; nothing was saved", state_.step,
                   name);

@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 CheckpointContent checkpoint_content(const RunContext& run, const Trainer& trainer,
                                      LoadedModel& student) {
   CheckpointContent content{.tensors = trainer.tensors(), .meta = run.identity};
+  for (auto& [name, tensor] : content.tensors) tensor = tensor.to(Device::cpu);
   add_model_meta(content, student.decoder, student.config);
   const TrainerState& state = trainer.state();
   content.meta["kind"] = "training";

@@ -28,6 +28,8 @@ const std::map<std::string, std::string> kWithoutStem{
     {"base/door", "reads the sources"},
     {"base/include_order", "reads the sources"},
     {"base/mirror", "reads the names of the sources"},
+    {"gpu/", "the kernels of GPUs against the CPU's, in a program of their own"},
+    {"ops/op_cases", "every op by one list of cases"},
     {"quant/reference", "every method against plain NumPy"},
     {"train/families", "every family of models through the whole program"},
 };

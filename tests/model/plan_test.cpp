@@ -29,6 +29,17 @@ TEST(Plan, ActivationsGrowWithTokensAndCheckpointingHoldsThoseOfOneBlock) {
   EXPECT_EQ(less.activations, one.of_block + 4.0 * 100 * 2 * 32);
 }
 
+TEST(Plan, OfAGpuInBf16HalvesActivationsAndTakesLargerChunks) {
+  const TrainingShape cpu{.tokens = 1 << 20, .teacher = true};
+  TrainingShape gpu = cpu;
+  gpu.device = Device::cuda;
+  gpu.number_bytes = 2;
+  const MemoryPlan there = plan_training(spec(), gpu), here = plan_training(spec(), cpu);
+  EXPECT_EQ(2 * there.activations, here.activations);
+  EXPECT_EQ(there.student, here.student);
+  EXPECT_GT(there.logits, here.logits);
+}
+
 TEST(Plan, TheTotalIsThatOfTheFullerMoment) {
   const MemoryPlan forward{.activations = 10, .of_block = 1, .logits = 5, .gradients = 3},
       backward{.activations = 10, .of_block = 4, .logits = 5, .gradients = 20};

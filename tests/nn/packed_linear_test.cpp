@@ -87,6 +87,17 @@ TEST(PackedLinear, ComputesAsTheLayerThatItWasPackedFrom) {
   }
 }
 
+TEST(PackedLinear, ComputesTheSameUnpacked) {
+  for (const Case& c : kCases) {
+    const auto latent = latent_linear(c), packed = linear_from(latent->stored(), *latent, c),
+               parameters = unpacked(*packed);
+    ASSERT_FALSE(is_packed(*parameters)) << c.text();
+    EXPECT_EQ(parameters->form(), latent->form()) << c.text();
+    const Tensor x = random_floats({5, c.in}, 6, 1);
+    EXPECT_LT(largest_difference(output(*parameters, x), output(*latent, x)), 1e-5) << c.text();
+  }
+}
+
 TEST(PackedLinear, IsStoredAndMappedAsItWasReadBitForBit) {
   for (const Case& c : kCases) {
     const auto latent = latent_linear(c), packed = linear_from(latent->stored(), *latent, c);

@@ -62,13 +62,11 @@ TEST(AdamUpdate, IsItsFormulaInDouble) {
   }
 }
 
-TEST(AddSquares, AddsThoseOfEveryNumberAndSeesANan) {
-  Tensor x = Tensor::full({kSeveralBlocks}, DType::f32, 2), sum = Tensor::scalar(1, DType::f64);
-  add_squares(x, sum);
-  EXPECT_EQ(sum.item(), 1 + 4.0 * kSeveralBlocks);
+TEST(SumOfSquares, AddsThoseOfEveryNumberAndSeesANan) {
+  Tensor x = Tensor::full({kSeveralBlocks}, DType::f32, 2), y = Tensor::full({1}, DType::f32, 1);
+  EXPECT_EQ(sum_of_squares({x, y}).item(), 1 + 4.0 * kSeveralBlocks);
   x.data<float>()[kSeveralBlocks - 1] = std::nanf("");
-  add_squares(x, sum);
-  EXPECT_TRUE(std::isnan(sum.item()));
+  EXPECT_TRUE(std::isnan(sum_of_squares({x, y}).item()));
 }
 
 TEST(AdamWUpdate, NumbersThatDoNotFitAreRefused) {

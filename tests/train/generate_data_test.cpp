@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "halftone/model/build.h"
 #include "halftone/model/import.h"
@@ -27,6 +28,30 @@ TEST(GenerateSequences, HoldKnownIdsAlone) {
       EXPECT_TRUE(id % 2 == 0 && id < imported.config.vocab_size / 2) << id;
     }
   EXPECT_EQ(count, 30 * 12);
+}
+
+TEST(GenerateSequences, BeginWithPassagesOfTheText) {
+  const ImportedModel imported =
+      import_model(HALFTONE_SOURCE_DIR "/tests/fixtures/onebit_student/teacher", {.widen = true});
+  Decoder teacher = build_decoder(decoder_spec(imported.config), imported.weights);
+  // Two documents of rising ids, an end token behind each.
+  GeneratorVocabulary vocabulary{.first_tokens = {0}, .end_token = 0};
+  for (int32_t id = 1; id < 30; ++id) vocabulary.prefixes.push_back(id);
+  vocabulary.prefixes.push_back(0);
+  GenerateSettings settings{.top_k = 5};
+  settings.prefix_tokens = {3, 6};
+  const auto all = generate_sequences(teacher, vocabulary, settings, 12, 0, 40);
+  std::set<size_t> lengths;
+  for (const auto& sequence : all) {
+    size_t length = 1;
+    while (length < sequence.size() && sequence[length] == sequence[length - 1] + 1) ++length;
+    const bool cut = sequence[0] + 3 > 30;  // by the end of the document
+    EXPECT_GE(length, cut ? static_cast<size_t>(30 - sequence[0]) : 3u) << sequence[0];
+    lengths.insert(length);
+  }
+  EXPECT_GE(lengths.size(), 3u);
+  EXPECT_EQ(generate_sequences(teacher, vocabulary, settings, 12, 30, 10),
+            std::vector(all.begin() + 30, all.end()));
 }
 
 }  // namespace

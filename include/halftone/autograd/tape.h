@@ -53,6 +53,7 @@ class Tape;
 struct Node {
   Shape shape;
   DType dtype;
+  Device device = Device::cpu;
   Grad own;           // of variables made by ops
   Grad* grad = &own;  // or a Param's
   bool needs_grad = false;
@@ -71,6 +72,7 @@ class Var {
   const Shape& shape() const { return node_->shape; }
   int64_t dim(int64_t i) const { return node_->shape.at(static_cast<size_t>(i)); }
   DType dtype() const { return node_->dtype; }
+  Device device() const { return node_->device; }
   bool needs_grad() const { return node_ && node_->needs_grad; }
   Tape& tape() const { return *node_->tape; }
   const Grad& grad() const { return *node_->grad; }

@@ -24,6 +24,8 @@ struct TrainingShape {
   double teacher_bytes = 2;  // a weight
   bool post_layer_norm = false;
   bool gradient_checkpointing = false;
+  Device device = Device::cpu;
+  double number_bytes = 4;  // of hidden states and logits: 2 in BF16
 };
 MemoryPlan plan_training(const DecoderSpec& spec, const TrainingShape& shape);
 

@@ -63,6 +63,9 @@ class Decoder {
   std::optional<Norm> final_norm;
   Param project_out;  // E x C
   Param head;         // V x E
+  // Of hidden states: BF16 on a GPU where speed counts more than the last digits. Sums, norms'
+  // statistics, losses and the gradients of parameters stay F32.
+  DType activations = DType::f32;
 
   // ids are B sequences of equal length, one after another, from `first_position` on; activations
   // are (B*T x C).
@@ -85,8 +88,13 @@ class Decoder {
   // What the head multiplies by: its own matrix, or the embedding where the two are tied.
   const Param& head_param() const { return head.value.defined() ? head : embedding; }
 
-  // Of F16, half the memory is read for each token, and keys and values are rounded.
+  // Of F16, half the memory is read for each token, and keys and values are rounded. Of BF16 where
+  // hidden states are.
   KeyValueCache make_cache(int64_t batch, int64_t capacity, DType dtype = DType::f32) const;
+
+  // Moves the parameters to a device. With `matrices`, weights and embeddings are converted to it:
+  // of a model that is not trained.
+  void move_to(Device device, std::optional<DType> matrices = {});
 
   // Every parameter, in an order that depends on nothing but the architecture.
   void visit(const ParamVisitor& visitor);

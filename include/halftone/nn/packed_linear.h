@@ -31,4 +31,8 @@ class PackedLinear : public LinearLike {
   PackedWeights weights_;
 };
 
+// The same linear in parameters alone, which every device can multiply by: packed signs become
+// latent weights of +-1 with their scales, what else is quantised its dense weight.
+std::unique_ptr<LinearLike> unpacked(const LinearLike& linear);
+
 }  // namespace halftone

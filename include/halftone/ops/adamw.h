@@ -1,6 +1,8 @@
 // What an optimiser does to one parameter's numbers.
 #pragma once
 
+#include <vector>
+
 #include "halftone/tensor/tensor.h"
 
 namespace halftone {
@@ -23,7 +25,8 @@ void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Ten
 // (F32), with moments in F64 and in F64 throughout. For the few numbers of a block's norms.
 void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v);
 
-// sum (one number, F64) += sum_i x_i^2 of F32, in a fixed order; NaN or infinite if an x_i is.
-void add_squares(const Tensor& x, Tensor& sum);
+// sum_i x_i^2 over all numbers of tensors in F32 on one device (one number, F64), in a fixed order;
+// NaN or infinite if an x_i is.
+Tensor sum_of_squares(const std::vector<Tensor>& xs);
 
 }  // namespace halftone

@@ -19,8 +19,9 @@ struct HeadLossSettings {
 };
 
 // The tokens of a chunk for a vocabulary of V: 8 MB of logits, but 192 to 512 tokens. More share
-// the packing of W and the sums of dW; fewer keep the logits in the caches and the memory small.
-int64_t head_chunk_tokens(int64_t vocabulary);
+// the packing of W and the sums of dW; fewer keep the logits in the caches and the memory small. On
+// a GPU the power of 2 up to 2^28 logits: its products want many rows.
+int64_t head_chunk_tokens(int64_t vocabulary, Device device = Device::cpu);
 
 struct HeadTeacher {
   Tensor hidden;    // N x C_teacher, after the final norm

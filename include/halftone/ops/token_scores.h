@@ -15,7 +15,7 @@ struct TokenScores {
 };
 
 // sums += those of the rows of logits x (N x V, F32) and the teacher's t, of the same shape or
-// undefined, row after row; next (N, I32). A row with a NaN agrees with nothing.
+// undefined, row after row; next (N, I32) on the CPU. A row with a NaN agrees with nothing.
 void add_token_scores(const Tensor& x, const Tensor& t, const Tensor& next, TokenScores& sums);
 
 }  // namespace halftone

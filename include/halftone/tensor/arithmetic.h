@@ -10,6 +10,8 @@ namespace halftone {
 void add(const Tensor& a, const Tensor& b, Tensor& out);
 // out = c x; out may be x.
 void scale(const Tensor& x, double c, Tensor& out);
+// x = factor x for a factor of one number, which lies where x does: nothing waits for it.
+void scale_by(const Tensor& factor, Tensor& x);
 // Each row of x (n x ..., F32) times its number of `factors` (n).
 void scale_rows(const Tensor& factors, Tensor& x);
 // x + c, in F64 where x is, else in F32.

@@ -23,6 +23,8 @@ size_t dtype_bytes(DType dtype);  // of a number; of q8_0 of a block
 // Of n numbers; throws std::invalid_argument where they are no whole blocks.
 size_t storage_bytes(DType dtype, int64_t n);
 const char* dtype_name(DType dtype);
+// What sums over numbers of a dtype are kept in, and a row's statistics: F32 of BF16, else itself.
+DType sum_dtype(DType dtype);
 
 template <class T>
 struct dtype_of;
@@ -105,8 +107,8 @@ class Tensor {
   Tensor() = default;  // empty: no storage, numel() == 0
 
   static Tensor uninitialized(Shape shape, DType dtype, Device device = Device::cpu);
-  static Tensor zeros(Shape shape, DType dtype);
-  static Tensor full(Shape shape, DType dtype, double value);
+  static Tensor zeros(Shape shape, DType dtype, Device device = Device::cpu);
+  static Tensor full(Shape shape, DType dtype, double value, Device device = Device::cpu);
   // The first numbers of a storage. Throws std::invalid_argument where it is too small.
   static Tensor of(Storage storage, Shape shape, DType dtype);
   // Numbers owned by somebody else (a mapped file); `owner` keeps them alive. They are read only.
@@ -152,13 +154,15 @@ class Tensor {
 
   Tensor clone() const;
   Tensor like() const { return uninitialized(shape_, dtype_, device()); }  // numbers not set
-  // Takes the numbers of a tensor of the same shape and dtype; throws std::invalid_argument.
+  // Takes the numbers of a tensor of the same shape and dtype, on any device; throws
+  // std::invalid_argument.
   void copy_from(const Tensor& from);
   Tensor reshape(Shape shape) const;              // same storage
   Tensor rows(int64_t begin, int64_t end) const;  // rows of the first dimension, same storage
-  Tensor to(DType dtype) const;  // converts among f32, f64, f16, bf16; same dtype: *this
+  Tensor to(DType dtype) const;    // converts among f32, f64, f16, bf16; same dtype: *this
+  Tensor to(Device device) const;  // copies; same device: *this
   void fill(double value);
-  double item() const;  // the number of a one-element f32 or f64 tensor
+  double item() const;  // the number of a one-element f32 or f64 tensor; waits for its device
 
  private:
   void expect(DType dtype) const;  // and on the CPU

@@ -16,12 +16,16 @@ struct GenerateSettings {
   int64_t top_k = 50;     // 0: all tokens
   double temperature = 1.0;
   std::vector<int64_t> greedy_prefix = {3, 5};  // least and greatest J, the first token included
+  // Texts whose passages the sequences begin with, in place of a first token and argmax.
+  std::vector<std::string> prefix;
+  std::vector<int64_t> prefix_tokens = {8, 96};  // least and greatest length of a passage
   int64_t seed = 0;
   int64_t batch_size = 32;
 };
 
 struct DataSettings {
   std::vector<std::string> train;  // .txt, .txt.gz or .tok
+  double wikitext_share = 0;       // of the documents of text files, see text/typography.h
   int64_t max_seq_length = 512;    // tokens
   bool generate_present = false;
   GenerateSettings generate;

@@ -29,9 +29,10 @@ class TokenSequences {
 };
 
 // Tokens of all documents of the files (text or gzipped text), each document followed by the
-// tokenizer's end token, where it has one; a token file's tokens as they are.
+// tokenizer's end token, where it has one; a token file's tokens as they are. Of a file's documents
+// the share is set as WikiText is (typography.h), evenly spread: of 0.5 every second one.
 std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
-                                       const Tokenizer& tokenizer);
+                                       const Tokenizer& tokenizer, double wikitext_share = 0);
 
 // The same as sequences of `length`.
 TokenSequences load_sequences(const std::vector<std::string>& paths, const Tokenizer& tokenizer,

@@ -22,6 +22,10 @@ struct LossSettings {
   double labels = 0;
 };
 
+// What a GPU multiplies and keeps hidden states in; sums, losses, weights and their moments are
+// F32.
+enum class Precision { f32, bf16 };
+
 enum class LrScheduler { cosine, linear, constant };
 
 struct TrainSettings {
@@ -38,6 +42,7 @@ struct TrainSettings {
   double adam_beta2 = 0.98;
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;  // 0: no clipping
+  Precision precision = Precision::f32;
   bool gradient_checkpointing = false;
   int64_t logging_steps = 10;
   int64_t eval_steps = 0;    // 0: only at the end

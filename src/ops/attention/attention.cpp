@@ -32,7 +32,8 @@ Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& s)
   const Device device = q.value().device();
   const bool kept = q.tape().recording() && (q.needs_grad() || k.needs_grad() || v.needs_grad());
   Tensor out = Tensor::uninitialized(q_shape, dtype, device),
-         lse = Tensor::uninitialized({kept ? s.batch * s.heads : 0, s.query_length}, dtype, device);
+         lse = Tensor::uninitialized({kept ? s.batch * s.heads : 0, s.query_length},
+                                     sum_dtype(dtype), device);
   HT_RUN(attention_forward, device, s, q.value(), k.value(), v.value(), out, lse);
   return q.tape().record("attention", {q, k, v}, out, [=](const Tensor& dout) {
     Tensor dq = Tensor::uninitialized(q_shape, dtype, device),

@@ -1,0 +1,105 @@
+// Activations on the GPU.
+#include "halftone/ops/activation.h"
+
+#include "tensor/cuda/elementwise.cuh"
+
+namespace halftone::cuda {
+namespace {
+
+__device__ float sigmoid(float a) {
+  return 1.0f / (1.0f + expf(-a));
+}
+// tanh(u) of gelu: (1 + tanh(u)) / 2 is sigmoid(2 u).
+__device__ float gelu_share(float a) {
+  return sigmoid(1.5957691216057308f * (a + 0.044715f * a * a * a));
+}
+
+// times(d, a) is d f(a), through(d, a) is d f'(a).
+struct Silu {
+  __device__ static float times(float d, float a) { return d * a * sigmoid(a); }
+  __device__ static float through(float d, float a) {
+    const float s = sigmoid(a);
+    return d * s * (1.0f + a * (1.0f - s));
+  }
+};
+struct Relu {
+  __device__ static float times(float d, float a) { return d * (a < 0.0f ? 0.0f : a); }
+  __device__ static float through(float d, float a) { return a > 0.0f ? d : 0.0f; }
+};
+struct GeluTanh {
+  __device__ static float times(float d, float a) { return d * a * gelu_share(a); }
+  __device__ static float through(float d, float a) {
+    const float s = gelu_share(a);
+    const float slope = 1.5957691216057308f * (1.0f + 0.134145f * a * a);
+    return d * s * (1.0f + a * (1.0f - s) * slope);
+  }
+};
+
+template <class F>
+struct Activate {
+  __device__ void operator()(const float* x, float* y) const { y[0] = F::times(1.0f, x[0]); }
+};
+template <class F>
+struct ActivateBack {  // x, dy
+  __device__ void operator()(const float* x, float* y) const { y[0] = F::through(x[1], x[0]); }
+};
+template <class F>
+struct Gated {  // gate, up
+  __device__ void operator()(const float* x, float* y) const { y[0] = F::times(1.0f, x[0]) * x[1]; }
+};
+template <class F>
+struct GatedBack {  // gate, up, dy
+  __device__ void operator()(const float* x, float* y) const {
+    y[0] = F::through(x[2] * x[1], x[0]);
+    y[1] = F::times(x[2], x[0]);
+  }
+};
+
+// Runs body.template operator()<T, F>() for the numbers' type and the function.
+template <class Body>
+void with_function(DType dtype, Activation f, const Body& body) {
+  with_number(dtype, "activation", [&]<class T>() {
+    switch (f) {
+      case Activation::silu:
+        return body.template operator()<T, Silu>();
+      case Activation::relu:
+        return body.template operator()<T, Relu>();
+      case Activation::gelu_tanh:
+        return body.template operator()<T, GeluTanh>();
+    }
+  });
+}
+
+}  // namespace
+
+void activate_forward(const Tensor& x, Activation f, Tensor& y) {
+  with_function(x.dtype(), f, [&]<class T, class F>() {
+    elementwise<1, 1, T>("activate", x.numel(), {{numbers<T>(x)}, {numbers<T>(y)}}, Activate<F>{});
+  });
+}
+
+void activate_backward(const Tensor& x, Activation f, const Tensor& dy, Tensor& dx) {
+  with_function(x.dtype(), f, [&]<class T, class F>() {
+    elementwise<2, 1, T>("activate", x.numel(), {{numbers<T>(x), numbers<T>(dy)}, {numbers<T>(dx)}},
+                         ActivateBack<F>{});
+  });
+}
+
+void gated_forward(const Tensor& gate, const Tensor& up, Activation f, Tensor& y) {
+  with_function(gate.dtype(), f, [&]<class T, class F>() {
+    elementwise<2, 1, T>("gated", gate.numel(),
+                         {{numbers<T>(gate), numbers<T>(up)}, {numbers<T>(y)}}, Gated<F>{});
+  });
+}
+
+void gated_backward(const Tensor& gate, const Tensor& up, Activation f, const Tensor& dy,
+                    Tensor& dgate, Tensor& dup) {
+  with_function(gate.dtype(), f, [&]<class T, class F>() {
+    elementwise<3, 2, T>(
+        "gated", gate.numel(),
+        {{numbers<T>(gate), numbers<T>(up), numbers<T>(dy)}, {numbers<T>(dgate), numbers<T>(dup)}},
+        GatedBack<F>{});
+  });
+}
+
+}  // namespace halftone::cuda

@@ -1,0 +1,136 @@
+// RMS normalisation on the GPU.
+#include "halftone/ops/rms_norm.h"
+
+#include "tensor/cuda/rows.cuh"
+
+namespace halftone::cuda {
+namespace {
+
+constexpr int64_t kPart = 64;  // rows whose part of the gain's gradient a block sums
+
+template <int W, class T>
+__global__ void __launch_bounds__(kRowThreads)
+    forward(int64_t n, int64_t c, const T* x, const float* gain, float eps, T* y, float* s) {
+  const int64_t row = row_here();
+  if (row >= n) return;
+  const int lane = lane_here();
+  x += row * c;
+  y += row * c;
+  float sum = 0, a[W], g[W];
+  for (int64_t j = lane * W; j < c; j += kWarp * W) {
+    read<W>(x + j, a);
+#pragma unroll
+    for (int i = 0; i < W; ++i) sum += a[i] * a[i];
+  }
+  const float factor = 1.0f / sqrtf(warp_sum(sum) / static_cast<float>(c) + eps);
+  for (int64_t j = lane * W; j < c; j += kWarp * W) {
+    read<W>(x + j, a);
+    read<W>(gain + j, g);
+#pragma unroll
+    for (int i = 0; i < W; ++i) a[i] *= g[i] * factor;
+    write<W>(y + j, a);
+  }
+  if (lane == 0) s[row] = factor;
+}
+
+template <class T>
+struct Back {
+  const T* x;
+  const float *gain, *s;
+  const T* dy;
+  T* dx;         // null: not wanted
+  float* parts;  // null: not wanted
+  float beta;
+};
+
+// A block has kPart rows, its warps one after the other; each lane sums its own columns of the
+// gain's gradient, and the warps' sums are added in their order.
+template <int W, class T>
+__global__ void backward(int64_t n, int64_t c, Back<T> b) {
+  extern __shared__ float sums[];
+  const int lane = lane_here(), warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  float* sum = sums + warp * c;
+  if (b.parts)
+    for (int64_t j = lane * W; j < c; j += kWarp * W)
+#pragma unroll
+      for (int i = 0; i < W; ++i) sum[j + i] = 0;
+  const int64_t first = int64_t{blockIdx.x} * kPart;
+  for (int64_t row = first + warp; row < first + kPart && row < n; row += warps) {
+    const T *x = b.x + row * c, *dy = b.dy + row * c;
+    const float s = b.s[row];
+    float a[W], d[W], g[W], old[W], along = 0;
+    for (int64_t j = lane * W; j < c; j += kWarp * W) {
+      read<W>(x + j, a);
+      read<W>(dy + j, d);
+      read<W>(b.gain + j, g);
+#pragma unroll
+      for (int i = 0; i < W; ++i) {
+        along += g[i] * d[i] * a[i];
+        if (b.parts) sum[j + i] += d[i] * a[i] * s;
+      }
+    }
+    if (!b.dx) continue;
+    const float k = s * s * warp_sum(along) / static_cast<float>(c);
+    T* dx = b.dx + row * c;
+    for (int64_t j = lane * W; j < c; j += kWarp * W) {
+      read<W>(x + j, a);
+      read<W>(dy + j, d);
+      read<W>(b.gain + j, g);
+      if (b.beta != 0.0f) read<W>(dx + j, old);
+#pragma unroll
+      for (int i = 0; i < W; ++i)
+        a[i] = s * (g[i] * d[i] - a[i] * k) + (b.beta != 0.0f ? old[i] : 0.0f);
+      write<W>(dx + j, a);
+    }
+  }
+  if (!b.parts) return;
+  __syncthreads();
+  for (int64_t j = threadIdx.x; j < c; j += blockDim.x) {
+    float total = 0;
+    for (int w = 0; w < warps; ++w) total += sums[w * c + j];
+    b.parts[int64_t{blockIdx.x} * c + j] = total;
+  }
+}
+
+}  // namespace
+
+void rms_norm_forward(const Tensor& x, const Tensor& gain, double eps, Tensor& y, Tensor& s) {
+  const int64_t n = s.numel(), c = gain.numel();
+  with_number(x.dtype(), "rms_norm", [&]<class T>() {
+    const T* in = numbers<T>(x);
+    const float* g = numbers<float>(gain);
+    T* out = numbers<T>(y);
+    with_width(whole_packs(c, {in, g, out}), [&]<int W>() {
+      forward<W><<<blocks_for(n, kRowWarps), kRowThreads, 0, stream()>>>(
+          n, c, in, g, static_cast<float>(eps), out, numbers<float>(s));
+    });
+  });
+  check_launch("rms_norm");
+}
+
+void rms_norm_backward(const Tensor& x, const Tensor& gain, const Tensor& s, const Tensor& dy,
+                       double beta, Tensor& dx, Tensor& dgain_parts) {
+  const int64_t n = s.numel(), c = gain.numel();
+  constexpr int64_t kShared = 48 << 10;
+  const int64_t row_bytes = c * static_cast<int64_t>(sizeof(float));
+  require(row_bytes <= kShared, "rms_norm: rows of {} on cuda, at most {}", c, kShared / 4);
+  const int64_t warps =
+      dgain_parts.defined() ? std::min<int64_t>(kRowWarps, kShared / row_bytes) : kRowWarps;
+  const size_t shared = dgain_parts.defined() ? static_cast<size_t>(warps * row_bytes) : 0;
+  with_number(dy.dtype(), "rms_norm", [&]<class T>() {
+    const Back<T> b{.x = numbers<T>(x),
+                    .gain = numbers<float>(gain),
+                    .s = numbers<float>(s),
+                    .dy = numbers<T>(dy),
+                    .dx = numbers_or_null<T>(dx),
+                    .parts = numbers_or_null<float>(dgain_parts),
+                    .beta = static_cast<float>(beta)};
+    with_width(whole_packs(c, {b.x, b.gain, b.dy, b.dx}), [&]<int W>() {
+      backward<W><<<blocks_for(n, kPart), static_cast<unsigned>(warps * kWarp), shared, stream()>>>(
+          n, c, b);
+    });
+  });
+  check_launch("rms_norm");
+}
+
+}  // namespace halftone::cuda
