@@ -93,8 +93,7 @@ void check_files(const std::vector<std::string>& paths, const char* key, RecipeR
 // A key of two numbers, [least, greatest], both tokens of a sequence.
 void check_range(const std::vector<int64_t>& range, const char* key, const Recipe& r,
                  RecipeReport& report) {
-  const bool fits =
-      range.size() == 2 && range[0] <= range[1] && range[1] <= r.data.max_seq_length;
+  const bool fits = range.size() == 2 && range[0] <= range[1] && range[1] <= r.data.max_seq_length;
   report.rule(!fits, {key, "data.max_seq_length"},
               fmt::format("found [{}], [least, greatest] up to data.max_seq_length = {} expected",
                           fmt::join(range, ", "), r.data.max_seq_length));
@@ -107,8 +106,7 @@ void check_data(const Recipe& r, RecipeReport& report) {
     report.rule(g.sequences < 1, {"data.generate.sequences"},
                 "missing, the number of sequences to draw expected");
     check_range(g.greedy_prefix, "data.generate.greedy_prefix", r, report);
-    if (!g.prefix.empty())
-      check_range(g.prefix_tokens, "data.generate.prefix_tokens", r, report);
+    if (!g.prefix.empty()) check_range(g.prefix_tokens, "data.generate.prefix_tokens", r, report);
     check_files(g.prefix, "data.generate.prefix", report);
   }
   if (r.run.method == Method::pretrain) {

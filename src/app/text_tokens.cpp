@@ -42,8 +42,7 @@ std::string cache_path(const Recipe& recipe, const Tokenizer& tokenizer, const L
 void move_teacher(const Recipe& recipe, Decoder& teacher) {
   const Device device = use_device(recipe.run.device);
   if (device == Device::cpu) return;
-  teacher.activations =
-      recipe.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+  teacher.activations = recipe.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
   teacher.move_to(device, teacher.activations);
 }
 

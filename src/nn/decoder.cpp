@@ -217,8 +217,8 @@ KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity, DType dtype) 
     const Shape size{batch * b.spec.key_value_heads * capacity, b.spec.head_dim};
     const Device device = embedding.value.device();
     const DType stored = activations == DType::bf16 ? activations : dtype;
-    cache.blocks.push_back({Tensor::uninitialized(size, stored, device),
-                            Tensor::uninitialized(size, stored, device)});
+    cache.blocks.push_back(
+        {Tensor::uninitialized(size, stored, device), Tensor::uninitialized(size, stored, device)});
   }
   return cache;
 }

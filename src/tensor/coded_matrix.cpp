@@ -9,7 +9,7 @@
 
 namespace halftone {
 
-HT_KERNEL(multiply_coded, const Tensor& x, const CodedMatrix& w, Tensor& y)
+HT_CPU_KERNEL(multiply_coded, const Tensor& x, const CodedMatrix& w, Tensor& y)
 
 namespace {
 

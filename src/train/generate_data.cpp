@@ -58,8 +58,9 @@ std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
   std::vector<int32_t> next(count);
   for (int64_t i = 0; i < count; ++i) {
     draws.emplace_back(static_cast<uint64_t>(s.seed), stream_of(begin + i));
-    openings[i] = prefixed ? passage(vocabulary, s, length, draws[i])
-                           : std::vector{vocabulary.first_tokens[order[(begin + i) % order.size()]]};
+    openings[i] = prefixed
+                      ? passage(vocabulary, s, length, draws[i])
+                      : std::vector{vocabulary.first_tokens[order[(begin + i) % order.size()]]};
     next[i] = openings[i].front();
     out[i].push_back(next[i]);
   }

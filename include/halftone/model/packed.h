@@ -28,8 +28,8 @@ PackedExportSummary export_packed(LoadedModel& model, const Companions& companio
                                   const PackedExportOptions& options, const std::string& path,
                                   const WrittenCheck& check = {});
 
-// Throws Error(format), naming the file and what is wrong, also where its seal does not fit. Without
-// `check_seal` the content is not held against it (ImportOptions).
+// Throws Error(format), naming the file and what is wrong, also where its seal does not fit.
+// Without `check_seal` the content is not held against it (ImportOptions).
 LoadedModel load_packed(const std::string& path, bool check_seal = true);
 ModelOutline packed_outline(const std::string& path);
 

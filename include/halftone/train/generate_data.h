@@ -28,8 +28,8 @@ GeneratorVocabulary generator_vocabulary(const Tokenizer& tokenizer);
 //   tokens (the first included), J going round greedy_prefix[0] .. greedy_prefix[1]; then sampling
 //   until the end token or `length` tokens. Where the vocabulary has a text of prefixes, the
 //   sequence begins with a passage of it in place of all that: from a random place, of a random
-//   length in prefix_tokens, cut at an end token. Each depends on (seed, s) alone, not on the batch it is
-//   made in.
+//   length in prefix_tokens, cut at an end token. Each depends on (seed, s) alone, not on the batch
+//   it is made in.
 // Departure: ids are kept as sampled, where LLM-QAT decodes and tokenises the text again.
 std::vector<std::vector<int32_t>> generate_sequences(Decoder& teacher,
                                                      const GeneratorVocabulary& vocabulary,

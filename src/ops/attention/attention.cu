@@ -275,9 +275,9 @@ void attention_forward(const AttentionShape& s, const Tensor& q, const Tensor& k
   with_number(q.dtype(), "attention", [&]<class T>() {
     const auto run = [&]<class K>(const K* keys, const K* values) {
       const auto decoded = [&]<int E>() {
-        decode<E><<<static_cast<unsigned>(s.batch * s.key_value_heads), kDecodeThreads,
-                    decode_bytes(s), stream()>>>(heads_of(s), numbers<T>(q), keys, values,
-                                                 numbers<T>(out));
+        decode<E>
+            <<<static_cast<unsigned>(s.batch * s.key_value_heads), kDecodeThreads, decode_bytes(s),
+               stream()>>>(heads_of(s), numbers<T>(q), keys, values, numbers<T>(out));
       };
       if (fits_decoding(s, lse) && with_heads_a_group(s.heads / s.key_value_heads, decoded)) return;
       forward<<<blocks, kWarps * kWarp, 0, stream()>>>(heads_of(s), numbers<T>(q), keys, values,
