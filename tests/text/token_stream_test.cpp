@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "halftone/base/error.h"
+#include "halftone/text/typography.h"
 #include "text/data_testing.h"
 
 namespace halftone {
@@ -16,6 +17,23 @@ TEST_F(DataTest, EveryDocumentIsClosedByTheEndToken) {
       {write("a.txt", "one\n<|endoftext|>\ntwo\n"), gzip("b.txt.gz", "three")}, *tokenizer_);
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), *tokenizer_->eos()), 3);
   EXPECT_EQ(tokens.back(), *tokenizer_->eos());
+}
+
+TEST_F(DataTest, AShareOfTheDocumentsIsSetAsWikiTextIs) {
+  const std::string line = "\n<|endoftext|>\n", text = "It is one, or two.";
+  const std::string path = write("a.txt", text + line + text + line + text + line + text);
+  const std::vector<int32_t> plain = tokenizer_->encode(text),
+                             set = tokenizer_->encode(wikitext_typography(text));
+  ASSERT_NE(plain, set);
+  std::vector<int32_t> expected;
+  for (const auto& ids : {plain, set, plain, set}) {
+    expected.insert(expected.end(), ids.begin(), ids.end());
+    expected.push_back(*tokenizer_->eos());
+  }
+  EXPECT_EQ(read_token_stream({path}, *tokenizer_, 0.5), expected);
+  const auto all = read_token_stream({path}, *tokenizer_, 1);
+  EXPECT_EQ(static_cast<size_t>(std::count(all.begin(), all.end(), *tokenizer_->eos())), 4u);
+  EXPECT_EQ(all.size(), 4 * (set.size() + 1));
 }
 
 TEST_F(DataTest, TextShorterThanOneSequenceIsRefused) {
