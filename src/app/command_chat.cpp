@@ -22,7 +22,7 @@ bool read_message(std::string& line) {
 }  // namespace
 
 int chat_command(const TalkOptions& options) {
-  LoadedModel model = load_model_argument(options.model, {});
+  LoadedModel model = load_model_argument(options.model, {.check_seal = false});
   const ChatPrompt prompt(model);
   check_context(model.decoder.spec, options.context, "--context");
   Generator generator(model, options.context);

@@ -14,6 +14,7 @@
 #include "halftone/model/export_hf.h"
 #include "halftone/model/export_onebit.h"
 #include "halftone/model/packed.h"
+#include "halftone/text/ready_tokenizer.h"
 
 namespace halftone {
 namespace {
@@ -76,7 +77,9 @@ std::string write_gguf(const Export& e) {
 
 std::string write_packed(const Export& e) {
   const PackedExportSummary summary =
-      export_packed(e.model, e.companions, {.q8_0_embedding = e.options.embedding_type == "q8_0"},
+      export_packed(e.model, e.companions,
+                    {.q8_0_embedding = e.options.embedding_type == "q8_0",
+                     .tokenizer = ready_tokenizer(e.model.home)},
                     e.options.out, e.check);
   return fmt::format("{} tensors, {} bytes", summary.tensors, summary.bytes);
 }

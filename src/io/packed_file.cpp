@@ -10,6 +10,7 @@
 #include "byte_reader.h"
 #include "descriptor.h"
 #include "halftone/base/checked.h"
+#include "halftone/base/sha256.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/io/strict_json.h"
 
@@ -19,8 +20,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kMagic = "HTPACKED";
-constexpr uint32_t kVersion = 1;
-constexpr uint64_t kHead = 32, kAlignment = 64, kMostList = uint64_t{1} << 26;
+constexpr uint32_t kVersion = 2;  // of version 1 are files without a digest and a tokenizer
+constexpr uint64_t kHead = 32, kDigest = 64, kAlignment = 64, kMostList = uint64_t{1} << 26;
 constexpr DType kDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::i32,
                              DType::i64, DType::u8,  DType::q8_0};
 
@@ -48,11 +49,22 @@ Lists make_lists(const PackedContent& content) {
     out.directory["files"][name] = {at, bytes.size()};
     at = aligned(at + bytes.size());
   }
+  if (!content.tokenizer.empty()) {
+    out.directory["tokenizer"] = {at, content.tokenizer.size()};
+    at = aligned(at + content.tokenizer.size());
+  }
   for (const auto& [name, tensor] : content.tensors) {
     out.tensors[name] = {dtype_name(tensor.dtype()), tensor.shape(), at};
     at = aligned(at + tensor.bytes());
   }
   return out;
+}
+
+std::string lists_digest(std::string_view head, std::string_view directory,
+                         std::string_view tensors) {
+  Sha256 digest;
+  for (const std::string_view part : {head, directory, tensors}) digest.update(part);
+  return digest.hex();
 }
 
 void write_content(const std::string& temporary, const PackedContent& content,
@@ -64,7 +76,7 @@ void write_content(const std::string& temporary, const PackedContent& content,
   put(head, 0, 4);
   put(head, directory.size(), 8);
   put(head, tensors.size(), 8);
-  head += directory + tensors;
+  head += lists_digest(head, directory, tensors) + directory + tensors;
   Descriptor out(temporary, O_WRONLY | O_TRUNC, path, "open");
   uint64_t at = 0;
   const auto write = [&](const void* data, uint64_t bytes) {
@@ -75,6 +87,7 @@ void write_content(const std::string& temporary, const PackedContent& content,
   };
   write(head.data(), head.size());
   for (const auto& [name, bytes] : content.files) write(bytes.data(), bytes.size());
+  if (!content.tokenizer.empty()) write(content.tokenizer.data(), content.tokenizer.size());
   for (const auto& [name, tensor] : content.tensors) write(tensor.raw(), tensor.bytes());
   out.close();
 }
@@ -133,7 +146,8 @@ PackedFile PackedFile::open(const std::string& path) {
   return out;
 }
 
-void PackedFile::read_directory() {
+// The text of the directory, behind which the list of tensors and the data begin.
+std::string_view PackedFile::read_head() {
   const std::string& path = file_->path();
   if (file_->size() < kSealBytes)
     throw_error(ErrorKind::format, "{}: {} bytes are no packed model", path, file_->size());
@@ -144,22 +158,31 @@ void PackedFile::read_directory() {
     in.skip(bytes, "a list");
     return out;
   };
+  const std::string_view head(reinterpret_cast<const char*>(file_->data()), kHead);
   if (text(kMagic.size()) != kMagic) in.fail("no packed model");
-  if (const auto version = in.number<uint32_t>("version"); version != kVersion)
-    in.fail("version {}, {} expected", version, kVersion);
+  const auto version = in.number<uint32_t>("version");
+  if (version == 0 || version > kVersion)
+    in.fail("version {}, at most {} expected: a later Halftone reads it", version, kVersion);
   if (in.number<uint32_t>("zero") != 0) in.fail("zero expected");
   const auto directory_bytes = in.number<uint64_t>("bytes of the directory"),
              list_bytes = in.number<uint64_t>("bytes of the tensors' list");
   if (directory_bytes > kMostList || list_bytes > kMostList)
     in.fail("lists of {} and {} bytes, at most {} expected", directory_bytes, list_bytes,
             kMostList);
+  const std::string_view digest = text(version > 1 ? kDigest : 0);
   in.need(directory_bytes + list_bytes, "the lists");
   const std::string_view directory_text = text(directory_bytes);
   list_ = text(list_bytes);
-  const uint64_t size = file_->size() - kSealBytes;
-  data_ = std::min(aligned(in.offset()), size);
-  const std::string where = path + ": directory";
-  const Json directory = object(parse_strict_json(directory_text, where), where);
+  if (version > 1 && digest != lists_digest(head, directory_text, list_))
+    throw_error(ErrorKind::format,
+                "{}: damaged: the SHA-256 of its lists is not the one in its head", path);
+  data_ = std::min(aligned(in.offset()), file_->size() - kSealBytes);
+  return directory_text;
+}
+
+void PackedFile::read_directory() {
+  const std::string where = file_->path() + ": directory";
+  const Json directory = object(parse_strict_json(read_head(), where), where);
   for (const char* key : {"meta", "files"})
     if (!directory.contains(key)) throw_error(ErrorKind::format, "{}: no '{}'", where, key);
   for (const auto& [name, value] : object(directory.at("meta"), where).items()) {
@@ -167,12 +190,15 @@ void PackedFile::read_directory() {
       throw_error(ErrorKind::format, "{}: meta '{}' is no text", where, printable(name));
     meta_[name] = value.get<std::string>();
   }
-  for (const auto& [name, value] : object(directory.at("files"), where).items()) {
-    const std::string of = fmt::format("{}: file '{}'", where, printable(name));
+  const auto member = [&](const Json& value, const std::string& of) {
     const uint64_t bytes = whole(entry(value, 2, of)[1], of),
-                   at = place(data_, whole(value[0], of), bytes, size, of);
-    files_[name] = {reinterpret_cast<const char*>(file_->data()) + at, bytes};
-  }
+                   at = place(data_, whole(value[0], of), bytes, file_->size() - kSealBytes, of);
+    return std::string_view(reinterpret_cast<const char*>(file_->data()) + at, bytes);
+  };
+  for (const auto& [name, value] : object(directory.at("files"), where).items())
+    files_[name] = member(value, fmt::format("{}: file '{}'", where, printable(name)));
+  if (directory.contains("tokenizer"))
+    tokenizer_ = member(directory.at("tokenizer"), where + ": tokenizer");
 }
 
 std::map<std::string, Tensor> PackedFile::tensors() const {

@@ -138,7 +138,7 @@ LoadedModel load_model(const std::string& path, const ImportOptions& options) {
     out.notes.insert(out.notes.begin(), notes.begin(), notes.end());
     return out;
   }
-  if (file_kind(path) == FileKind::packed) return load_packed(path);
+  if (file_kind(path) == FileKind::packed) return load_packed(path, options.check_seal);
   ImportedModel imported = import_model(path, options);
   LoadedModel out;
   out.decoder = build_decoder(decoder_spec(imported.config), imported.weights, imported.forms);

@@ -55,7 +55,8 @@ PackedExportSummary export_packed(LoadedModel& model, const Companions& companio
                                  {kForms, nlohmann::json(linear_forms(model.decoder)).dump()},
                                  {kWriter, HALFTONE_VERSION}},
                         .files = companions.files,
-                        .tensors = mapped_weights(model.decoder, options.q8_0_embedding)};
+                        .tensors = mapped_weights(model.decoder, options.q8_0_embedding),
+                        .tokenizer = options.tokenizer};
   PackedExportSummary out{.tensors = static_cast<int64_t>(content.tensors.size())};
   for (const auto& [name, tensor] : content.tensors) out.rounded |= tensor.dtype() == DType::q8_0;
   write_packed_file(path, content, check);
@@ -72,8 +73,8 @@ ModelOutline packed_outline(const std::string& path) {
   return out;
 }
 
-LoadedModel load_packed(const std::string& path) {
-  const SealedContent seal = check_seal(path);
+LoadedModel load_packed(const std::string& path, bool check) {
+  const SealedContent seal = check ? check_seal(path) : read_seal(path);
   const PackedFile file = PackedFile::open(path);
   LoadedModel out;
   out.config = parse_config(meta(file, kConfig, path), path);

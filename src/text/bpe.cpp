@@ -1,14 +1,12 @@
 #include "halftone/text/bpe.h"
 
-#include <unordered_map>
-#include <unordered_set>
-
 #include "added_tokens.h"
 #include "bpe_model.h"
+#include "bpe_tables.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "normalizer.h"
-#include "token_text.h"
+#include "ready_bpe.h"
 #include "utf8.h"
 #include "word_splitter.h"
 
@@ -17,80 +15,32 @@ namespace {
 
 class Bpe : public Tokenizer {
  public:
-  explicit Bpe(BpeDefinition definition);
+  // Of the definition its settings; tokens and merges are those of the tables.
+  Bpe(BpeDefinition definition, const BpeTables& tables);
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
   std::string decode(std::span<const int32_t> ids) const override;
   std::string decode_text(std::span<const int32_t> ids) const override;
-  int64_t vocab_size() const override { return static_cast<int64_t>(texts_.size()); }
-  bool known(int32_t id) const override;
-  bool special(int32_t id) const override { return special_.contains(id); }
+  int64_t vocab_size() const override { return tables_.vocab_size(); }
+  bool known(int32_t id) const override { return has(id) && tables_.known(id); }
+  bool special(int32_t id) const override { return has(id) && tables_.special(id); }
   std::optional<int32_t> bos() const override { return definition_.bos; }
   std::optional<int32_t> eos() const override { return definition_.eos; }
   std::string hash() const override;
 
  private:
+  bool has(int32_t id) const { return id >= 0 && id < vocab_size(); }
   std::vector<AddedToken> added_where(bool normalized) const;
   void encode_piece(std::string_view piece, bool first, bool parse_special,
                     std::vector<int32_t>& out) const;
 
   BpeDefinition definition_;
+  BpeTables tables_;
   Normalizer normalizer_;
   WordSplitter splitter_;
   BpeModel model_;
   AddedTokens added_, added_normalized_;  // looked for before and after the normalizer
-  std::vector<std::string> texts_;        // by id; empty: no token
-  std::vector<std::string> bytes_of_;     // by id, as decoded
-  std::unordered_set<int32_t> special_;
 };
-
-// A token in the byte alphabet as bytes; letters outside it stand for themselves.
-std::string letters_to_bytes(const std::string& token) {
-  static const auto byte_of = [] {
-    std::unordered_map<std::string, char> out;
-    for (int b = 0; b < 256; ++b) out[byte_letters()[b]] = static_cast<char>(b);
-    return out;
-  }();
-  std::string out;
-  for (size_t at = 0, length = 0; at < token.size(); at += length) {
-    length = character_length(token, at);
-    const std::string letter = token.substr(at, length);
-    const auto it = byte_of.find(letter);
-    if (it == byte_of.end())
-      out += letter;
-    else
-      out += it->second;
-  }
-  return out;
-}
-
-std::vector<std::string> all_texts(const BpeDefinition& d) {
-  std::vector<std::string> texts = d.tokens;
-  for (const AddedToken& token : d.added) {
-    const size_t id = static_cast<size_t>(token.id);
-    if (id >= texts.size()) texts.resize(id + 1);
-    texts[id] = token.text;
-  }
-  for (const int32_t id : d.unused) texts[id].clear();
-  return texts;
-}
-
-std::vector<std::string> decoded(const BpeDefinition& d, std::vector<std::string> texts) {
-  const Normalizer replace(d.decoding.replace, d.source);
-  std::unordered_set<int32_t> added;
-  for (const AddedToken& token : d.added) added.insert(token.id);
-  for (size_t id = 0; id < texts.size(); ++id) {
-    std::string& text = texts[id];
-    const auto byte = d.decoding.bytes ? byte_of_token(text) : std::nullopt;
-    if (d.byte_level && !added.contains(static_cast<int32_t>(id)))
-      text = letters_to_bytes(text);
-    else if (byte)
-      text = std::string(1, static_cast<char>(*byte));
-    else if (!d.byte_level)
-      text = replace.apply(text);
-  }
-  return texts;
-}
 
 // With `normalized`, texts are what the normalizer makes of them.
 std::vector<AddedToken> Bpe::added_where(bool normalized) const {
@@ -103,22 +53,14 @@ std::vector<AddedToken> Bpe::added_where(bool normalized) const {
   return out;
 }
 
-Bpe::Bpe(BpeDefinition definition)
+Bpe::Bpe(BpeDefinition definition, const BpeTables& tables)
     : definition_(std::move(definition)),
+      tables_(tables),
       normalizer_(definition_.normalizer, definition_.source),
       splitter_(definition_.steps, definition_.source),
-      model_(definition_),
+      model_(definition_, tables_),
       added_(added_where(false)),
-      added_normalized_(added_where(true)),
-      texts_(all_texts(definition_)),
-      bytes_of_(decoded(definition_, texts_)) {
-  for (const AddedToken& token : definition_.added)
-    if (token.special) special_.insert(token.id);
-}
-
-bool Bpe::known(int32_t id) const {
-  return id >= 0 && id < vocab_size() && !texts_[id].empty();
-}
+      added_normalized_(added_where(true)) {}
 
 void Bpe::encode_piece(std::string_view piece, bool first, bool parse_special,
                        std::vector<int32_t>& out) const {
@@ -152,7 +94,7 @@ std::string Bpe::decode(std::span<const int32_t> ids) const {
   std::string out;
   for (int32_t id : ids) {
     require(id >= 0, "decode: token {}", id);
-    if (id < vocab_size()) out += bytes_of_[id];
+    if (id < vocab_size()) out += tables_.decoded(id);
   }
   return out;
 }
@@ -194,12 +136,14 @@ std::string Bpe::hash() const {
     digest.update(s);
   };
   const BpeDefinition& d = definition_;
-  add(fmt::format("byte-level BPE, {} tokens", texts_.size()));
-  for (const std::string& text : texts_) add(text);
-  add(fmt::format("{} merges", d.merges.size()));
-  for (const auto& [left, right] : d.merges) {
-    add(left);
-    add(right);
+  const std::vector<std::string_view> tokens = tables_.tokens(), texts = texts_by_id(tokens, d);
+  add(fmt::format("byte-level BPE, {} tokens", texts.size()));
+  for (const std::string_view text : texts) add(text);
+  add(fmt::format("{} merges", tables_.pairs()));
+  for (int64_t rank = 0; rank < tables_.pairs(); ++rank) {
+    const BpeTables::Pair pair = tables_.pair(rank);
+    add(tokens[pair.left]);
+    add(tokens[pair.right]);
   }
   for (const AddedToken& t : d.added)
     add(fmt::format("{} {}{}{}{}{} {}", t.id, int{t.special}, int{t.lstrip}, int{t.rstrip},
@@ -229,7 +173,14 @@ const std::vector<std::string>& byte_letters() {
 }
 
 std::unique_ptr<Tokenizer> make_bpe(BpeDefinition definition) {
-  return std::make_unique<Bpe>(std::move(definition));
+  const BpeTables tables = BpeTables::of(definition);
+  definition.tokens = {};
+  definition.merges = {};
+  return std::make_unique<Bpe>(std::move(definition), tables);
+}
+
+std::unique_ptr<Tokenizer> make_bpe(BpeDefinition settings, const BpeTables& tables) {
+  return std::make_unique<Bpe>(std::move(settings), tables);
 }
 
 }  // namespace halftone

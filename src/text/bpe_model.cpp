@@ -5,17 +5,13 @@
 #include <queue>
 
 #include "halftone/base/error.h"
+#include "token_text.h"
 #include "utf8.h"
 
 namespace halftone {
 namespace {
 
-constexpr int32_t kNoToken = -1;
 constexpr size_t kMostWordBytes = size_t{1} << 30;
-
-uint64_t pair_key(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-}
 
 std::string_view last_character(std::string_view text) {
   size_t at = text.size() - 1;
@@ -25,60 +21,29 @@ std::string_view last_character(std::string_view text) {
 
 }  // namespace
 
-BpeModel::BpeModel(const BpeDefinition& d)
-    : source_(d.source),
+BpeModel::BpeModel(const BpeDefinition& d, const BpeTables& tables)
+    : tables_(tables),
       unknown_(d.unknown),
       byte_level_(d.byte_level),
       byte_fallback_(d.byte_fallback),
       fuse_unknown_(d.fuse_unknown),
       ignore_merges_(d.ignore_merges) {
-  for (size_t id = 0; id < d.tokens.size(); ++id)
-    if (!d.tokens[id].empty()) id_of_.emplace(d.tokens[id], static_cast<int32_t>(id));
-  const auto id_or_none = [&](const std::string& token) {
-    const auto it = id_of_.find(token);
-    return it == id_of_.end() ? kNoToken : it->second;
-  };
   for (int b = 0; b < 256; ++b) {
-    letter_ids_[b] = id_or_none(byte_letters()[b]);
-    byte_ids_[b] = id_or_none(fmt::format("<0x{:02X}>", b));
+    letter_ids_[b] = tables_.id_of(byte_letters()[b]);
+    byte_ids_[b] = tables_.id_of(fmt::format("<0x{:02X}>", b));
   }
-  read_merges(d);
-  cuts_ = !byte_level_ && !ignore_merges_ && id_of_.contains(kSpaceMark);
-}
-
-void BpeModel::read_merges(const BpeDefinition& d) {
-  int32_t rank = 0;
-  const auto id = [&](const std::string& token, const auto& pair) {
-    const auto it = id_of_.find(token);
-    if (it == id_of_.end())
-      throw_error(ErrorKind::format,
-                  "{}: merges[{}]: found '{} {}', but '{}' is no token of the vocabulary", source_,
-                  rank, printable(pair.first), printable(pair.second), printable(token));
-    return it->second;
-  };
-  for (const auto& pair : d.merges) {
-    const int32_t left = id(pair.first, pair), right = id(pair.second, pair);
-    merges_[pair_key(left, right)] = Merge{rank, id(pair.first + pair.second, pair)};
-    const std::string_view last = last_character(pair.first);
-    if (pair.second.starts_with(kSpaceMark) && last != kSpaceMark) joined_.emplace(last);
-    ++rank;
-  }
-}
-
-const BpeModel::Merge* BpeModel::merge_of(int32_t left, int32_t right) const {
-  const auto it = merges_.find(pair_key(left, right));
-  return it == merges_.end() ? nullptr : &it->second;
+  cuts_ = !byte_level_ && !ignore_merges_ && tables_.id_of(kSpaceMark) != kNoToken;
 }
 
 int32_t BpeModel::unknown_id() const {
-  const auto it = id_of_.find(unknown_);
-  if (it == id_of_.end())
+  const int32_t id = tables_.id_of(unknown_);
+  if (id == kNoToken)
     throw_error(
         ErrorKind::format,
         "{}: model.unk_token: found '{}', which is no token of the vocabulary, and the text "
         "has a character without one",
-        source_, printable(unknown_));
-  return it->second;
+        tables_.source(), printable(unknown_));
+  return id;
 }
 
 // Where the last character is known and no merge joins it to a space mark behind it, nothing is
@@ -89,7 +54,8 @@ std::vector<std::string_view> BpeModel::parts_of(std::string_view word) const {
   for (size_t at = word.find(kSpaceMark, 1); at != word.npos;
        at = word.find(kSpaceMark, at + kSpaceMark.size())) {
     const std::string_view last = last_character(word.substr(0, at));
-    if (last == kSpaceMark || joined_.contains(last) || !id_of_.contains(last)) continue;
+    const int32_t id = last == kSpaceMark ? kNoToken : tables_.id_of(last);
+    if (id == kNoToken || tables_.joins_space(id)) continue;
     parts.push_back(word.substr(begin, at - begin));
     begin = at;
   }
@@ -111,8 +77,8 @@ BpeModel::Ids BpeModel::word_ids(std::string_view word) const {
     std::string letters;
     if (byte_level_)
       for (unsigned char c : word) letters += byte_letters()[c];
-    const auto it = id_of_.find(byte_level_ ? std::string_view(letters) : word);
-    if (it != id_of_.end()) return {it->second};
+    const int32_t id = tables_.id_of(byte_level_ ? std::string_view(letters) : word);
+    if (id != kNoToken) return {id};
   }
   Ids ids = starting_ids(word);
   merge(ids);
@@ -146,8 +112,7 @@ BpeModel::Ids BpeModel::starting_ids(std::string_view word) const {
     for (size_t at = 0, length = 0; at < word.size(); at += length) {
       length = character_length(word, at);
       const std::string_view letter = word.substr(at, length);
-      const auto it = id_of_.find(letter);
-      put(letter, it == id_of_.end() ? kNoToken : it->second);
+      put(letter, tables_.id_of(letter));
     }
   }
   if (waiting) ids.push_back(*waiting);
@@ -176,7 +141,7 @@ void BpeModel::merge(Ids& ids) const {
   std::priority_queue<Pair, std::vector<Pair>, std::greater<>> heap({}, std::move(storage));
   const auto offer = [&](int left) {
     if (left < 0 || symbols[left].next < 0) return;
-    if (const Merge* merge = merge_of(ids[left], ids[symbols[left].next]))
+    if (const auto merge = tables_.merge_of(ids[left], ids[symbols[left].next]))
       heap.push({merge->rank, left, merge->id});
   };
   for (int i = 0; i + 1 < n; ++i) offer(i);
@@ -186,7 +151,7 @@ void BpeModel::merge(Ids& ids) const {
     Symbol& left = symbols[pair.left];
     if (ids[pair.left] == kNoToken || left.next < 0) continue;
     const int right = left.next;
-    const Merge* merge = merge_of(ids[pair.left], ids[right]);
+    const auto merge = tables_.merge_of(ids[pair.left], ids[right]);
     if (!merge || merge->id != pair.merged) continue;
     ids[pair.left] = pair.merged;
     ids[right] = kNoToken;

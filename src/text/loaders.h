@@ -26,6 +26,8 @@ using GgufTokenizer = std::variant<BpeDefinition, SpmDefinition>;
 GgufTokenizer read_gguf_tokenizer(const GgufMetadata& metadata);
 // The same of anything that load_tokenizer takes.
 GgufTokenizer read_tokenizer(const std::string& path);
+// Where that is BPE by ranks.
+std::optional<BpeDefinition> read_bpe(const std::string& path);
 
 // What lies beside a Hugging Face tokenizer and says which of its tokens are used, and how.
 struct FolderSettings {

@@ -4,7 +4,9 @@
 
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
+#include "halftone/io/packed_file.h"
 #include "halftone/text/bpe.h"
+#include "halftone/text/ready_tokenizer.h"
 #include "loaders.h"
 
 namespace halftone {
@@ -67,6 +69,11 @@ GgufTokenizer read_tokenizer(const TokenizerFile& file) {
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
+  if (file_kind(path) == FileKind::packed) {
+    const PackedFile packed = PackedFile::open(path);
+    if (const auto ready = packed.tokenizer())
+      return load_ready_tokenizer(packed.map(), *ready, path);
+  }
   const TokenizerFile file = find_tokenizer(path);
   // The library knows models that its lists do not tell.
   if (file.kind == TokenizerFile::Kind::model)
@@ -78,6 +85,14 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
 
 GgufTokenizer read_tokenizer(const std::string& path) {
   return read_tokenizer(find_tokenizer(path));
+}
+
+std::optional<BpeDefinition> read_bpe(const std::string& path) {
+  const TokenizerFile file = find_tokenizer(path);
+  if (file.kind == TokenizerFile::Kind::model) return {};
+  GgufTokenizer definition = read_tokenizer(file);
+  if (auto* bpe = std::get_if<BpeDefinition>(&definition)) return std::move(*bpe);
+  return {};
 }
 
 }  // namespace halftone

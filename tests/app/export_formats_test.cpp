@@ -2,6 +2,8 @@
 #include <nlohmann/json.hpp>
 
 #include "app/program_testing.h"
+#include "halftone/io/packed_file.h"
+#include "halftone/text/ready_tokenizer.h"
 
 namespace halftone {
 namespace {
@@ -71,13 +73,36 @@ TEST_F(ExportFormatsTest, APackedFileIsTheRunInOneFile) {
   const Output there = program({"export", run, "--format", "packed", "--out", packed});
   EXPECT_EQ(there.code, 2);
   EXPECT_NE(there.err.find("is there already"), std::string::npos) << there.err;
-  // A bit of it flipped.
-  std::string bytes = read_whole(packed);
-  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
-  std::ofstream(folder_ + "/damaged.packed", std::ios::binary) << bytes;
-  const Output damaged = program({"generate", folder_ + "/damaged.packed", "--prompt", "x"});
-  EXPECT_EQ(damaged.code, 3);
-  EXPECT_NE(damaged.err.find("damaged"), std::string::npos) << damaged.err;
+}
+
+TEST_F(ExportFormatsTest, DamageOfAPackedFileIsFound) {
+  make_teacher();
+  const std::string packed = exported(run_of("normed", ""), "packed", "x.packed"),
+                    damaged = folder_ + "/damaged.packed";
+  const auto expect_found = [&](size_t at, const std::vector<std::string>& arguments) {
+    std::string bytes = read_whole(packed);
+    bytes[at] = static_cast<char>(bytes[at] ^ 4);
+    std::ofstream(damaged, std::ios::binary) << bytes;
+    const Output found = program(arguments);
+    EXPECT_EQ(found.code, 3) << at;
+    EXPECT_NE(found.err.find("damaged"), std::string::npos) << found.err;
+  };
+  const size_t weight = fs::file_size(packed) / 2, list = 200;
+  for (const size_t at : {weight, list}) {
+    expect_found(at, {"eval", damaged, "--text", kText});
+    expect_found(at, {"export", damaged, "--out", folder_ + "/out"});
+  }
+  expect_found(list, {"generate", damaged, "--prompt", "x"});
+}
+
+TEST_F(ExportFormatsTest, APackedFileHasItsTokenizerReady) {
+  make_teacher();
+  const std::string run = run_of("normed", ""), packed = exported(run, "packed", "x.packed");
+  const PackedFile file = PackedFile::open(packed);
+  ASSERT_TRUE(file.tokenizer());
+  EXPECT_EQ(std::string(*file.tokenizer()), ready_tokenizer(run));
+  EXPECT_EQ(ready_tokenizer(packed), ready_tokenizer(run));
+  EXPECT_EQ(load_tokenizer(packed)->hash(), load_tokenizer(run)->hash());
 }
 
 TEST_F(ExportFormatsTest, AReleasedLayoutIsTheSameModel) {

@@ -15,6 +15,7 @@
 #include "halftone/io/safetensors.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/model/packed.h"
+#include "halftone/text/ready_tokenizer.h"
 #include "halftone/text/token_file.h"
 #include "logit_spec.h"
 #include "reliability/tiny_model.h"
@@ -271,6 +272,14 @@ void packed_models(const Seeds& seeds) {
     put(onebit ? "onebit" : "dense",
         [&](const std::string& path) { export_packed(model, companions, {}, path); });
   }
+  const std::string folder = kFixtures + "/tokenizers/";
+  for (const char* name : {"partial", "smollm", "spm-llama", "merges"})
+    put(std::string("tokenizer-") + name, [&](const std::string& path) {
+      write_packed_file(path, {.meta = {{"config", "{}"}, {"linear_forms", "{}"}},
+                               .files = {},
+                               .tensors = {},
+                               .tokenizer = ready_tokenizer(folder + name + ".json")});
+    });
   put("tensors", [](const std::string& path) {
     write_packed_file(path, {.meta = {{"config", "{}"}, {"linear_forms", "{}"}},
                              .files = {{"a/b", std::string(70, 'b')}},

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/io/sealed_file.h"
 #include "halftone/io/text_file.h"
@@ -20,7 +21,7 @@ using testing::expect_refused;
 using testing::format_error;
 using testing::raw;
 
-constexpr size_t kHead = 32;
+constexpr size_t kHead = 32, kDigest = 64;
 
 Tensor counted(Shape shape, DType dtype) {
   Tensor out = Tensor::uninitialized(std::move(shape), DType::f32);
@@ -45,7 +46,7 @@ PackedContent every_dtype() {
   return out;
 }
 
-// A file byte by byte, without a seal's content: 64 zeros stand in its place.
+// A file of version 1 byte by byte, without a seal's content: 64 zeros stand in its place.
 std::string file_of(const std::string& directory, const std::string& list,
                     const std::string& data = std::string(256, 'd')) {
   std::string out = "HTPACKED" + raw(uint32_t{1}) + raw(uint32_t{0}) +
@@ -127,28 +128,35 @@ TEST_F(PackedFileTest, HasTheDocumentedLayout) {
   PackedContent content{
       .meta = {{"m", "text"}},
       .files = {{"a.json", "[]"}, {"b.json", std::string(65, 'b')}},
-      .tensors = {{"t", counted({2, 3}, DType::f16)}, {"u", counted({1, 32}, DType::q8_0)}}};
+      .tensors = {{"t", counted({2, 3}, DType::f16)}, {"u", counted({1, 32}, DType::q8_0)}},
+      .tokenizer = "ready"};
   write_packed_file(at("x.packed"), content);
   const std::string bytes = get("x.packed");
-  EXPECT_EQ(bytes.substr(0, 16), std::string("HTPACKED\1\0\0\0\0\0\0\0", 16));
+  EXPECT_EQ(bytes.substr(0, 16), std::string("HTPACKED\2\0\0\0\0\0\0\0", 16));
   uint64_t lengths[2];
   std::memcpy(lengths, bytes.data() + 16, sizeof lengths);
-  const Json directory = Json::parse(bytes.substr(kHead, lengths[0])),
-             list = Json::parse(bytes.substr(kHead + lengths[0], lengths[1]));
+  EXPECT_EQ(
+      bytes.substr(kHead, kDigest),
+      sha256_hex(bytes.substr(0, kHead) + bytes.substr(kHead + kDigest, lengths[0] + lengths[1])));
+  const Json directory = Json::parse(bytes.substr(kHead + kDigest, lengths[0])),
+             list = Json::parse(bytes.substr(kHead + kDigest + lengths[0], lengths[1]));
   EXPECT_EQ(directory, Json::parse(R"({"meta": {"m": "text"},
-                                       "files": {"a.json": [0, 2], "b.json": [64, 65]}})"));
-  EXPECT_EQ(list, Json::parse(R"({"t": ["F16", [2, 3], 192], "u": ["Q8_0", [1, 32], 256]})"));
-  const size_t data = (kHead + lengths[0] + lengths[1] + 63) / 64 * 64;
+                                       "files": {"a.json": [0, 2], "b.json": [64, 65]},
+                                       "tokenizer": [192, 5]})"));
+  EXPECT_EQ(list, Json::parse(R"({"t": ["F16", [2, 3], 256], "u": ["Q8_0", [1, 32], 320]})"));
+  const size_t data = (kHead + kDigest + lengths[0] + lengths[1] + 63) / 64 * 64;
+  EXPECT_EQ(bytes.substr(data + 192, 5), "ready");
+  EXPECT_EQ(PackedFile::open(at("x.packed")).tokenizer(), "ready");
   EXPECT_EQ(bytes.substr(data, 2), "[]");
   EXPECT_EQ(bytes.substr(data + 2, 62), std::string(62, '\0'));
   EXPECT_EQ(bytes.substr(data + 64, 65), std::string(65, 'b'));
-  for (const auto& [name, offset] : {std::pair<const char*, size_t>{"t", 192}, {"u", 256}}) {
+  for (const auto& [name, offset] : {std::pair<const char*, size_t>{"t", 256}, {"u", 320}}) {
     const Tensor& tensor = content.tensors.at(name);
     EXPECT_EQ(
         std::memcmp(bytes.data() + data + offset, std::as_const(tensor).raw(), tensor.bytes()), 0)
         << name;
   }
-  EXPECT_EQ(bytes.size(), data + 256 + 34 + kSealBytes);
+  EXPECT_EQ(bytes.size(), data + 320 + 34 + kSealBytes);
 }
 
 TEST_F(PackedFileTest, ToReadersOfTextItIsADirectory) {
@@ -189,12 +197,38 @@ TEST_F(PackedFileTest, EveryFieldOfTheHeadIsChecked) {
   put("x.packed", whole);
   EXPECT_EQ(format_error([&] { PackedFile::open(at("x.packed")); }), "");
   refuse("no packed model", 0, "HTPACKEX");
-  refuse("version 2, 1 expected", 8, raw(uint32_t{2}));
+  refuse("version 3, at most 2 expected", 8, raw(uint32_t{3}));
+  refuse("version 0, at most 2 expected", 8, raw(uint32_t{0}));
   refuse("zero expected", 12, raw(uint32_t{1}));
   refuse("the lists needs", 16, raw(uint64_t{1000}));
   refuse("the lists needs", 24, raw(uint64_t{1000}));
   refuse("lists of 18446744073709551615 and 2 bytes", 16, raw(UINT64_MAX));
   refuse("lists of 25 and 67108865 bytes", 24, raw((uint64_t{1} << 26) + 1));
+}
+
+TEST_F(PackedFileTest, AFlippedBitOfHeadOrListsIsFoundWithoutTheSeal) {
+  write_packed_file(at("whole"), {.meta = {{"m", "text"}},
+                                  .files = {{"a.json", "[]"}},
+                                  .tensors = {{"t", counted({2, 3}, DType::f16)}}});
+  const std::string whole = get("whole");
+  uint64_t lengths[2];
+  std::memcpy(lengths, whole.data() + 16, sizeof lengths);
+  for (size_t bit = 0; bit < (kHead + kDigest + lengths[0] + lengths[1]) * 8; ++bit) {
+    std::string damaged = whole;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    put("x.packed", damaged);
+    EXPECT_NE(format_error([&] { PackedFile::open(at("x.packed")); }), "") << bit;
+  }
+}
+
+TEST_F(PackedFileTest, TheFirstVersionIsRead) {
+  put("x.packed",
+      file_of(R"({"meta": {"m": "text"}, "files": {"a": [64, 3]}})", R"({"t": ["U8", [2], 0]})"));
+  const PackedFile file = PackedFile::open(at("x.packed"));
+  EXPECT_EQ(file.meta().at("m"), "text");
+  EXPECT_EQ(file.files().at("a"), "ddd");
+  EXPECT_EQ(file.tensors().at("t").shape(), Shape{2});
+  EXPECT_FALSE(file.tokenizer());
 }
 
 TEST_F(PackedFileTest, EveryLengthButTheWholeIsRefused) {
@@ -217,6 +251,8 @@ TEST_F(PackedFileTest, ADirectoryThatDoesNotFitIsNamed) {
   refuse_directory("no JSON object", R"({"meta": [], "files": {}})");
   refuse_directory("no JSON object", R"({"meta": {}, "files": 7})");
   refuse_directory("meta 'm' is no text", R"({"meta": {"m": 7}, "files": {}})");
+  refuse_directory("tokenizer: ", R"({"meta": {}, "files": {}, "tokenizer": 7})");
+  refuse_directory("257 bytes at 0 of 256", R"({"meta": {}, "files": {}, "tokenizer": [0, 257]})");
   refuse_directory("twice", R"({"meta": {"m": "a", "m": "b"}, "files": {}})");
   const auto refuse_file = [&](const std::string& phrase, const std::string& entry) {
     const std::string directory = R"({"meta": {}, "files": {"f": )" + entry + "}}";

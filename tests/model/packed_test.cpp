@@ -176,6 +176,7 @@ TEST_F(Packed, IsAModelLikeAnyOther) {
   EXPECT_EQ(back.file_bytes, summary.bytes);
   EXPECT_FALSE(summary.rounded);
   EXPECT_EQ(back.sha256, check_seal(file("x.packed")).sha256);
+  EXPECT_EQ(back.sha256, load_packed(file("x.packed"), false).sha256);
   const Companions companions = read_companions(back.home, back.config);
   EXPECT_EQ(companions.files.at("tokenizer.json"), "{}");
   const PackedFile packed = PackedFile::open(file("x.packed"));
@@ -286,6 +287,10 @@ TEST_F(Packed, DamageIsFoundBeforeAnythingIsRead) {
   bytes[bytes.size() / 2] ^= 1;
   folder_.write("x.packed", bytes);
   expect_refused("damaged", [&] { load_packed(file("x.packed")); });
+  // Found only where it is asked for.
+  EXPECT_EQ(load_packed(file("x.packed"), false).config, testing::tiny_config());
+  EXPECT_EQ(load_model(file("x.packed"), {.check_seal = false}).config, testing::tiny_config());
+  expect_refused("damaged", [&] { load_model(file("x.packed")); });
 }
 
 // The content of a packed model, and what load_packed says once it is changed.

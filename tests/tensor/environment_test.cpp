@@ -4,46 +4,57 @@
 
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 namespace halftone {
 namespace {
 
-constexpr const char* kAgain = "HALFTONE_STARTED_AGAIN";
-
-// The program that the second start runs: what it finds is its exit code.
-TEST(Environment, OfTheProgramThatIsStartedAgain) {
-  if (!std::getenv(kAgain)) GTEST_SKIP() << "the other test starts it";
-  const char* count = std::getenv("GOMP_SPINCOUNT");
-  ::_exit(count ? std::atoi(count) % 100 + 50 : 1);
+// What OpenMP says that it spins, in a process of this program with these variables.
+std::string spins_with(const std::string& variables) {
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe"),
+                    command = "env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY OMP_DISPLAY_ENV=verbose " +
+                              variables + " '" + program + "' --gtest_list_tests 2>&1";
+  std::string said;
+  FILE* out = ::popen(command.c_str(), "r");
+  for (int c = std::fgetc(out); c != EOF; c = std::fgetc(out)) said += static_cast<char>(c);
+  ::pclose(out);
+  const std::string name = "GOMP_SPINCOUNT = '";
+  const size_t at = said.find(name);
+  if (at == said.npos) return said;
+  return said.substr(at + name.size(), said.find('\'', at + name.size()) - at - name.size());
 }
 
-// The exit code of a process of these variables that calls start_with_environment(): of the
-// program that it becomes, or 3 where it stays what it is.
-int exit_code_with(const char* spin_count, const char* wait_policy) {
+TEST(Environment, WaitingThreadsSleepSoonUnlessTheUserSaysOtherwise) {
+  EXPECT_EQ(spins_with(""), "1000");
+  EXPECT_EQ(spins_with("GOMP_SPINCOUNT=1007"), "1007");
+  EXPECT_EQ(spins_with("OMP_WAIT_POLICY=passive"), "0");
+}
+
+TEST(Environment, TheProgramIsNotStartedAgainForIt) {
   const pid_t child = ::fork();
   if (child == 0) {
-    ::setenv(kAgain, "1", 1);
     ::setenv("OPENBLAS_CORETYPE", "Haswell", 0);  // or there may be something to set on any CPU
     ::unsetenv("GOMP_SPINCOUNT");
     ::unsetenv("OMP_WAIT_POLICY");
-    if (spin_count) ::setenv("GOMP_SPINCOUNT", spin_count, 1);
-    if (wait_policy) ::setenv("OMP_WAIT_POLICY", wait_policy, 1);
-    std::string name = "tensor_test", filter = "--gtest_filter=Environment.OfTheProgram*";
+    std::string name = "tensor_test", filter = "--gtest_list_tests";
     char* argv[] = {name.data(), filter.data(), nullptr};
     start_with_environment(argv);
     ::_exit(3);
   }
   int status = 0;
   ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 3);
 }
 
-TEST(Environment, TheProgramStartsAgainOnceWithWhatIsMissing) {
-  EXPECT_EQ(exit_code_with(nullptr, nullptr), 50);  // a spin count of 1000
-  EXPECT_EQ(exit_code_with("1007", nullptr), 3);
-  EXPECT_EQ(exit_code_with(nullptr, "passive"), 3);
+TEST(Environment, VariablesAreWhatTheyAre) {
+  ::setenv("HALFTONE_TEST_VARIABLE", "a=b", 1);
+  EXPECT_STREQ(std::getenv("HALFTONE_TEST_VARIABLE"), "a=b");
+  EXPECT_EQ(std::getenv("HALFTONE_TEST_VARIABL"), nullptr);
+  ::unsetenv("HALFTONE_TEST_VARIABLE");
+  EXPECT_EQ(std::getenv("HALFTONE_TEST_VARIABLE"), nullptr);
 }
 
 }  // namespace

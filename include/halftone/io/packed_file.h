@@ -1,11 +1,13 @@
 // A model in one file that is mapped: tensors as forward reads them, and the files that belong to
 // the model beside them (docs/formats.md):
 //
-//   0  "HTPACKED"   8  version, u32 = 1   12  zero, u32
+//   0  "HTPACKED"   8  version, u32 = 2   12  zero, u32
 //   16 bytes of the directory, u64        24  bytes of the list of tensors, u64
-//   32 the directory, a JSON object: "meta" {name: text}, "files" {name: [offset, bytes]}
+//   32 SHA-256 of the bytes before and of the two lists, hexadecimal text; not in version 1
+//   96 the directory, a JSON object: "meta" {name: text}, "files" {name: [offset, bytes]} and,
+//      where there is one, "tokenizer" [offset, bytes] (text/ready_tokenizer.h)
 //   .. the list of tensors, a JSON object: {name: [dtype, [shape], offset]}
-//   .. files and tensors, each at a multiple of 64 bytes from the file's start
+//   .. files, tokenizer and tensors, each at a multiple of 64 bytes from the file's start
 //   .. a seal of 64 bytes (io/sealed_file.h)
 #pragma once
 
@@ -27,6 +29,7 @@ struct PackedContent {
   std::map<std::string, std::string> meta;
   std::map<std::string, std::string> files;
   std::map<std::string, Tensor> tensors;
+  std::string tokenizer = {};  // ready to be used; empty: none
 };
 
 // Durably, with its seal; verify(temporary_path) comes before the name. Throws Error(io).
@@ -35,25 +38,30 @@ void write_packed_file(const std::string& path, const PackedContent& content,
 
 class PackedFile {
  public:
-  // Maps the file and reads what it holds; its seal is not checked. Throws Error(format) naming the
-  // file and what is wrong.
+  // Maps the file and reads what it holds; the digest of its lists is checked, its seal is not.
+  // Throws Error(format) naming the file and what is wrong.
   static PackedFile open(const std::string& path);
 
   const std::map<std::string, std::string>& meta() const { return meta_; }
   std::map<std::string, std::string> files() const { return {files_.begin(), files_.end()}; }
+  // Bytes of the map, which keeps them.
+  const std::optional<std::string_view>& tokenizer() const { return tokenizer_; }
+  const std::shared_ptr<const MappedFile>& map() const { return file_; }
   // Views of the map.
   std::map<std::string, Tensor> tensors() const;
   StoredTensors list() const;
 
  private:
   friend std::optional<std::string> packed_member(const std::string& path);
+  std::string_view read_head();
   void read_directory();
 
   std::shared_ptr<const MappedFile> file_;
   std::string_view list_;  // of tensors, as JSON
   uint64_t data_ = 0;      // offset behind the two lists
   std::map<std::string, std::string> meta_;
-  std::map<std::string, std::string_view> files_;  // of the map
+  std::map<std::string, std::string_view> files_;  // of the map, as the next
+  std::optional<std::string_view> tokenizer_;
 };
 
 // The bytes of the file NAME in the packed file PACKED where `path` is PACKED/NAME: to readers of

@@ -33,8 +33,11 @@ struct SealedContent {
   std::string sha256;
 };
 
-// Of the content. Throws Error(format), naming what is wrong, unless `path` is a regular file of
-// exactly the sealed length and content. Reads the whole file once.
+// What the seal says of the content. Throws Error(format), naming what is wrong, unless `path` is a
+// regular file of the sealed length. Reads the seal alone.
+SealedContent read_seal(const std::string& path);
+
+// The same, and throws where the content is another one than the sealed. Reads the whole file once.
 SealedContent check_seal(const std::string& path);
 
 }  // namespace halftone

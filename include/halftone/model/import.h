@@ -23,6 +23,9 @@ struct ImportOptions {
   // Every matrix in F32 memory, which a product with one row is faster with. Else F16 memory for
   // those that F16 holds to the last bit, F32 for the others: the numbers are the same.
   bool widen = false;
+  // Of a packed file, that every bit is under its seal, for which the file is read once. Else the
+  // digest of its lists alone is checked, and a flipped bit of a weight is not found.
+  bool check_seal = true;
 };
 
 struct ImportedModel {

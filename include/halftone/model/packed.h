@@ -13,6 +13,7 @@ namespace halftone {
 
 struct PackedExportOptions {
   bool q8_0_embedding = false;  // embedding and head in Q8_0, where rows are of whole blocks of 32
+  std::string tokenizer = {};   // text/ready_tokenizer.h; empty: the companions serve
 };
 
 struct PackedExportSummary {
@@ -27,8 +28,9 @@ PackedExportSummary export_packed(LoadedModel& model, const Companions& companio
                                   const PackedExportOptions& options, const std::string& path,
                                   const WrittenCheck& check = {});
 
-// Throws Error(format), naming the file and what is wrong, also where its seal does not fit.
-LoadedModel load_packed(const std::string& path);
+// Throws Error(format), naming the file and what is wrong, also where its seal does not fit. Without
+// `check_seal` the content is not held against it (ImportOptions).
+LoadedModel load_packed(const std::string& path, bool check_seal = true);
 ModelOutline packed_outline(const std::string& path);
 
 }  // namespace halftone
