@@ -13,7 +13,7 @@ std::optional<int> gpu_index(const std::string& name) {
   const char *begin = name.data() + std::min(prefix.size(), name.size()),
              *end = name.data() + name.size();
   if (!name.starts_with(prefix) || std::from_chars(begin, end, index).ptr != end || index < 0)
-    throw_error(ErrorKind::recipe, "device: found \"{}\", \"cpu\" or \"cuda:0\" expected", name);
+    throw_error(ErrorKind::recipe, "found \"{}\", \"cpu\" or \"cuda:0\" expected", name);
   return index;
 }
 
@@ -22,7 +22,7 @@ std::optional<int> gpu_index(const std::string& name) {
 Device use_device(const std::string& name) {
   if (gpu_index(name))
     throw_error(ErrorKind::recipe,
-                "device: found \"{}\", but this build of Halftone runs on \"cpu\" alone; "
+                "found \"{}\", but this build of Halftone runs on \"cpu\" alone; "
                 "configure it with -DHALFTONE_CUDA=ON",
                 name);
   return Device::cpu;

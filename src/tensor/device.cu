@@ -42,11 +42,10 @@ Device use_device(const std::string& name) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess)
-    throw_error(ErrorKind::recipe, "device: found \"{}\", but CUDA finds no GPU here: {}", name,
+    throw_error(ErrorKind::recipe, "found \"{}\", but CUDA finds no GPU here: {}", name,
                 cudaGetErrorString(error));
   if (*index >= count)
-    throw_error(ErrorKind::recipe, "device: found \"{}\", but this machine has {} GPUs", name,
-                count);
+    throw_error(ErrorKind::recipe, "found \"{}\", but this machine has {} GPUs", name, count);
   start(*index);
   return Device::cuda;
 }

@@ -41,7 +41,8 @@ std::string_view word_before(std::string_view line, size_t end) {
 
 bool abbreviates(std::string_view line, size_t point) {
   const std::string_view word = word_before(line, point);
-  if (word.size() == 1 || word.find('.') != std::string_view::npos) return true;
+  const bool initial = word.size() == 1 && std::isupper(static_cast<unsigned char>(word[0]));
+  if (initial || word.find('.') != std::string_view::npos) return true;
   size_t next = point + 1;
   while (next < line.size() && is_space(line[next])) ++next;
   return next < line.size() && std::islower(static_cast<unsigned char>(line[next]));

@@ -16,7 +16,7 @@ namespace halftone {
 //   - a line begins and ends with a space, lines that are empty are left out, the first short line
 //     without a point at its end is a title, " = Title = ", later ones " = = Section = = ", with an
 //     empty line before and behind.
-// A point stays with its word where that is one letter, holds a point itself, or the next word
+// A point stays with its word where that is one capital, holds a point itself, or the next word
 // begins small.
 std::string wikitext_typography(std::string_view document);
 
