@@ -1,36 +1,38 @@
 // Tiles in shared memory and the matrix units of one warp.
 //
-// A warp multiplies 16 rows by tiles of 64: mma.sync m16n8k16 with A (16 x 16, its rows in
-// registers), B (16 x 8) and sums C (16 x 8, F32). A lane holds of C the columns 2 (lane mod 4) and
-// the next, in rows lane / 4 and lane / 4 + 8. Sums of one product are the A of the next without
-// leaving their lanes.
+// A warp multiplies R times 16 rows by tiles of 64: mma.sync m16n8k16 with A (16 x 16), B (16 x 8)
+// and sums C (16 x 8, F32). A lane holds of C the columns 2 (lane mod 4) and the next, in rows
+// lane / 4 and lane / 4 + 8. Sums of one product are the A of the next without leaving their lanes.
+// What is read of a tile serves all R: shared memory gives no more than the units take at R = 1.
 #pragma once
 
 #include "tensor/cuda/kernels.cuh"
 
 namespace halftone::cuda {
 
-constexpr int kTile = 64;          // rows of a tile: queries or keys
-constexpr int kTileThreads = 128;  // four warps of 16 rows
+constexpr int kTile = 64;  // rows of a tile: queries or keys
+constexpr int kTileWarps = 4, kTileThreads = kTileWarps * kWarp;
+template <int R>
+constexpr int kBlockRows = kTileWarps* R * 16;  // of the side that a block keeps
 
 // A tile of kTile rows of D numbers; a row has 8 more, so that rows lie in different banks.
 template <int D>
 constexpr int kPitch = D + 8;
-template <int D>
-constexpr int kTileNumbers = kTile* kPitch<D>;
+template <int D, int rows = kTile>
+constexpr int kTileNumbers = rows* kPitch<D>;
 
 __device__ inline uint32_t shared_address(const bf16* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
-// Rows [first, first + kTile) of a matrix into a tile, beside the computation; rows from `rows` on
-// are zero.
-template <int D>
+// Rows [first, first + N) of a matrix into a tile, beside the computation; rows from `rows` on are
+// zero.
+template <int D, int N = kTile>
 __device__ inline void load_tile(bf16* tile, const bf16* from, int64_t stride, int64_t first,
                                  int64_t rows) {
   constexpr int kChunks = D / 8;
 #pragma unroll
-  for (int i = static_cast<int>(threadIdx.x); i < kTile * kChunks; i += kTileThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < N * kChunks; i += kTileThreads) {
     const int row = i / kChunks, chunk = i % kChunks;
     const bool inside = first + row < rows;
     const bf16* source = from + (inside ? first + row : 0) * stride + chunk * 8;
@@ -92,68 +94,118 @@ __device__ inline uint32_t pair(float low, float high) {
   return reinterpret_cast<const uint32_t&>(both);
 }
 
-// Sums of 16 rows and N columns.
-template <int N>
-using Sums = float[N / 8][4];
-
-template <int N>
-__device__ inline void clear(Sums<N>& c) {
-#pragma unroll
-  for (int i = 0; i < N / 8; ++i)
-#pragma unroll
-    for (int j = 0; j < 4; ++j) c[i][j] = 0;
+// 2^x; below 2^-126 it is 0.
+__device__ inline float power_of_two(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+  return y;
 }
 
-// c = A T^T: A 16 x D held in registers, T a tile of 64 rows.
-template <int D>
-__device__ inline void product_with_rows(const Fragment (&a)[D / 16], const bf16* tile,
-                                         Sums<kTile>& c) {
-  clear<kTile>(c);
+// Sums of R times 16 rows and N columns.
+template <int R, int N>
+using Sums = float[R][N / 8][4];
+
+template <int R, int N>
+__device__ inline void clear(Sums<R, N>& c) {
 #pragma unroll
-  for (int k = 0; k < D / 16; ++k)
+  for (int r = 0; r < R; ++r)
 #pragma unroll
-    for (int n = 0; n < kTile / 16; ++n) {
+    for (int i = 0; i < N / 8; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) c[r][i][j] = 0;
+}
+
+// A of rows that a warp keeps: in registers, or in shared memory, where they are read at each use.
+template <int D, int R>
+struct KeptRows {
+  Fragment a[R][D / 16];
+  __device__ KeptRows(const bf16* tile, int row) {
+#pragma unroll
+    for (int r = 0; r < R; ++r)
+#pragma unroll
+      for (int k = 0; k < D / 16; ++k) load_a<D>(a[r][k], tile, row + 16 * r, 16 * k);
+  }
+  __device__ void at(int r, int k, Fragment& out) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) out[i] = a[r][k][i];
+  }
+};
+
+template <int D, int R>
+struct ReadRows {
+  const bf16* tile;
+  int row;
+  __device__ ReadRows(const bf16* from, int first) : tile(from), row(first) {}
+  __device__ void at(int r, int k, Fragment& out) const {
+    load_a<D>(out, tile, row + 16 * r, 16 * k);
+  }
+};
+
+// c = A T^T: T the rows [first, first + N) of a tile.
+template <int D, int R, int N, class Rows>
+__device__ inline void product_with_rows(const Rows& rows, const bf16* tile, int first,
+                                         Sums<R, N>& c) {
+  clear<R, N>(c);
+#pragma unroll
+  for (int k = 0; k < D / 16; ++k) {
+    Fragment a[R];
+#pragma unroll
+    for (int r = 0; r < R; ++r) rows.at(r, k, a[r]);
+#pragma unroll
+    for (int n = 0; n < N / 16; ++n) {
       Fragment b;
-      load_b_of_rows<D>(b, tile, 16 * n, 16 * k);
-      multiply(c[2 * n], a[k], b[0], b[1]);
-      multiply(c[2 * n + 1], a[k], b[2], b[3]);
+      load_b_of_rows<D>(b, tile, first + 16 * n, 16 * k);
+#pragma unroll
+      for (int r = 0; r < R; ++r) {
+        multiply(c[r][2 * n], a[r], b[0], b[1]);
+        multiply(c[r][2 * n + 1], a[r], b[2], b[3]);
+      }
     }
+  }
 }
 
-// c += P T: P 16 x 64 as sums of an earlier product, T a tile of 64 rows.
-template <int D>
-__device__ inline void add_product(const Sums<kTile>& p, const bf16* tile, Sums<D>& c) {
+// c += P T: P sums of an earlier product, T the rows [first, first + N) of a tile.
+template <int D, int R, int N>
+__device__ inline void add_product(const Sums<R, N>& p, const bf16* tile, int first,
+                                   Sums<R, D>& c) {
 #pragma unroll
-  for (int k = 0; k < kTile / 16; ++k) {
-    const Fragment a{pair(p[2 * k][0], p[2 * k][1]), pair(p[2 * k][2], p[2 * k][3]),
-                     pair(p[2 * k + 1][0], p[2 * k + 1][1]),
-                     pair(p[2 * k + 1][2], p[2 * k + 1][3])};
+  for (int k = 0; k < N / 16; ++k) {
+    Fragment a[R];
+#pragma unroll
+    for (int r = 0; r < R; ++r)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        a[r][i] = pair(p[r][2 * k + i / 2][i % 2 * 2], p[r][2 * k + i / 2][i % 2 * 2 + 1]);
 #pragma unroll
     for (int n = 0; n < D / 16; ++n) {
       Fragment b;
-      load_b<D>(b, tile, 16 * k, 16 * n);
-      multiply(c[2 * n], a, b[0], b[1]);
-      multiply(c[2 * n + 1], a, b[2], b[3]);
+      load_b<D>(b, tile, first + 16 * k, 16 * n);
+#pragma unroll
+      for (int r = 0; r < R; ++r) {
+        multiply(c[r][2 * n], a[r], b[0], b[1]);
+        multiply(c[r][2 * n + 1], a[r], b[2], b[3]);
+      }
     }
   }
 }
 
-// Rows [row, row + 16) of c, times a factor each, into a matrix with `rows` rows.
-template <int D>
-__device__ inline void store_rows(const Sums<D>& c, float first, float second, int64_t row,
+// Rows from `row` on of c, times a factor each, into a matrix with `rows` rows; factors[r][i] is
+// that of row 16 r + 8 i + lane / 4.
+template <int R, int D>
+__device__ inline void store_rows(const Sums<R, D>& c, const float (&factors)[R][2], int64_t row,
                                   int64_t rows, int64_t stride, bf16* to) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int64_t upper = row + lane / 4, lower = upper + 8;
 #pragma unroll
-  for (int n = 0; n < D / 8; ++n) {
-    const int column = 8 * n + 2 * (lane % 4);
-    if (upper < rows)
-      *reinterpret_cast<uint32_t*>(to + upper * stride + column) =
-          pair(c[n][0] * first, c[n][1] * first);
-    if (lower < rows)
-      *reinterpret_cast<uint32_t*>(to + lower * stride + column) =
-          pair(c[n][2] * second, c[n][3] * second);
-  }
+  for (int r = 0; r < R; ++r)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int64_t at = row + 16 * r + 8 * i + lane / 4;
+      if (at >= rows) continue;
+#pragma unroll
+      for (int n = 0; n < D / 8; ++n)
+        *reinterpret_cast<uint32_t*>(to + at * stride + 8 * n + 2 * (lane % 4)) =
+            pair(c[r][n][2 * i] * factors[r][i], c[r][n][2 * i + 1] * factors[r][i]);
+    }
 }
 
 }  // namespace halftone::cuda
