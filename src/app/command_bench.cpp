@@ -80,6 +80,7 @@ int64_t decode_bytes(Decoder& decoder, int64_t position) {
 
 int bench_command(const BenchOptions& options) {
   LoadedModel model = load_model_argument(options.model, {});
+  take_inputs(model, options.inputs);
   Decoder& decoder = model.decoder;
   check_context(decoder.spec, std::max(options.prompt, options.tokens + 1), "--prompt or --tokens");
   const double bandwidth = read_bandwidth();
@@ -100,6 +101,7 @@ int bench_command(const BenchOptions& options) {
                       {"bandwidth_share", share}};
     json["read_bandwidth"] = bandwidth;
     json["resident_bytes"] = resident;
+    json["activations"] = options.inputs == SignInputs::f32 ? "f32" : "int11";
     json["machine"] = {{"isa", isa_name(isa())}, {"threads", threads()}, {"blas", blas_name()}};
     json["version"] = HALFTONE_VERSION;
     print("{}\n", json.dump(2));

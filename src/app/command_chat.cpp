@@ -23,6 +23,7 @@ bool read_message(std::string& line) {
 
 int chat_command(const TalkOptions& options) {
   LoadedModel model = load_model_argument(options.model, {.check_seal = false});
+  take_inputs(model, options.inputs);
   const ChatPrompt prompt(model);
   check_context(model.decoder.spec, options.context, "--context");
   Generator generator(model, options.context);

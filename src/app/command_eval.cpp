@@ -9,8 +9,10 @@
 
 namespace halftone {
 
-int eval_command(const std::string& path, const EvalSettings& settings, bool json, bool quiet) {
+int eval_command(const std::string& path, const EvalSettings& settings, SignInputs inputs,
+                 bool json, bool quiet) {
   LoadedModel model = load_model_argument(path, {.widen = true});
+  take_inputs(model, inputs);
   const std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const HeldOutText held_out = read_held_out(settings, *tokenizer, model.config);
   check_context(model.decoder.spec, settings.context, "--context");

@@ -29,6 +29,7 @@ void print_object(const GenerateOptions& options, int64_t prompt_tokens, const G
 
 int generate_command(const GenerateOptions& options) {
   LoadedModel model = load_model_argument(options.model, {.check_seal = false});
+  take_inputs(model, options.inputs);
   std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const std::vector<int32_t> ids =
       options.chat ? ChatPrompt(model).ids({{"user", options.prompt}}, *tokenizer)

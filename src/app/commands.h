@@ -10,6 +10,7 @@
 #include "app/run.h"
 #include "halftone/eval/settings.h"
 #include "halftone/model/export_hf.h"
+#include "halftone/tensor/sign_tiles.h"
 
 namespace halftone {
 
@@ -18,11 +19,13 @@ int run_command(const std::string& recipe, const std::vector<std::string>& overr
                 const RunOptions& options);
 int resume_command(const std::string& run_dir, const std::vector<std::string>& overrides,
                    RunOptions options);
-int eval_command(const std::string& model, const EvalSettings& settings, bool json, bool quiet);
+int eval_command(const std::string& model, const EvalSettings& settings, SignInputs inputs,
+                 bool json, bool quiet);
 
 struct GenerateOptions {
   std::string model, prompt;
   SamplingOptions sampling;
+  SignInputs inputs = SignInputs::f32;
   bool chat = false;  // the prompt is a message, in the model's chat template
   bool json = false;
 };
@@ -31,6 +34,7 @@ int generate_command(const GenerateOptions& options);
 struct TalkOptions {
   std::string model, system;
   int64_t context = 2048;
+  SignInputs inputs = SignInputs::f32;
   SamplingOptions sampling{.tokens = 512};
 };
 int chat_command(const TalkOptions& options);
@@ -38,6 +42,7 @@ int chat_command(const TalkOptions& options);
 struct BenchOptions {
   std::string model;
   int64_t prompt = 128, tokens = 64, repetitions = 5;
+  SignInputs inputs = SignInputs::f32;
   bool json = false;
 };
 int bench_command(const BenchOptions& options);

@@ -125,7 +125,16 @@ int run_program(int argc, char** argv) {
   resume->callback(
       [&] { command = [&] { return resume_command(run_dir, overrides, run_options); }; });
 
+  const auto add_activations = [](CLI::App* sub, SignInputs& inputs) {
+    const std::map<std::string, SignInputs> names{{"f32", SignInputs::f32},
+                                                  {"int11", SignInputs::int11}};
+    sub->add_option("--activations", inputs,
+                    "what packed signs multiply: f32, or int11, inputs rounded to 11 bits with a "
+                    "step for each 32 of them, which is faster [f32]")
+        ->transform(CLI::CheckedTransformer(names));
+  };
   EvalSettings eval_settings;
+  SignInputs eval_inputs = SignInputs::f32;
   bool json = false, quiet = false;
   const std::map<std::string, Protocol> protocols{
       {protocol_name(Protocol::hf), Protocol::hf},
@@ -153,13 +162,15 @@ int run_program(int argc, char** argv) {
   eval->add_option("--join", eval_settings.join,
                    "none, or wikitext: rows joined as the HF data set has them [none]")
       ->transform(CLI::CheckedTransformer(joins));
+  add_activations(eval, eval_inputs);
   eval->add_flag("--json", json, "print one object on stdout");
   eval->add_flag("--quiet", quiet, "no progress on stderr");
   eval->footer(
       "Example: halftone eval runs/quickstart-onebit --text recipes/quickstart/heldout.txt "
       "--context 256");
-  eval->callback(
-      [&] { command = [&] { return eval_command(model, eval_settings, json, quiet); }; });
+  eval->callback([&] {
+    command = [&] { return eval_command(model, eval_settings, eval_inputs, json, quiet); };
+  });
 
   const auto add_sampling = [](CLI::App* sub, SamplingOptions& sampling) {
     sub->add_option("--tokens", sampling.tokens,
@@ -175,6 +186,7 @@ int run_program(int argc, char** argv) {
   generate->add_option("MODEL", generate_options.model)->required();
   generate->add_option("--prompt", generate_options.prompt)->required();
   add_sampling(generate, generate_options.sampling);
+  add_activations(generate, generate_options.inputs);
   generate->add_flag("--chat", generate_options.chat,
                      "the prompt is a message, put into the model's own chat template");
   generate->add_flag("--json", generate_options.json,
@@ -191,6 +203,7 @@ int run_program(int argc, char** argv) {
                    "tokens of the whole conversation at most [2048]")
       ->check(CLI::Range(16, 1 << 20));
   add_sampling(chat, chat_options.sampling);
+  add_activations(chat, chat_options.inputs);
   chat->footer(
       "A line is a message; an empty line, /exit or the end of the input leaves, /reset begins "
       "anew.\n"
@@ -207,6 +220,7 @@ int run_program(int argc, char** argv) {
       ->check(CLI::Range(1, 1 << 20));
   bench->add_option("--repetitions", bench_options.repetitions, "of which the median counts [5]")
       ->check(CLI::Range(1, 1000));
+  add_activations(bench, bench_options.inputs);
   bench->add_flag("--json", bench_options.json, "print one object on stdout");
   bench->footer("Example: halftone bench runs/quickstart-onebit");
   bench->callback([&] { command = [&] { return bench_command(bench_options); }; });

@@ -13,7 +13,7 @@ std::vector<Var> packed_linears(const Var& x, const std::vector<const PackedWeig
     products.push_back(
         {&w->tiles, w->in_scale,
          Tensor::uninitialized({x.dim(0), w->tiles.rows}, DType::f32, x.value().device())});
-  multiply_sign_tiles(x.value(), products);
+  multiply_sign_tiles(x.value(), products, weights.front()->inputs);
   std::vector<Var> out;
   for (size_t i = 0; i < weights.size(); ++i) {
     const PackedWeights& w = *weights[i];

@@ -8,10 +8,12 @@
 #include "tensor/dispatch.h"
 #include "tensor/gemm/sign_gemm.h"
 #include "tensor/gemm/sign_gemv.h"
+#include "tensor/gemm/sign_int_gemv.h"
 
 namespace halftone {
 
-HT_CPU_KERNEL(multiply_sign_tiles, const Tensor& x, std::vector<SignProduct>& products)
+HT_CPU_KERNEL(multiply_sign_tiles, const Tensor& x, std::vector<SignProduct>& products,
+              SignInputs inputs)
 
 namespace {
 
@@ -89,12 +91,14 @@ Tensor untile_scales(const SignTiles& w) {
   return out;
 }
 
-void cpu::multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products) {
-  if (x.dim(0) <= kFewTokens) return sign_gemv(x, products);
+void cpu::multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products,
+                              SignInputs inputs) {
+  if (x.dim(0) <= kFewTokens)
+    return inputs == SignInputs::int11 ? sign_int_gemv(x, products) : sign_gemv(x, products);
   for (SignProduct& p : products) sign_gemm(x, p.x_scale, *p.w, p.y);
 }
 
-void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products) {
+void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products, SignInputs inputs) {
   for (const auto& [w, x_scale, y] : products)
     require(x.rank() == 2 && x.dtype() == DType::f32 && x.dim(1) == w->columns &&
                 y.shape() == Shape{x.dim(0), w->rows} &&
@@ -102,7 +106,7 @@ void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products) {
             "multiply_sign_tiles: x {}, x_scale {}, W {} x {}, y {}", shape_text(x.shape()),
             shape_text(x_scale.shape()), w->rows, w->columns, shape_text(y.shape()));
   if (x.dim(0) == 0) return;
-  HT_RUN(multiply_sign_tiles, x.device(), x, products);
+  HT_RUN(multiply_sign_tiles, x.device(), x, products, inputs);
 }
 
 void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y) {

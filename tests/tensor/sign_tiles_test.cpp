@@ -96,6 +96,53 @@ TEST_P(SignTilesProduct, IsTheSameBitsWithAnyVectorLengthForFewTokens) {
   set_isa(best);
 }
 
+// Of each 32 columns q = round(1023 v / max |v|), v the scaled inputs.
+Tensor rounded(const Tensor& x, const Tensor& x_scale) {
+  Tensor out = x.like();
+  const int64_t columns = x.dim(1);
+  for (int64_t first = 0; first < x.numel(); first += columns)
+    for (int64_t chunk = 0; chunk < columns; chunk += 32) {
+      const int64_t n = std::min<int64_t>(32, columns - chunk);
+      const float* from = x.data<float>() + first + chunk;
+      const auto value = [&](int64_t i) {
+        return x_scale.defined() ? from[i] * x_scale.data<float>()[chunk + i] : from[i];
+      };
+      float most = 0;
+      for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(value(i)));
+      for (int64_t i = 0; i < n; ++i)
+        out.data<float>()[first + chunk + i] =
+            most > 0 ? std::nearbyint(value(i) * (1023 / most)) * most / 1023 : 0;
+    }
+  return out;
+}
+
+TEST_P(SignTilesProduct, OfWholeNumbersIsThatOfRoundedInputs) {
+  const Case& c = GetParam();
+  if (c.tokens > kFewTokens) GTEST_SKIP() << "inputs are taken as they are";
+  const Matrix m = random_matrix(c);
+  Tensor x = random_floats({c.tokens, c.inputs}, 3);
+  for (int64_t i = 0; i < std::min<int64_t>(32, c.inputs); ++i) x.data<float>()[i] = 0;
+  const Isa best = isa();
+  for (const Tensor& x_scale : {Tensor(), random_floats({c.inputs}, 4)})
+    for (const Isa other : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+      set_isa(std::min(other, best));
+      Tensor y =
+          Tensor::full({c.tokens, c.outputs}, DType::f32, std::numeric_limits<double>::quiet_NaN());
+      std::vector<SignProduct> products{{&m.tiles, x_scale, y}};
+      multiply_sign_tiles(x, products, SignInputs::int11);
+      EXPECT_LT(worst_error(c, m, rounded(x, x_scale), {}, y),
+                4e-6 * std::sqrt(static_cast<double>(c.inputs)) * 8)
+          << isa_name(isa());
+      // Half a step of each input at most, most of which have the other sign of error.
+      const double error = worst_error(c, m, x, x_scale, y);
+      EXPECT_LT(error, 4e-3 * std::sqrt(static_cast<double>(c.inputs)) * 4);
+      if (c.inputs > 32) {
+        EXPECT_GT(error, 1e-5);
+      }
+    }
+  set_isa(best);
+}
+
 TEST_P(SignTilesProduct, GivesBackWhatItWasMadeOf) {
   const Matrix m = random_matrix(GetParam());
   const Tensor signs = untile_signs(m.tiles), scales = untile_scales(m.tiles);

@@ -20,6 +20,7 @@ class PackedLinear : public LinearLike {
   std::map<std::string, Tensor> mapped() const override;  // words and scales in tiles
   LinearBits bits() const override;
   const PackedWeights* packed() const override { return &weights_; }
+  void take_inputs(SignInputs inputs) { weights_.inputs = inputs; }
   int64_t read_bytes() const override {
     return bytes_of(weights_.tiles.words) + bytes_of(weights_.tiles.scales);
   }

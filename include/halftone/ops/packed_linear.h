@@ -16,6 +16,7 @@ struct PackedWeights {
   Tensor in_scale, bias;
   bool post_layer_norm = false;
   double eps = OneBitOptions{}.eps;  // of the layer normalisation
+  SignInputs inputs = SignInputs::f32;
 };
 
 // x (N x I) in F32:
@@ -23,7 +24,7 @@ struct PackedWeights {
 // (ops/onebit_linear.h). Throws std::invalid_argument where x needs a gradient: there is none.
 Var packed_linear(const Var& x, const PackedWeights& weights);
 
-// Several that read one x, see multiply_sign_tiles.
+// Several that read one x, in the way of the first, see multiply_sign_tiles.
 std::vector<Var> packed_linears(const Var& x, const std::vector<const PackedWeights*>& weights);
 
 // x W^T + bias (undefined: none), likewise.

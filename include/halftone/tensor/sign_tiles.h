@@ -38,6 +38,12 @@ Tensor untile_scales(const SignTiles& w);
 inline constexpr int64_t kFewTokens = 16;
 void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles& w, Tensor& y);
 
+// How the inputs of up to kFewTokens tokens are taken: as they are, or of each 32 columns in whole
+// numbers q of -1,023 to 1,023, x = step q with step = max |x| / 1,023, rounded to nearest: an
+// error of at most step / 2 an input. A row's sums over 32 columns are exact then, and their bytes
+// are looked up 32 or 64 at once. More tokens are multiplied as they are, which is as fast.
+enum class SignInputs { f32, int11 };
+
 // The same for several matrices that read one x: of few tokens the threads share out all of them at
 // once, which takes less time than one after another.
 struct SignProduct {
@@ -45,6 +51,7 @@ struct SignProduct {
   Tensor x_scale;
   Tensor y;
 };
-void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products);
+void multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products,
+                         SignInputs inputs = SignInputs::f32);
 
 }  // namespace halftone

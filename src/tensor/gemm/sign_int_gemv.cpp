@@ -1,0 +1,364 @@
+// Inputs in whole numbers, tables of their sums, then rows by the 32 or 64: two look-ups, two
+// interleavings and two additions for each four columns of them.
+#include "sign_int_gemv.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "halftone/base/half.h"
+#include "halftone/base/simd.h"
+#include "halftone/base/threads.h"
+#include "halftone/tensor/memory.h"
+#include "transpose.h"
+
+namespace halftone {
+namespace {
+
+typedef int16_t SixteenShorts __attribute__((vector_size(32)));
+
+constexpr int64_t kRows = SignTiles::kRows, kColumns = SignTiles::kColumns;
+constexpr int64_t kTables = kColumns / 4;  // of a chunk of columns
+constexpr int64_t kLane = 16;              // bytes: the low or the high ones of a table's sums
+constexpr int64_t kTable = 2 * kLane, kChunk = kTables * kTable;
+constexpr int64_t kTileBytes = kRows * kColumns / 8;  // of a chunk
+// A row's sum over a chunk fits 16 bits: 32 * 1,023 < 2^15.
+constexpr float kMost = 1023;
+
+// 32 inputs in whole numbers of the step that is returned.
+HT_INLINE inline float round_inputs(const float* x, const float* scale, int64_t n, int16_t* out) {
+  alignas(64) float v[kColumns] = {};
+  if (n == kColumns) {
+    for (int64_t i = 0; i < kColumns; ++i) v[i] = scale ? x[i] * scale[i] : x[i];
+  } else {
+    for (int64_t i = 0; i < n; ++i) v[i] = scale ? x[i] * scale[i] : x[i];
+  }
+  float most = 0;
+#pragma omp simd reduction(max : most)
+  for (int64_t i = 0; i < kColumns; ++i) most = std::max(most, std::fabs(v[i]));
+  const float inverse = most > 0 ? kMost / most : 0;
+  for (int64_t i = 0; i < kColumns; ++i) out[i] = static_cast<int16_t>(std::rint(v[i] * inverse));
+  return most / kMost;
+}
+
+// The tables of 32 inputs: entry e is the sum of +-q_k, minus where bit k of e is set; the low
+// bytes of the sixteen, then the high ones.
+HT_INLINE inline void make_tables(const int16_t* q, uint8_t* table) {
+  constexpr SixteenShorts kFirst = {1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1},
+                          kSecond = {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1},
+                          kThird = {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1},
+                          kFourth = {1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1};
+  for (int64_t g = 0; g < kTables; ++g, q += 4, table += kTable) {
+    const SixteenShorts sums = q[0] * kFirst + q[1] * kSecond + q[2] * kThird + q[3] * kFourth;
+    typedef uint8_t Bytes __attribute__((vector_size(32)));
+    Bytes bytes;
+    std::memcpy(&bytes, &sums, sizeof(bytes));
+    const Bytes halves =
+        __builtin_shufflevector(bytes, bytes, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                30, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    std::memcpy(table, &halves, sizeof(halves));
+  }
+}
+
+struct Inputs {
+  const uint8_t* tables;  // of a token: chunks x 8 x 32
+  const float* steps;     // of a token: chunks
+};
+
+struct Product {
+  const SignTiles& w;
+  Inputs x;
+  const uint8_t* words;
+  const half_t* scales;
+  float* y;
+};
+
+// y = sum over groups of scales of scale * sum, tile by tile.
+HT_INLINE inline void add_scaled(const Product& p, int64_t tile, int64_t group, const float* sums,
+                                 float* y) {
+  const half_t* scales = p.scales + (tile * p.w.groups + group) * kRows;
+  for (int64_t r = 0; r < std::min(kRows, p.w.rows - tile * kRows); ++r)
+    y[r] = (group == 0 ? 0.0f : y[r]) + to_float(scales[r]) * sums[r];
+}
+
+#if defined(__x86_64__) && !defined(__clang__)
+
+typedef uint8_t Lane __attribute__((vector_size(kLane), aligned(1), may_alias));
+
+// Vectors of 128 bits for each of so many tiles of 16 rows: two in AVX2, four in AVX-512.
+template <int tiles>
+struct Vectors {
+  typedef uint8_t Bytes __attribute__((vector_size(16 * tiles)));
+  typedef int16_t Shorts __attribute__((vector_size(16 * tiles)));
+  typedef uint32_t Words __attribute__((vector_size(16 * tiles)));
+  typedef uint64_t Longs __attribute__((vector_size(16 * tiles)));
+  typedef int32_t Ints __attribute__((vector_size(16 * tiles)));
+  typedef float Floats __attribute__((vector_size(16 * tiles)));
+  typedef int16_t HalfShorts __attribute__((vector_size(8 * tiles)));
+};
+
+// In every 128 bits of the result elements of a and of b in turns, those of the first halves of
+// their 128 bits or of the second ones.
+template <int half, class Vector, int... i>
+HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out,
+                                 std::integer_sequence<int, i...>) {
+  constexpr int kAll = sizeof...(i), kEach = kAll * 16 / static_cast<int>(sizeof(Vector));
+  out = __builtin_shufflevector(
+      a, b, (i % 2 * kAll + i / kEach * kEach + half * kEach / 2 + i % kEach / 2)...);
+}
+
+template <int half, class Vector>
+HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out) {
+  interleave<half>(a, b, out, std::make_integer_sequence<int, sizeof(Vector) / sizeof(a[0])>());
+}
+
+// The same 16 bytes to every 128 bits.
+template <class Bytes>
+HT_INLINE inline void load_all(const uint8_t* from, Bytes& out) {
+  const auto& lane = *reinterpret_cast<const Lane*>(from);
+  if constexpr (sizeof(Bytes) == 32)
+    asm("vbroadcasti128 %1, %0" : "=x"(out) : "m"(lane));
+  else
+    asm("vbroadcasti32x4 %1, %0" : "=v"(out) : "m"(lane));
+}
+
+// 16 bytes of each tile.
+template <class Bytes>
+HT_INLINE inline void load_tiles(const uint8_t* const* from, int64_t at, Bytes& out) {
+  if constexpr (sizeof(Bytes) == 32) {
+    Lane low, high;
+    std::memcpy(&low, from[0] + at, sizeof(low));
+    std::memcpy(&high, from[1] + at, sizeof(high));
+    out = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+                                  16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+  } else {
+    Vectors<2>::Bytes halves[2];
+    load_tiles(from, at, halves[0]);
+    load_tiles(from + 2, at, halves[1]);
+    std::memcpy(&out, halves, sizeof(out));
+  }
+}
+
+// In every 128 bits: out_i = entries[places_i].
+template <class Bytes>
+HT_INLINE inline void look_up(const Bytes& entries, const Bytes& places, Bytes& out) {
+  asm("vpshufb %2, %1, %0" : "=v"(out) : "v"(entries), "v"(places));
+}
+
+template <class Shorts, class Floats>
+HT_INLINE inline void to_floats(const Shorts& in, Floats& out) {
+  asm("vpmovsxwd %1, %0\n\tvcvtdq2ps %0, %0" : "=v"(out) : "v"(in));
+}
+
+// The signs of a chunk's 32 columns: of each eight columns a vector whose bytes are the rows.
+template <class V>
+HT_INLINE inline void load_signs(const uint8_t* const* tiles, int64_t at,
+                                 typename V::Bytes (&out)[4]) {
+  using Words = typename V::Words;
+  using Longs = typename V::Longs;
+  using Bytes = typename V::Bytes;
+  // From four bytes of each of four rows to four rows' bytes of each place.
+  alignas(kLane) static constexpr uint8_t kTurn[kLane] = {0, 4, 8,  12, 1, 5, 9,  13,
+                                                          2, 6, 10, 14, 3, 7, 11, 15};
+  Bytes turn;
+  load_all(kTurn, turn);
+  Words rows[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    Bytes raw, turned;
+    load_tiles(tiles, at + i * kLane, raw);
+    look_up(raw, turn, turned);
+    rows[i] = (Words)turned;
+  }
+  Words low[2], high[2];
+  interleave<0>(rows[0], rows[1], low[0]);
+  interleave<0>(rows[2], rows[3], low[1]);
+  interleave<1>(rows[0], rows[1], high[0]);
+  interleave<1>(rows[2], rows[3], high[1]);
+  Longs columns[4];
+  interleave<0>((Longs)low[0], (Longs)low[1], columns[0]);
+  interleave<1>((Longs)low[0], (Longs)low[1], columns[1]);
+  interleave<0>((Longs)high[0], (Longs)high[1], columns[2]);
+  interleave<1>((Longs)high[0], (Longs)high[1], columns[3]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) out[i] = (Bytes)columns[i];
+}
+
+// The rows of `tiles` tiles from `tile` on, of T tokens from `token` on; tiles beyond the last one
+// are computed as that and dropped.
+template <int tiles, int T>
+HT_INLINE inline void multiply_tiles(const Product& p, int64_t tile, int64_t token) {
+  using V = Vectors<tiles>;
+  using Bytes = typename V::Bytes;
+  using Shorts = typename V::Shorts;
+  using Floats = typename V::Floats;
+  using HalfShorts = typename V::HalfShorts;
+  const int64_t chunks = p.w.chunks(), each = chunks / p.w.groups,
+                there = std::min<int64_t>(tiles, p.w.tiles() - tile);
+  const uint8_t* words[tiles];
+  for (int64_t i = 0; i < tiles; ++i)
+    words[i] = p.words + (tile + std::min(i, there - 1)) * chunks * kTileBytes;
+  const uint8_t* tables = p.x.tables + token * chunks * kChunk;
+  const float* steps = p.x.steps + token * chunks;
+  const Bytes four_bits = Bytes{} + uint8_t{15};
+  for (int64_t group = 0; group < p.w.groups; ++group) {
+    Floats total[T][2][2] =
+        {};  // rows 0 to 7 and 8 to 15, of the first half of tiles and the second
+    for (int64_t chunk = group * each; chunk < (group + 1) * each; ++chunk) {
+      Bytes signs[4];
+      load_signs<V>(words, chunk * kTileBytes, signs);
+#pragma GCC unroll 4
+      for (int i = 0; i < tiles; ++i)
+        __builtin_prefetch(words[i] + chunk * kTileBytes + tiles * chunks * kTileBytes, 0, 3);
+#pragma GCC unroll 4
+      for (int t = 0; t < T; ++t) {
+        const uint8_t* table = tables + (t * chunks + chunk) * kChunk;
+        Shorts sums[2] = {};
+#pragma GCC unroll 8
+        for (int g = 0; g < kTables; ++g) {
+          Bytes places = signs[g / 2];
+          if (g % 2) places = (Bytes)((typename V::Words)places >> 4);
+          places &= four_bits;
+          Bytes low, high, found[2], turns;
+          load_all(table + g * kTable, low);
+          load_all(table + g * kTable + kLane, high);
+          look_up(low, places, found[0]);
+          look_up(high, places, found[1]);
+          interleave<0>(found[0], found[1], turns);
+          sums[0] += (Shorts)turns;
+          interleave<1>(found[0], found[1], turns);
+          sums[1] += (Shorts)turns;
+        }
+        const float step = steps[t * chunks + chunk];
+#pragma GCC unroll 2
+        for (int rows = 0; rows < 2; ++rows) {
+          HalfShorts halves[2];
+          std::memcpy(halves, &sums[rows], sizeof(halves));
+#pragma GCC unroll 2
+          for (int i = 0; i < 2; ++i) {
+            Floats sum;
+            to_floats(halves[i], sum);
+            total[t][rows][i] += step * sum;
+          }
+        }
+      }
+    }
+    for (int t = 0; t < T; ++t) {
+      float* y = p.y + (token + t) * p.w.rows + tile * kRows;
+      for (int64_t i = 0; i < there; ++i) {
+        float sums[kRows];
+        for (int rows = 0; rows < 2; ++rows) {
+          const auto* half = reinterpret_cast<const float*>(&total[t][rows][i / (tiles / 2)]);
+          std::copy_n(half + i % (tiles / 2) * 8, 8, sums + rows * 8);
+        }
+        add_scaled(p, tile + i, group, sums, y + i * kRows);
+      }
+    }
+  }
+}
+
+template <int tiles>
+HT_INLINE inline void multiply_range(const Product& p, int64_t tokens, int64_t begin, int64_t end) {
+  constexpr int64_t kTokens = 4;
+  for (int64_t tile = begin; tile < end; tile += tiles) {
+    int64_t token = 0;
+    for (; token + kTokens <= tokens; token += kTokens)
+      multiply_tiles<tiles, kTokens>(p, tile, token);
+    for (; token < tokens; ++token) multiply_tiles<tiles, 1>(p, tile, token);
+  }
+}
+
+#endif
+
+// Any processor: an entry of a table at a time.
+void multiply_plain(const Product& p, int64_t tokens, int64_t begin, int64_t end) {
+  const int64_t chunks = p.w.chunks(), each = chunks / p.w.groups;
+  for (int64_t token = 0; token < tokens; ++token)
+    for (int64_t tile = begin; tile < end; ++tile)
+      for (int64_t group = 0; group < p.w.groups; ++group) {
+        float total[kRows] = {};
+        for (int64_t chunk = group * each; chunk < (group + 1) * each; ++chunk) {
+          const uint8_t* table = p.x.tables + (token * chunks + chunk) * kChunk;
+          const uint8_t* signs = p.words + (tile * chunks + chunk) * kTileBytes;
+          for (int64_t r = 0; r < kRows; ++r) {
+            int32_t sum = 0;
+            for (int64_t g = 0; g < kTables; ++g) {
+              const uint8_t* entry = table + g * kTable + (signs[r * 4 + g / 2] >> g % 2 * 4 & 15);
+              sum += entry[0] + 256 * static_cast<int8_t>(entry[kLane]);
+            }
+            total[r] += p.x.steps[token * chunks + chunk] * static_cast<float>(sum);
+          }
+        }
+        add_scaled(p, tile, group, total, p.y + token * p.w.rows + tile * kRows);
+      }
+}
+
+// The rows of all products in blocks of tiles, as if they stood in one row.
+void multiply(const std::vector<Product>& products, int64_t tokens) {
+  constexpr int64_t kBlock = 4;  // the tiles that one thread takes at least
+  int64_t blocks = 0, signs = 0;
+  for (const Product& p : products) {
+    blocks += divide_up(p.w.tiles(), kBlock);
+    signs += p.w.rows * p.w.columns;
+  }
+  // A task a thread where the work is done in microseconds, as that of small models is.
+  constexpr int64_t kSmall = int64_t{1} << 23;
+  const int64_t tasks = (signs * tokens < kSmall ? 1 : 8) * threads();
+  parallel_for(blocks, divide_up(blocks, tasks), [&](int64_t begin, int64_t end) {
+    int64_t first = 0;  // block of a product
+    for (const Product& p : products) {
+      const int64_t all = divide_up(p.w.tiles(), kBlock),
+                    from = std::max(begin - first, int64_t{0}) * kBlock,
+                    to = std::min(std::min(end - first, all) * kBlock, p.w.tiles());
+      first += all;
+      if (from >= to) continue;
+#if defined(__x86_64__) && !defined(__clang__)
+      if (isa() == Isa::avx512)
+        simd_avx512([&]() HT_INLINE { multiply_range<4>(p, tokens, from, to); });
+      else if (isa() == Isa::avx2)
+        simd_avx2([&]() HT_INLINE { multiply_range<2>(p, tokens, from, to); });
+      else
+#endif
+        multiply_plain(p, tokens, from, to);
+    }
+  });
+}
+
+}  // namespace
+
+void sign_int_gemv(const Tensor& x, std::vector<SignProduct>& products) {
+  const int64_t tokens = x.dim(0), columns = products.front().w->columns,
+                chunks = products.front().w->chunks();
+  const auto count = static_cast<int64_t>(products.size()), inputs = tokens * chunks;
+  const auto storage = allocate(static_cast<size_t>(count * inputs * (kChunk + 4)));
+  auto* tables = static_cast<uint8_t*>(storage.get());
+  auto* steps = reinterpret_cast<float*>(tables + count * inputs * kChunk);
+  // Those of one token are done before a thread has woken.
+  parallel_for(count * inputs, 256, [&](int64_t begin, int64_t end) {
+    simd([&]() HT_INLINE {
+      for (int64_t i = begin; i < end; ++i) {
+        const SignProduct& p = products[static_cast<size_t>(i / inputs)];
+        const int64_t token = i % inputs / chunks, first = i % chunks * kColumns;
+        const float* scale = p.x_scale.defined() ? p.x_scale.data<float>() + first : nullptr;
+        int16_t q[kColumns];
+        steps[i] = round_inputs(x.data<float>() + token * columns + first, scale,
+                                std::min(kColumns, columns - first), q);
+        make_tables(q, tables + i * kChunk);
+      }
+    });
+  });
+  std::vector<Product> out;
+  for (SignProduct& p : products) {
+    const int64_t first = static_cast<int64_t>(out.size()) * inputs;
+    out.push_back({.w = *p.w,
+                   .x = {tables + first * kChunk, steps + first},
+                   .words = p.w->words.data<uint8_t>(),
+                   .scales = p.w->scales.data<half_t>(),
+                   .y = p.y.data<float>()});
+  }
+  multiply(out, tokens);
+}
+
+}  // namespace halftone
