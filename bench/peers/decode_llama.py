@@ -1,6 +1,6 @@
 """Decoding and prompts of one model's shape: halftone against llama.cpp (llama-cpp-python from PyPI).
 
-    python bench/peers/decode_llama.py --build build/release PACKED F16.gguf [--types Q4_0,TQ2_0] [--repeats 3]
+    python bench/peers/decode_llama.py --build build/release PACKED F16.gguf [--types Q4_0,TQ2_0] [--activations f32,int11] [--repeats 3]
 
 PACKED is what `halftone export --format packed` wrote, F16.gguf the same model by `--format gguf --gguf-type f16`,
 which is quantised here to each type by llama.cpp itself: the peer's speed does not depend on what its weights hold.
@@ -68,9 +68,9 @@ def measure_llama(path, threads):
     return {"prompt": statistics.median(prompts[1:]), "decode": statistics.median(decodes[1:]), "first": first}
 
 
-def measure_halftone(program, packed):
-    out = json.loads(subprocess.run([program, "bench", packed, "--prompt", str(PROMPT), "--tokens", str(DECODE), "--json"],
-                                    check=True, capture_output=True).stdout)
+def measure_halftone(program, packed, activations):
+    out = json.loads(subprocess.run([program, "bench", packed, "--prompt", str(PROMPT), "--tokens", str(DECODE),
+                                     "--activations", activations, "--json"], check=True, capture_output=True).stdout)
     begin = time.perf_counter()
     subprocess.run([program, "generate", packed, "--prompt", "a", "--tokens", "1"], check=True, capture_output=True)
     return {"prompt": out["prompt"]["tokens_per_second"], "decode": out["decode"]["tokens_per_second"],
@@ -84,6 +84,7 @@ def main():
     parser.add_argument("gguf", nargs="?")
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--types", default="Q4_0,TQ2_0")
+    parser.add_argument("--activations", default="f32,int11")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a process of its own measures one file
@@ -92,7 +93,8 @@ def main():
         print(json.dumps(measure_llama(args.one, args.threads)))
         return
     program = os.path.join(args.build, "halftone")
-    results = {"halftone": []}
+    ours = args.activations.split(",")
+    results = {name: [] for name in ours}
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for kind in args.types.split(","):
@@ -100,7 +102,8 @@ def main():
             quantise(args.gguf, kind, files[kind])
             results[kind] = []
         for _ in range(args.repeats):
-            results["halftone"].append(measure_halftone(program, args.packed))
+            for name in ours:
+                results[name].append(measure_halftone(program, args.packed, name))
             for kind, path in files.items():
                 out = subprocess.run([sys.executable, __file__, args.packed, "--one", path, "--threads", str(args.threads)],
                                      check=True, capture_output=True).stdout
@@ -113,11 +116,11 @@ def main():
             text.append(f"{key} {median[name][key]:8.1f} tokens/s ({(max(values) - min(values)) / median[name][key]:.0%})")
         text.append(f"first token {median[name]['first']:.3f} s")
         print("  ".join(text))
-    ours = median["halftone"]
-    print(f"halftone reads {ours['share']:.2f} of {ours['bandwidth'] / 1e9:.1f} GB/s while it decodes")
-    for key in ("prompt", "decode"):
-        best = max((m for n, m in median.items() if n != "halftone"), key=lambda m: m[key])
-        print(f"{key}: {ours[key] / best[key]:.2f} times llama.cpp's best")
+    for name in ours:
+        print(f"{name}: reads {median[name]['share']:.2f} of {median[name]['bandwidth'] / 1e9:.1f} GB/s while it decodes")
+        for key in ("prompt", "decode"):
+            best = max((m for n, m in median.items() if n not in ours), key=lambda m: m[key])
+            print(f"{name} {key}: {median[name][key] / best[key]:.2f} times llama.cpp's best")
 
 
 if __name__ == "__main__":

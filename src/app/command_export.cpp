@@ -145,8 +145,8 @@ int export_command(const ExportOptions& options) {
   const Companions companions = read_companions(model.home, model.config);
   std::string fault;
   const std::optional<Recipe> recipe = recipe_of(model, fault);
-  std::optional<EvalSettings> text;
-  if (recipe && !recipe->eval.text.empty()) text = recipe->eval;
+  std::optional<TextSettings> text;
+  if (recipe && !texts_of(recipe->eval).empty()) text = texts_of(recipe->eval).front();
   ReadBack found;
   const WrittenCheck check = [&](const std::string& written) {
     LoadedModel again = load_model(written, {.widen = true});

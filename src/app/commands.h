@@ -19,8 +19,17 @@ int run_command(const std::string& recipe, const std::vector<std::string>& overr
                 const RunOptions& options);
 int resume_command(const std::string& run_dir, const std::vector<std::string>& overrides,
                    RunOptions options);
-int eval_command(const std::string& model, const EvalSettings& settings, SignInputs inputs,
-                 bool json, bool quiet);
+
+struct EvalOptions {
+  std::string model;
+  EvalSettings settings;
+  std::string device = "cpu";
+  WeightDtype dtype = WeightDtype::f32;
+  SignInputs inputs = SignInputs::f32;
+  std::string samples;  // empty: not written
+  bool json = false, quiet = false;
+};
+int eval_command(const EvalOptions& options);
 
 struct GenerateOptions {
   std::string model, prompt;

@@ -90,11 +90,14 @@ bool draws_text(const Recipe& recipe) {
 
 void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
   const Tokenizer& tokenizer = *inputs.tokenizer;
-  if (!recipe.eval.text.empty())
+  for (const TextSettings& text : texts_of(recipe.eval))
     faults.collect([&] {
-      inputs.held_out = read_held_out(recipe.eval, tokenizer, inputs.teacher.config);
-      evaluation_windows(inputs.held_out->text, recipe.eval);
+      inputs.eval.texts.push_back(read_held_out(text, tokenizer, inputs.teacher.config));
+      evaluation_windows(inputs.eval.texts.back().text, text);
     });
+  for (const std::string& task : recipe.eval.tasks)
+    faults.collect(
+        [&] { add_task(task, recipe.eval, tokenizer, inputs.teacher.config, inputs.eval); });
   if (is_trained(recipe.run.method))
     faults.collect([&] {
       inputs.training = read_token_stream(recipe.data.train, tokenizer, recipe.data.wikitext_share);
@@ -139,9 +142,12 @@ void check_disk(const Recipe& recipe, const RunInputs& inputs, const std::string
 }
 
 // The lengths in tokens at which the run uses its models, and the keys that say so.
-std::vector<std::pair<const char*, int64_t>> contexts(const Recipe& recipe) {
-  std::vector<std::pair<const char*, int64_t>> out;
-  if (!recipe.eval.text.empty()) out.emplace_back("eval.context", recipe.eval.context);
+std::vector<std::pair<std::string, int64_t>> contexts(const Recipe& recipe) {
+  std::vector<std::pair<std::string, int64_t>> out;
+  const EvalSettings& eval = recipe.eval;
+  if (!eval.text.empty() && eval.texts.empty()) out.emplace_back("eval.context", eval.context);
+  for (size_t i = 0; i < eval.texts.size(); ++i)
+    out.emplace_back(fmt::format("eval.text[{}].context", i), eval.texts[i].context);
   if (is_trained(recipe.run.method) || draws_text(recipe))
     out.emplace_back("data.max_seq_length", recipe.data.max_seq_length);
   if (recipe.run.ptq)

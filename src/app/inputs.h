@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "app/evaluation.h"
 #include "app/recipe.h"
 #include "app/text_tokens.h"
 #include "halftone/model/load.h"
@@ -17,10 +18,10 @@ namespace halftone {
 struct RunInputs {
   ModelOutline teacher;  // of pretrain: the new model's
   std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<HeldOutText> held_out;  // of eval.text
-  std::vector<int32_t> training;        // tokens of data.train
-  std::vector<int32_t> calibration;     // tokens of calibration.text
-  std::vector<std::string> warnings;    // what is odd, but can be carried out
+  EvalInputs eval;                    // of eval.text and eval.tasks
+  std::vector<int32_t> training;      // tokens of data.train
+  std::vector<int32_t> calibration;   // tokens of calibration.text
+  std::vector<std::string> warnings;  // what is odd, but can be carried out
 };
 
 // Throws one Error that holds every fault, a line each, of the kind of the first: a model or a text

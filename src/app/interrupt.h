@@ -1,5 +1,5 @@
-// SIGINT, SIGTERM and SIGHUP: the first asks the run to stop after its step, the second ends it at
-// once.
+// SIGINT, SIGTERM and SIGHUP: the first asks the run to stop after its step, one that comes more
+// than a second later ends it at once.
 #pragma once
 
 namespace halftone {

@@ -10,6 +10,7 @@
 #include "app/interrupt.h"
 #include "app/recipe.h"
 #include "halftone/base/error.h"
+#include "halftone/eval/tasks.h"
 #include "halftone/tensor/environment.h"
 #include "recipe_sections.h"
 
@@ -133,9 +134,9 @@ int run_program(int argc, char** argv) {
                     "step for each 32 of them, which is faster [f32]")
         ->transform(CLI::CheckedTransformer(names));
   };
-  EvalSettings eval_settings;
-  SignInputs eval_inputs = SignInputs::f32;
-  bool json = false, quiet = false;
+  EvalOptions eval_options;
+  EvalSettings& eval_settings = eval_options.settings;
+  std::vector<std::string> eval_texts;
   const std::map<std::string, Protocol> protocols{
       {protocol_name(Protocol::hf), Protocol::hf},
       {protocol_name(Protocol::llamacpp), Protocol::llamacpp}};
@@ -143,10 +144,16 @@ int run_program(int argc, char** argv) {
                                                {bos_name(BosPlace::document), BosPlace::document},
                                                {bos_name(BosPlace::window), BosPlace::window},
                                                {bos_name(BosPlace::none), BosPlace::none}};
+  const std::map<std::string, WeightDtype> weight_dtypes{{"auto", WeightDtype::automatic},
+                                                         {"f32", WeightDtype::f32},
+                                                         {"f16", WeightDtype::f16},
+                                                         {"bf16", WeightDtype::bf16}};
   const std::map<std::string, Join> joins{{"none", Join::none}, {"wikitext", Join::wikitext}};
-  CLI::App* eval = app.add_subcommand("eval", "Perplexity of a model on a text");
+  CLI::App* eval = app.add_subcommand("eval", "Perplexity of a model on texts, zero-shot tasks");
   eval->add_option("MODEL", model, "HF directory, .gguf, run directory or checkpoint")->required();
-  eval->add_option("--text", eval_settings.text, "UTF-8 text file")->required();
+  eval->add_option("--text", eval_texts, "UTF-8 text file; each --text is measured by itself")
+      ->expected(1)
+      ->take_all();
   eval->add_option("--context", eval_settings.context, "tokens a window [2048]")
       ->check(CLI::Range(2, 1 << 20));
   eval->add_option("--protocol", eval_settings.protocol, "hf or llamacpp [hf]")
@@ -162,14 +169,41 @@ int run_program(int argc, char** argv) {
   eval->add_option("--join", eval_settings.join,
                    "none, or wikitext: rows joined as the HF data set has them [none]")
       ->transform(CLI::CheckedTransformer(joins));
-  add_activations(eval, eval_inputs);
-  eval->add_flag("--json", json, "print one object on stdout");
-  eval->add_flag("--quiet", quiet, "no progress on stderr");
+  add_activations(eval, eval_options.inputs);
+  eval->add_option(
+          "--tasks", eval_settings.tasks,
+          fmt::format("zero-shot tasks, split by commas: {}", fmt::join(task_names(), ", ")))
+      ->delimiter(',')
+      ->check(CLI::IsMember(task_names()));
+  eval->add_option("--tasks-dir", eval_settings.tasks_dir,
+                   "where their documents lie, <task>.jsonl or .jsonl.gz");
+  eval->add_option("--task-limit", eval_settings.task_limit,
+                   "documents of each task, the first ones; 0: all [0]")
+      ->check(kFromZero);
+  eval->add_option(
+      "--samples", eval_options.samples,
+      "write the scores of each document of the tasks to this file, one object a line");
+  eval->add_option(
+          "--dtype", eval_options.dtype,
+          "the matrices: f32, as stored; f16 or bf16, rounded; auto, as a run has its teacher's: "
+          "quantised ones of a GGUF file in F16 [f32]")
+      ->transform(CLI::CheckedTransformer(weight_dtypes));
+  eval->add_option("--device", eval_options.device, "cpu, or cuda:0 for the first GPU [cpu]");
+  eval->add_flag("--json", eval_options.json, "print one object on stdout");
+  eval->add_flag("--quiet", eval_options.quiet, "no progress on stderr");
   eval->footer(
+      "The protocols: docs/evaluation.md.\n"
       "Example: halftone eval runs/quickstart-onebit --text recipes/quickstart/heldout.txt "
-      "--context 256");
+      "--context 256\n"
+      "         halftone eval smollm2.gguf --tasks piqa,arc_easy --tasks-dir tasks");
   eval->callback([&] {
-    command = [&] { return eval_command(model, eval_settings, eval_inputs, json, quiet); };
+    eval_options.model = model;
+    for (const std::string& path : eval_texts) {
+      TextSettings text = eval_settings;
+      text.text = path;
+      eval_settings.texts.push_back(text);
+    }
+    command = [&] { return eval_command(eval_options); };
   });
 
   const auto add_sampling = [](CLI::App* sub, SamplingOptions& sampling) {
@@ -254,7 +288,7 @@ int run_program(int argc, char** argv) {
       "Example: halftone compare runs/* --html report.html");
   compare->callback([&] { command = [&] { return compare_command(compare_options); }; });
 
-  bool digest = false;
+  bool digest = false, json = false;
   CLI::App* inspect =
       app.add_subcommand("inspect", "What a file or directory is: tensors, shapes, bits a weight");
   inspect->add_option("PATH", model)->required();

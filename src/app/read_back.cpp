@@ -35,11 +35,11 @@ void compare_shapes(const LoadedModel& model, const LoadedModel& written) {
              shape_text(found[i].shape), wanted[i].name, shape_text(wanted[i].shape));
 }
 
-HeldOutText text_of(const LoadedModel& model, const EvalSettings& settings) {
+HeldOutText text_of(const LoadedModel& model, const TextSettings& settings) {
   return read_held_out(settings, *load_model_tokenizer(model.home, model.config), model.config);
 }
 
-ReadBack compare_text(LoadedModel& model, LoadedModel& written, EvalSettings settings) {
+ReadBack compare_text(LoadedModel& model, LoadedModel& written, TextSettings settings) {
   settings.max_windows = settings.max_windows == 0
                              ? kWindowsReadBack
                              : std::min(settings.max_windows, kWindowsReadBack);
@@ -108,7 +108,7 @@ std::optional<Recipe> recipe_of(const LoadedModel& model, std::string& fault) {
 }
 
 ReadBack compare_models(LoadedModel& model, LoadedModel& written,
-                        const std::optional<EvalSettings>& settings) {
+                        const std::optional<TextSettings>& settings) {
   compare_shapes(model, written);
   return settings ? compare_text(model, written, *settings) : compare_logits(model, written);
 }

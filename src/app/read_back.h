@@ -37,6 +37,6 @@ std::optional<Recipe> recipe_of(const LoadedModel& model, std::string& fault);
 // `settings` and its perplexity, or without settings the logits of random tokens. Throws
 // std::runtime_error, naming `written.path`, where they differ by more than the above.
 ReadBack compare_models(LoadedModel& model, LoadedModel& written,
-                        const std::optional<EvalSettings>& settings);
+                        const std::optional<TextSettings>& settings);
 
 }  // namespace halftone

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
+#include <set>
 
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
@@ -170,6 +171,31 @@ void check_training(const Recipe& r, RecipeReport& report) {
       "found 0 for loss.kl, loss.hidden and loss.labels, one above 0 expected");
 }
 
+void check_evaluation(const Recipe& r, RecipeReport& report) {
+  const EvalSettings& e = r.eval;
+  report.rule(r.run.method == Method::none && texts_of(e).empty() && e.tasks.empty(),
+              {"eval.text", "eval.tasks", "run.method"},
+              "missing, the method none only evaluates and expects a text or tasks");
+  if (!e.text.empty() && e.texts.empty()) check_files({e.text}, "eval.text", report);
+  for (size_t i = 0; i < e.texts.size(); ++i) {
+    const std::string key = fmt::format("eval.text[{}].path", i);
+    if (e.texts[i].text.empty())
+      report.add(key, "missing, the path of a text expected");
+    else
+      check_files({e.texts[i].text}, key.c_str(), report);
+  }
+  const std::string twice = name_given_twice(texts_of(e));
+  report.rule(!twice.empty(), {"eval.text"},
+              fmt::format("found two texts called {}, different names expected",
+                          toml_string(printable(twice))));
+  report.rule(!e.tasks.empty() && e.tasks_dir.empty(), {"eval.tasks_dir", "eval.tasks"},
+              "missing, the directory of the tasks' documents expected");
+  report.rule(!e.tasks_dir.empty() && !is_directory(e.tasks_dir), {"eval.tasks_dir"},
+              fmt::format("found {}, a directory expected", toml_string(e.tasks_dir)));
+  report.rule(std::set<std::string>(e.tasks.begin(), e.tasks.end()).size() != e.tasks.size(),
+              {"eval.tasks"}, "found a task twice, each once expected");
+}
+
 }  // namespace
 
 void fields(FieldVisitor& v, RunSettings& s) {
@@ -188,8 +214,10 @@ void fields(FieldVisitor& v, RunSettings& s) {
 void fields(FieldVisitor& v, TeacherSettings& s) {
   v.path("model", s.model,
          "the teacher: an HF directory, a .gguf, a run directory or a checkpoint");
-  choice(v, "dtype", s.dtype, kDtypes,
-         "the teacher's matrices: as stored (auto, f32; f32 in F32 memory), or rounded");
+  choice(
+      v, "dtype", s.dtype, kDtypes,
+      "the teacher's matrices: f32 = as stored; auto = too, but quantised ones of a GGUF file in "
+      "F16; or rounded");
   v.field("cache_top_k", s.cache_top_k, {0, 4096},
           "keep the teacher's k likeliest tokens on disk and run it once over the text; 0 = off");
 }
@@ -280,11 +308,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   if (r.run.method == Method::onebit) check_student_section(r, report);
   if (is_trained(r.run.method)) check_training(r, report);
   if (r.run.ptq) check_calibration(r, report);
-  report.rule(r.run.method == Method::none && r.eval.text.empty(), {"eval.text", "run.method"},
-              "missing, the method none only evaluates and expects a text");
-  report.rule(!r.eval.text.empty() && !is_file(r.eval.text), {"eval.text"},
-              fmt::format("found {}, {}", toml_string(r.eval.text),
-                          exists_at(r.eval.text) ? "a file expected" : "which does not exist"));
+  check_evaluation(r, report);
 }
 
 int too_deep_at_line(std::string_view text, int most) {

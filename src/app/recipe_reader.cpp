@@ -149,6 +149,11 @@ class Reader : public FieldVisitor {
   }
 
   void path(std::string_view key, std::string& value, std::string_view) override {
+    const toml::node* node = levels_.back().table->get(key);
+    if (node && node->is_array_of_tables()) {
+      levels_.back().lists.emplace_back(key);
+      return;
+    }
     const auto text = string_of(key);
     if (text) value = *text;
     value = absolute(value, text.has_value() && !raw_.count(full(key)));
@@ -170,6 +175,27 @@ class Reader : public FieldVisitor {
       if (!element.is_string() || element.as_string()->get().empty())
         return wrong(key, element, "a path expected");
       value.push_back(absolute(element.as_string()->get(), from_file));
+    }
+  }
+
+  void names(std::string_view key, std::vector<std::string>& value,
+             const std::vector<std::string_view>& known, std::string_view) override {
+    const toml::node* node = find(key);
+    if (!node) return;
+    toml::array given;
+    if (const toml::array* list = node->as_array())
+      given = *list;
+    else if (raw_.count(full(key)) && node->is_string())
+      given.push_back(node->as_string()->get());  // on a command line one name needs no brackets
+    else
+      return wrong(key, *node, "a list of names expected");
+    value.clear();
+    for (const toml::node& element : given) {
+      value.push_back(element.value_or<std::string>(""));
+      if (!std::count(known.begin(), known.end(), value.back()))
+        return wrong(key, element,
+                     fmt::format("of {} expected{}", fmt::join(known, ", "),
+                                 suggestion(value.back(), {known.begin(), known.end()})));
     }
   }
 
@@ -203,9 +229,23 @@ class Reader : public FieldVisitor {
     return true;
   }
 
+  bool open_table(std::string_view key, size_t index, bool) override {
+    std::erase(levels_.back().lists, key);
+    levels_.back().keys.emplace_back(key);
+    const toml::node* node = levels_.back().table->get(key);
+    if (!node || !node->is_array_of_tables() || index >= node->as_array()->size()) return false;
+    const toml::table& table = *node->as_array()->get_as<toml::table>(index);
+    const std::string name = fmt::format("{}[{}]", full(key), index);
+    report_.set_place(name, place(full(key), table));
+    push(table, name);
+    return true;
+  }
+
   // Ends the innermost table: what it holds and nobody asked for is unknown.
   void close() override {
     const Level& level = levels_.back();
+    for (const std::string& key : std::vector<std::string>(level.lists))
+      if (const toml::node* node = find(key)) wrong(key, *node, "text in quotes expected");
     for (const auto& [key, node] : *level.table) {
       const std::string name(key.str());
       if (std::count(level.keys.begin(), level.keys.end(), name)) continue;
@@ -222,11 +262,12 @@ class Reader : public FieldVisitor {
   struct Level {
     const toml::table* table;
     std::string prefix;
-    std::vector<std::string> keys;  // asked for so far
+    std::vector<std::string> keys;   // asked for so far
+    std::vector<std::string> lists;  // lists of tables that were asked for as paths
   };
 
   void push(const toml::table& table, std::string prefix) {
-    levels_.push_back({&table, std::move(prefix), {}});
+    levels_.push_back({&table, std::move(prefix), {}, {}});
   }
   std::string full(std::string_view key) const {
     return levels_.back().prefix + "." + std::string(key);

@@ -42,14 +42,17 @@ class Lister : public FieldVisitor {
   }
   void paths(std::string_view key, std::vector<std::string>& value,
              std::string_view help) override {
-    std::vector<std::string> texts;
-    for (const std::string& path : value) texts.push_back(toml_string(path));
-    add(key, fmt::format("[{}]", fmt::join(texts, ", ")), "list of paths", help);
+    add(key, fmt::format("[{}]", texts(value)), "list of paths", help);
   }
   void choice(std::string_view key, int& index, const std::vector<std::string_view>& names,
               std::string_view help) override {
     add(key, toml_string(names.at(static_cast<size_t>(index))),
         fmt::format("{}", fmt::join(names, " | ")), help);
+  }
+  void names(std::string_view key, std::vector<std::string>& value,
+             const std::vector<std::string_view>& known, std::string_view help) override {
+    add(key, fmt::format("[{}]", texts(value)), fmt::format("list of {}", fmt::join(known, ", ")),
+        help);
   }
   bool open(std::string_view key, bool& present, std::string_view help) override {
     if (!present) add(key, "false", "a table, or false", help);
@@ -57,9 +60,19 @@ class Lister : public FieldVisitor {
     prefix_ += std::string(key) + ".";
     return true;
   }
+  bool open_table(std::string_view key, size_t index, bool present) override {
+    if (!present && !(everything_ && index == 0)) return false;
+    prefix_ += fmt::format("{}[{}].", key, index);
+    return true;
+  }
   void close() override { prefix_.resize(prefix_.rfind('.', prefix_.size() - 2) + 1); }
 
  private:
+  static std::string texts(const std::vector<std::string>& value) {
+    std::vector<std::string> out;
+    for (const std::string& text : value) out.push_back(toml_string(text));
+    return fmt::format("{}", fmt::join(out, ", "));
+  }
   static std::string range_text(IntRange range) {
     if (range.high == std::numeric_limits<int64_t>::max()) return fmt::format("{} ..", range.low);
     return fmt::format("{} .. {}", range.low, range.high);
@@ -91,7 +104,10 @@ std::string in_sections(const std::vector<Line>& lines,
     const size_t dot = line.key.rfind('.');
     if (line.key.substr(0, dot) != heading) {
       heading = line.key.substr(0, dot);
-      out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", heading);
+      const size_t list = heading.rfind('[');  // of tables: "eval.text[0]"
+      out += out.empty() ? "" : "\n";
+      out += list == std::string::npos ? fmt::format("[{}]\n", heading)
+                                       : fmt::format("[[{}]]\n", heading.substr(0, list));
     }
     out += text(line, std::string_view(line.key).substr(dot + 1));
   }

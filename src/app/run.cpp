@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "app/console.h"
+#include "app/evaluation.h"
 #include "app/identity.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
@@ -25,7 +26,6 @@
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
-#include "halftone/nn/packed_linear.h"
 #include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/train/training.h"
@@ -85,14 +85,17 @@ std::string identity_text(Recipe recipe) {
 
 void print_summary(const RunResult& r, const std::string& directory) {
   print("{}: {}\n", r.name, r.method);
-  if (r.evaluated) {
-    print("  perplexity   {}", fixed_text(r.eval.perplexity, 4));
-    if (const auto& with = r.eval.agreement)
+  for (const TextResult& text : r.eval.texts) {
+    const Evaluation& eval = text.eval;
+    print("  perplexity   {}", fixed_text(eval.perplexity, 4));
+    if (const auto& with = eval.agreement)
       print("  ({} times the teacher's {}; KL {}, top-1 {:.1f} %)",
-            fixed_text(r.eval.perplexity / with->teacher_perplexity, 4),
+            fixed_text(eval.perplexity / with->teacher_perplexity, 4),
             fixed_text(with->teacher_perplexity, 4), fixed_text(with->kl, 4), 100 * with->top1);
+    if (r.eval.texts.size() > 1) print("  of {}", printable(text.settings.name));
     print("\n");
   }
+  print_tasks(r.eval.tasks, "  ");
   print("  bits         paper {:.4f}, linears {:.4f}, file {:.3f}  ({:.2f} MB, {} parameters)\n",
         r.student.paper_bits, r.student.linear_bits, r.student.file_bits,
         static_cast<double>(r.model_bytes) / 1e6, r.student.parameters);
@@ -199,20 +202,17 @@ class Run {
     LoadedModel& model = made() ? student_ : teacher_;
     result_.model_bytes = model.file_bytes;
     result_.student = footprint(model.decoder, model.file_bytes);
-    if (!inputs_.held_out) return;
+    if (inputs_.eval.empty()) return;
     if (has_teacher()) need_teacher();
-    const HeldOutText& held_out = *inputs_.held_out;
-    evaluate_on(use_device(recipe_.run.device), model);
-    Progress progress("eval", evaluation_windows(held_out.text, held_out.settings), options_.quiet);
-    result_.eval = halftone::evaluate(
-        model.decoder, has_teacher() && made() ? &teacher_.decoder : nullptr, held_out.text,
-        held_out.settings, [&](int64_t done, int64_t, double perplexity) {
-          progress.update(done, "perplexity " + fixed_text(perplexity, 4));
-        });
-    result_.evaluated = true;
-    result_.eval_settings = held_out.settings;
-    result_.eval_tokens = held_out.tokens();
-    result_.text_sha256 = held_out.sha256;
+    Decoder* teacher = has_teacher() && made() ? &teacher_.decoder : nullptr;
+    const Device device = use_device(recipe_.run.device);
+    move_to_evaluate(model.decoder, device);
+    if (teacher) move_to_evaluate(*teacher, device);
+    result_.eval =
+        evaluate_all(model.decoder, teacher, inputs_.eval, {.quiet = options_.quiet, .go_on = [] {
+                                                              if (interrupted())
+                                                                throw Interrupted();
+                                                            }});
     result_.seconds.eval = evaluating.seconds();
   }
 
@@ -256,11 +256,10 @@ class Run {
 
   // Of the latent weights as they are, not of a packed file.
   std::function<double()> held_out_perplexity() {
-    if (!inputs_.held_out) return {};
+    if (inputs_.eval.texts.empty()) return {};
     return [this] {
-      return halftone::evaluate(student_.decoder, nullptr, inputs_.held_out->text,
-                                inputs_.held_out->settings)
-          .perplexity;
+      const HeldOutText& first = inputs_.eval.texts.front();
+      return halftone::evaluate(student_.decoder, nullptr, first.text, first.settings).perplexity;
     };
   }
 
@@ -274,15 +273,6 @@ class Run {
       teacher_.decoder.activations = precision;
       teacher_.decoder.move_to(device, precision);
     }
-  }
-
-  // In F32, for the last time that the models are used.
-  void evaluate_on(Device device, LoadedModel& model) {
-    if (device == Device::cpu) return;
-    model.decoder.visit_linears(
-        [](std::unique_ptr<LinearLike>& linear) { linear = unpacked(*linear); });
-    model.decoder.move_to(device, DType::f32);
-    if (&model != &teacher_ && has_teacher()) teacher_.decoder.move_to(device, DType::f32);
   }
 
   // The teacher as it is stored is loaded again when it is needed.

@@ -99,7 +99,7 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
 
 }  // namespace
 
-HeldOutText read_held_out(const EvalSettings& settings, const Tokenizer& tokenizer,
+HeldOutText read_held_out(const TextSettings& settings, const Tokenizer& tokenizer,
                           const ModelConfig& config) {
   std::string text = read_text(settings.text);
   HeldOutText out{.text = {}, .settings = settings, .sha256 = sha256_hex(text)};

@@ -18,7 +18,7 @@ namespace halftone {
 // A text to be measured, as the settings have it for a model.
 struct HeldOutText {
   EvalText text;
-  EvalSettings settings;  // bos is where it stands; none of a tokenizer without
+  TextSettings settings;  // bos is where it stands; none of a tokenizer without
   std::string sha256;     // of the file
 
   int64_t tokens() const { return static_cast<int64_t>(text.tokens.size()); }
@@ -26,7 +26,7 @@ struct HeldOutText {
 
 // Throws Error(recipe) where each window shall have a BOS and the tokenizer has none, Error(format)
 // for ids without a row.
-HeldOutText read_held_out(const EvalSettings& settings, const Tokenizer& tokenizer,
+HeldOutText read_held_out(const TextSettings& settings, const Tokenizer& tokenizer,
                           const ModelConfig& config);
 
 // Ids below `vocabulary`, the same for the same count: of a text where none is known.

@@ -40,11 +40,11 @@ TokenScores score(const Scored& own, const Scored* teacher, const std::vector<in
 }
 
 // Tokens of the text that a window takes.
-int64_t tokens_of_window(const EvalText& text, const EvalSettings& s) {
+int64_t tokens_of_window(const EvalText& text, const TextSettings& s) {
   return s.context - (text.window_bos && s.protocol == Protocol::hf ? 1 : 0);
 }
 
-std::vector<int32_t> window_of(const EvalText& text, const EvalSettings& s, int64_t index) {
+std::vector<int32_t> window_of(const EvalText& text, const TextSettings& s, int64_t index) {
   const int64_t taken = tokens_of_window(text, s);
   const auto begin = text.tokens.begin() + index * taken;
   std::vector<int32_t> out;
@@ -56,7 +56,7 @@ std::vector<int32_t> window_of(const EvalText& text, const EvalSettings& s, int6
 
 }  // namespace
 
-int64_t evaluation_windows(const EvalText& text, const EvalSettings& s) {
+int64_t evaluation_windows(const EvalText& text, const TextSettings& s) {
   if (const bool llamacpp = s.protocol == Protocol::llamacpp; window_predictions(s) < 1)
     throw_error(ErrorKind::recipe,
                 "eval.context: {} tokens a window leave nothing to predict{}, at least {} expected",
@@ -65,13 +65,14 @@ int64_t evaluation_windows(const EvalText& text, const EvalSettings& s) {
   const int64_t tokens = static_cast<int64_t>(text.tokens.size());
   const int64_t windows = tokens / tokens_of_window(text, s);
   if (windows == 0)
-    throw_error(ErrorKind::recipe, "eval.text: {} tokens, at least {} = {} expected", tokens,
+    throw_error(ErrorKind::recipe, "eval.text: {}: {} tokens, at least {} = {} expected", s.text,
+                tokens,
                 tokens_of_window(text, s) == s.context ? "eval.context" : "eval.context less a BOS",
                 tokens_of_window(text, s));
   return s.max_windows > 0 ? std::min(windows, s.max_windows) : windows;
 }
 
-Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text, const EvalSettings& s,
+Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text, const TextSettings& s,
                     const EvalProgress& progress) {
   const int64_t windows = evaluation_windows(text, s);
   const int64_t first = s.protocol == Protocol::llamacpp ? s.context / 2 : 0;

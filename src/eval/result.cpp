@@ -23,18 +23,19 @@ std::string cpu_name() {
   return "unknown";
 }
 
-Json evaluation_object(const Evaluation& e, const EvalSettings& s, int64_t tokens,
-                       const std::string& text_sha256) {
+Json text_object(const TextResult& text) {
+  const Evaluation& e = text.eval;
+  const TextSettings& s = text.settings;
   Json out{{"perplexity", e.perplexity}};
   if (e.agreement) out["teacher_perplexity"] = e.agreement->teacher_perplexity;
-  out["tokens"] = tokens;
+  out["tokens"] = text.tokens;
   out["windows"] = e.windows;
   out["predictions"] = e.predictions;
   out["context"] = s.context;
   out["protocol"] = protocol_name(s.protocol);
   out["bos"] = bos_name(s.bos);
   out["join"] = s.join == Join::wikitext ? "wikitext" : "none";
-  out["text_sha256"] = text_sha256;
+  out["text_sha256"] = text.sha256;
   return out;
 }
 
@@ -42,13 +43,80 @@ void put_agreement(const Evaluation& e, Json& out) {
   if (e.agreement) out["agreement"] = {{"kl", e.agreement->kl}, {"top1", e.agreement->top1}};
 }
 
+void put_estimate(const char* name, const Estimate& e, Json& out) {
+  out[name] = e.value;
+  out[std::string(name) + "_stderr"] = e.standard_error;
+}
+
+void put_figures(const TaskFigures& f, Json& out) {
+  put_estimate("acc", f.acc, out);
+  if (f.acc_norm) put_estimate("acc_norm", *f.acc_norm, out);
+  if (f.perplexity) put_estimate("perplexity", *f.perplexity, out);
+}
+
+Json task_object(const TaskResult& r) {
+  Json out{{"task", r.task->name},
+           {"documents", r.documents},
+           {"in_file", r.in_file},
+           {"sha256", r.sha256},
+           {"chance", r.chance}};
+  put_figures(r.model, out);
+  if (r.teacher) put_figures(*r.teacher, out["teacher"]);
+  return out;
+}
+
+void put_average(const char* name, const std::optional<TaskAverage>& average, Json& out) {
+  if (!average) return;
+  Json& at = out[name] = {{"tasks", average->tasks}, {"chance", average->chance}};
+  put_estimate("value", average->model, at);
+  if (average->teacher) put_estimate("teacher", *average->teacher, at);
+  if (const auto share = average->above_chance()) at["above_chance"] = *share;
+}
+
+// What is only there of several texts, or with tasks.
+void put_further(const EvalResults& results, Json& out) {
+  if (results.texts.size() > 1)
+    for (const TextResult& text : results.texts) {
+      Json one{{"name", text.settings.name}};
+      one.update(text_object(text));
+      put_agreement(text.eval, one);
+      out["texts"].push_back(one);
+    }
+  if (results.tasks.empty()) return;
+  Json& tasks = out["tasks"];
+  tasks["protocol"] = "lm-evaluation-harness 0.4, zero-shot";
+  tasks["bos"] = results.task_bos ? "context" : "none";
+  for (const TaskResult& result : results.tasks) tasks["results"].push_back(task_object(result));
+  put_average("average", average(results.tasks), tasks);
+  put_average("onebit_average", onebit_average(results.tasks), tasks);
+}
+
 }  // namespace
 
-std::string evaluation_json(const Evaluation& e, const EvalSettings& s, int64_t tokens,
-                            const std::string& text_sha256) {
-  Json out = evaluation_object(e, s, tokens, text_sha256);
-  put_agreement(e, out);
+std::string evaluation_json(const EvalResults& results) {
+  Json out = Json::object();
+  if (!results.texts.empty()) {
+    out = text_object(results.texts[0]);
+    put_agreement(results.texts[0].eval, out);
+  }
+  put_further(results, out);
   return json_text(out, 2);
+}
+
+std::string task_samples(const TaskDocuments& task, const TaskScores& scores) {
+  std::string out;
+  for (size_t d = 0; d < scores.size(); ++d) {
+    const Chosen taken = chosen(task.documents[d], scores[d]);
+    Json line{{"task", task.task->name}, {"document", d + 1}, {"gold", task.documents[d].gold}};
+    for (const ChoiceScore& score : scores[d]) {
+      line["log_probabilities"].push_back(score.log_probability);
+      line["greedy"].push_back(score.greedy);
+    }
+    if (taken.plain) line["acc_choice"] = *taken.plain;
+    if (taken.normalised && task.task->normalised) line["acc_norm_choice"] = *taken.normalised;
+    out += json_text(line, -1) + "\n";
+  }
+  return out;
 }
 
 std::string result_json(const RunResult& r) {
@@ -60,10 +128,11 @@ std::string result_json(const RunResult& r) {
                       {"parameters", r.teacher_parameters}};
   out["student"] = {{"parameters", r.student.parameters},
                     {"quantised_parameters", r.student.quantised_parameters}};
-  if (r.evaluated) {
-    out["eval"] = evaluation_object(r.eval, r.eval_settings, r.eval_tokens, r.text_sha256);
-    put_agreement(r.eval, out);
+  if (!r.eval.texts.empty()) {
+    out["eval"] = text_object(r.eval.texts[0]);
+    put_agreement(r.eval.texts[0].eval, out);
   }
+  put_further(r.eval, out);
   out["bits"] = {{"paper", r.student.paper_bits},
                  {"linear", r.student.linear_bits},
                  {"file", r.student.file_bits}};

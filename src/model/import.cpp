@@ -287,7 +287,7 @@ ImportedModel import_gguf(const std::string& path, const ImportOptions& options)
   for (const ExpectedWeight& spec : expected_weights(decoder_spec(out.config))) {
     const GgufTensor& entry = *file.find(spec.gguf_name);
     Tensor stored = file.read(entry);
-    if (entry.type->quantized) stored = stored.to(DType::f16);
+    if (entry.type->quantized && options.dtype != WeightDtype::f32) stored = stored.to(DType::f16);
     if (paired && spec.rotary_heads)
       stored = rotary_rows(stored, spec.rotary_heads, RotaryOrder::halves);
     if (spec.gguf_offset != 0) stored = shifted(stored, -spec.gguf_offset);

@@ -64,14 +64,14 @@ std::string main_table(const std::vector<RunRecord>& runs) {
   std::string out =
       "<div class='box'><table><thead><tr><th class='l'>run</th>"
       "<th class='l'>method</th>";
-  for (const Column& column : comparison_columns())
+  const std::vector<Column> columns = comparison_columns(runs);
+  for (const Column& column : columns)
     out += fmt::format("<th><button class='sort'>{}</button></th>", escape_html(column.title));
   out += "</tr></thead><tbody>\n";
   for (const RunRecord& run : runs) {
     out += fmt::format("<tr><td class='l'>{}</td><td class='l'>{}</td>", escape_html(run.name),
                        escape_html(run.method));
-    for (const Column& column : comparison_columns())
-      out += fmt::format("<td>{}</td>", cell_text(column, run));
+    for (const Column& column : columns) out += fmt::format("<td>{}</td>", cell_text(column, run));
     out += "</tr>\n";
   }
   return out + "</tbody></table></div>\n";
@@ -219,7 +219,9 @@ std::string html_page(const std::vector<RunRecord>& runs) {
               "Bits: <b>paper</b> by the method's own formula; <b>linear</b> every stored bit of "
               "the quantised linears (signs, bitmaps, fp16 scales) a weight; <b>file</b> 8 times "
               "the bytes of the whole model over all its parameters. KL (nats a token) and top-1 "
-              "compare with the teacher's predictions on the same text.",
+              "compare with the teacher's predictions on the same text. Tasks: zero-shot, acc_norm "
+              "where there is one, else acc; above chance: (average - chance) / (the teacher's - "
+              "chance).",
               main_table(runs));
   out +=
       section("Perplexity against size",

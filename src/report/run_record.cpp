@@ -66,22 +66,79 @@ class Fields {
   std::string where_;
 };
 
-void read_evaluation(const Fields& result, RunRecord& out) {
-  if (result.has("teacher"))
-    out.protocol.emplace_back("teacher", result.at("teacher").text("sha256").substr(0, 12));
-  if (!result.has("eval")) return;
-  const Fields eval = result.at("eval");
-  out.perplexity = eval.figure("perplexity");
-  out.teacher_perplexity = eval.optional_figure("teacher_perplexity");
+// A list of objects.
+std::vector<Fields> objects(const Fields& fields, const std::string& where,
+                            const std::string& key) {
+  std::vector<Fields> out;
+  const Json& list = fields.value(key);
+  if (!list.is_array()) throw_error(ErrorKind::format, "{}.{}: a list expected", where, key);
+  for (const Json& item : list)
+    out.push_back({item, fmt::format("{}.{}[{}]", where, key, out.size())});
+  return out;
+}
+
+using Entries = std::vector<std::pair<std::string, std::string>>;
+
+Entries text_protocol(const Fields& eval) {
+  Entries out;
   for (const char* key : {"protocol", "context", "windows", "tokens", "join"})
-    out.protocol.emplace_back(key, eval.either(key));
+    out.emplace_back(key, eval.either(key));
   // Results of before it was a setting.
   const char* usual = eval.text("protocol") == "llamacpp" ? "window" : "document";
-  out.protocol.emplace_back("bos", eval.has("bos") ? eval.text("bos") : usual);
-  out.protocol.emplace_back("text", eval.text("text_sha256").substr(0, 12));
-  if (!result.has("agreement")) return;
+  out.emplace_back("bos", eval.has("bos") ? eval.text("bos") : usual);
+  out.emplace_back("text", eval.text("text_sha256").substr(0, 12));
+  return out;
+}
+
+// The perplexities stand in `eval`, the agreement beside them where `result` says so.
+TextFigures text_figures(const Fields& eval, const Fields& result) {
+  TextFigures out{.perplexity = eval.figure("perplexity"),
+                  .teacher_perplexity = eval.optional_figure("teacher_perplexity")};
+  if (!result.has("agreement")) return out;
   out.kl = result.at("agreement").figure("kl");
   out.top1 = result.at("agreement").figure("top1");
+  return out;
+}
+
+void read_texts(const Fields& result, const std::string& path, RunRecord& out) {
+  if (!result.has("eval")) return;
+  const Fields eval = result.at("eval");
+  static_cast<TextFigures&>(out) = text_figures(eval, result);
+  for (const auto& entry : text_protocol(eval)) out.protocol.push_back(entry);
+  if (!result.has("texts")) return;
+  for (const Fields& text : objects(result, path, "texts")) {
+    const std::string name = text.text("name");
+    out.texts.emplace_back(name, text_figures(text, text));
+    std::vector<std::string> values;
+    for (const auto& [key, value] : text_protocol(text)) values.push_back(key + " " + value);
+    out.protocol.emplace_back("text " + name, fmt::format("{}", fmt::join(values, ", ")));
+  }
+}
+
+void read_tasks(const Fields& result, const std::string& path, RunRecord& out) {
+  if (!result.has("tasks")) return;
+  const Fields tasks = result.at("tasks");
+  TaskShares& shares = out.zero_shot;
+  std::vector<std::string> names;
+  Entries protocol;
+  for (const Fields& task : objects(tasks, path + ".tasks", "results")) {
+    const std::string name = task.text("task");
+    names.push_back(name);
+    shares.tasks.emplace_back(name, task.figure(task.has("acc_norm") ? "acc_norm" : "acc"));
+    protocol.emplace_back("task " + name,
+                          fmt::format("text {}, the first {} documents of {}, bos {}",
+                                      task.text("sha256").substr(0, 12), task.number("documents"),
+                                      task.number("in_file"), tasks.text("bos")));
+  }
+  out.protocol.emplace_back("tasks", fmt::format("{}", fmt::join(names, ", ")));
+  out.protocol.insert(out.protocol.end(), protocol.begin(), protocol.end());
+  const auto read = [&](const char* key, std::optional<double>& average) {
+    if (!tasks.has(key)) return;
+    average = tasks.at(key).figure("value");
+    shares.above_chance = tasks.at(key).optional_figure("above_chance");
+  };
+  read("average", shares.average);
+  read("onebit_average", shares.onebit_average);
 }
 
 std::vector<LoggedStep> read_log(const std::string& path) {
@@ -111,9 +168,14 @@ RunRecord read_run(const std::string& directory) {
     throw_error(ErrorKind::format, "{}: no result.json; a finished run expected", directory);
   const Json parsed = read_json_file(path, kMostBytes);
   const Fields result(parsed, path);
-  RunRecord out{
-      .directory = directory, .name = result.text("name"), .method = result.text("method")};
-  read_evaluation(result, out);
+  RunRecord out;
+  out.directory = directory;
+  out.name = result.text("name");
+  out.method = result.text("method");
+  if (result.has("teacher"))
+    out.protocol.emplace_back("teacher", result.at("teacher").text("sha256").substr(0, 12));
+  read_texts(result, path, out);
+  read_tasks(result, path, out);
   const Fields bits = result.at("bits");
   out.bits_paper = bits.number("paper");
   out.bits_linear = bits.number("linear");
@@ -124,15 +186,9 @@ RunRecord read_run(const std::string& directory) {
   for (const char* key : {"cpu", "isa", "threads", "blas", "device"})
     out.machine.emplace_back(key, result.at("machine").either(key));
   out.machine.emplace_back("version", result.text("version"));
-  if (result.has("layers")) {
-    if (!result.value("layers").is_array())
-      throw_error(ErrorKind::format, "{}.layers: a list expected", path);
-    size_t index = 0;
-    for (const Json& layer : result.value("layers")) {
-      const Fields fields(layer, fmt::format("{}.layers[{}]", path, index++));
-      out.layers.emplace_back(fields.text("name"), fields.figure("relative_error"));
-    }
-  }
+  if (result.has("layers"))
+    for (const Fields& layer : objects(result, path, "layers"))
+      out.layers.emplace_back(layer.text("name"), layer.figure("relative_error"));
   out.log = read_log(directory + "/log.jsonl");
   return out;
 }

@@ -17,7 +17,7 @@ const std::string kText = HALFTONE_SOURCE_DIR "/recipes/quickstart/heldout.txt";
 
 class ReadBackTest : public ::testing::Test {
  protected:
-  std::string error_of(const std::optional<EvalSettings>& settings) {
+  std::string error_of(const std::optional<TextSettings>& settings) {
     try {
       compare_models(model_, written_, settings);
     } catch (const std::runtime_error& error) {
@@ -25,7 +25,7 @@ class ReadBackTest : public ::testing::Test {
     }
     return "equal";
   }
-  void expect_error(const std::string& phrase, const std::optional<EvalSettings>& settings) {
+  void expect_error(const std::string& phrase, const std::optional<TextSettings>& settings) {
     const std::string text = error_of(settings);
     EXPECT_NE(text.find(phrase), text.npos) << text;
   }
@@ -39,7 +39,7 @@ class ReadBackTest : public ::testing::Test {
 
   LoadedModel model_ = load_model(kTeacher, {.widen = true}),
               written_ = load_model(kTeacher, {.widen = true});
-  EvalSettings text_{.text = kText, .context = 64};
+  TextSettings text_{.text = kText, .context = 64};
 };
 
 TEST_F(ReadBackTest, TheSameModelHasNoDifference) {

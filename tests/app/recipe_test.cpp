@@ -98,6 +98,46 @@ TEST_F(RecipeFile, PathsOfTheFileAreRelativeToItAndDefaultsToTheWorkingDirectory
             (folder_.parent_path() / "x/y").string());
 }
 
+TEST_F(RecipeFile, SeveralTextsAreTablesThatTakeWhatTheyLeaveOutFromTheirSection) {
+  const Recipe r =
+      read(good_but("eval",
+                    "context = 64\nmax_windows = 3\n[[eval.text]]\npath = \"heldout.txt\"\n"
+                    "[[eval.text]]\nname = \"b\"\npath = \"train.txt\"\ncontext = 32\n"
+                    "join = \"wikitext\""));
+  EXPECT_EQ(r.eval.text, "");
+  const std::vector<TextSettings> texts = texts_of(r.eval);
+  ASSERT_EQ(texts.size(), 2u);
+  EXPECT_EQ(texts[0].name, "heldout");
+  EXPECT_EQ(texts[0].text, at("heldout.txt"));
+  EXPECT_EQ(texts[0].context, 64);
+  EXPECT_EQ(texts[1].name, "b");
+  EXPECT_EQ(texts[1].text, at("train.txt"));
+  EXPECT_EQ(texts[1].context, 32);
+  EXPECT_EQ(texts[1].max_windows, 3);
+  EXPECT_EQ(texts[1].join, Join::wikitext);
+  const std::string effective = write_recipe(r);
+  EXPECT_NE(effective.find("\n[[eval.text]]\nname = \"b\"\n"), std::string::npos) << effective;
+  EXPECT_EQ(write_recipe(read(effective)), effective);
+  EXPECT_TRUE(recipe_differences(r, read(effective)).empty());
+  // One text of the command line takes the place of them all.
+  const Recipe one = read(effective, {"eval.text=" + at("train.txt")});
+  EXPECT_TRUE(one.eval.texts.empty());
+  EXPECT_EQ(one.eval.text, at("train.txt"));
+}
+
+TEST_F(RecipeFile, TasksAreNamesWithADirectory) {
+  const std::string tasks =
+      "text = \"heldout.txt\"\ntasks_dir = \"teacher\"\ntask_limit = 5\ntasks = ";
+  const Recipe r = read(good_but("eval", tasks + "[\"piqa\", \"boolq\"]"));
+  EXPECT_EQ(r.eval.tasks, (std::vector<std::string>{"piqa", "boolq"}));
+  EXPECT_EQ(r.eval.tasks_dir, at("teacher"));
+  EXPECT_EQ(r.eval.task_limit, 5);
+  EXPECT_EQ(write_recipe(read(write_recipe(r))), write_recipe(r));
+  EXPECT_EQ(read(write_recipe(r), {"eval.tasks=arc_easy"}).eval.tasks,
+            std::vector<std::string>{"arc_easy"});
+  EXPECT_EQ(read(write_recipe(r), {"eval.tasks=[]"}).eval.tasks, std::vector<std::string>{});
+}
+
 TEST_F(RecipeFile, IntegersAreAcceptedForRealNumbers) {
   EXPECT_EQ(read(good_but("loss", "kl = 3")).loss.kl, 3.0);
 }
@@ -201,6 +241,28 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
       {good_but("loss", "kl = {a = 1}"), {"loss.kl: found a table, a number expected"}},
       {good_but("eval", "text = \"gone.txt\""),
        {"eval.text: found ", "gone.txt\", which does not exist"}},
+      {good_but("eval", "[[eval.text]]\npath = \"gone.txt\"\n[[eval.text]]\nname = \"x\""),
+       {":12: eval.text[0].path: found ", "gone.txt\", which does not exist",
+        "eval.text[1].path: missing, the path of a text expected"}},
+      {good_but("eval", "[[eval.text]]\npath = \"heldout.txt\"\ncontxt = 3"),
+       {":13: eval.text[0].contxt: unknown key, did you mean context?"}},
+      {good_but("eval",
+                "[[eval.text]]\npath = \"heldout.txt\"\n[[eval.text]]\npath = "
+                "\"heldout.txt\""),
+       {"eval.text: found two texts called \"heldout\", different names expected"}},
+      {good_but("eval", "text = [\"heldout.txt\"]"),
+       {"eval.text: found a list, text in quotes expected"}},
+      {good_but("teacher", "[[teacher.model]]\nx = 1"),
+       {"teacher.model: found a list, text in quotes expected"}},
+      {good_but("eval", "tasks = [\"piqua\"]"),
+       {"eval.tasks: found \"piqua\", of winogrande, ", "expected, did you mean piqa?"}},
+      {good_but("eval", "tasks = [3]"), {"eval.tasks: found 3, of winogrande"}},
+      {good_but("eval", "tasks = \"piqa\""), {"eval.tasks: found \"piqa\", a list of names"}},
+      {good_but("eval", "tasks = [\"piqa\"]"), {"eval.tasks_dir: missing, the directory of"}},
+      {good_but("eval", "tasks = [\"piqa\"]\ntasks_dir = \"heldout.txt\""),
+       {"eval.tasks_dir: found ", "heldout.txt\", a directory expected"}},
+      {good_but("eval", "tasks = [\"piqa\", \"piqa\"]\ntasks_dir = \"teacher\""),
+       {"eval.tasks: found a task twice"}},
       {good_but("eval", "text = \"heldout.txt\"\ncontext = 1979-05-27"),
        {"eval.context: found 1979-05-27, a whole number"}},
       {kGood + "[train]\nmax_steps = 5\n", {"r.toml:12: "}},

@@ -59,6 +59,15 @@ TEST_F(ResumeTest, ATerminatedRunSavesAndExitsWithSeven) {
   EXPECT_EQ(digest("stopped"), digest("whole"));
 }
 
+// timeout(1) signals the program and then the group that both are in: one request, twice.
+TEST_F(ResumeTest, ARunThatTimeoutEndsSavesToo) {
+  const std::string recipe = write_recipe_file("timed", "max_steps = 1000000\n");
+  const Output stopped =
+      shell("timeout --preserve-status -s INT 2 \"$H\" run " + recipe + " --quiet");
+  EXPECT_EQ(stopped.code, 7) << stopped.err;
+  EXPECT_NE(stopped.err.find("halftone resume"), std::string::npos) << stopped.err;
+}
+
 TEST_F(ResumeTest, HowOftenItSavesDoesNotMatter) {
   run_whole("whole");
   for (const char* save : {"save_steps = 7\n", ""}) {

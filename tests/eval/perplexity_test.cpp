@@ -83,9 +83,9 @@ TEST(Perplexity, WithoutATeacherHasNoAgreement) {
 
 TEST(Perplexity, WithoutAPredictionIsAnErrorThatNamesTheFigures) {
   Decoder alone = model(1);
-  for (const EvalSettings& settings :
-       {EvalSettings{.context = 1}, EvalSettings{.context = 2, .protocol = Protocol::llamacpp},
-        EvalSettings{.context = 0}}) {
+  for (const TextSettings& settings :
+       {TextSettings{.context = 1}, TextSettings{.context = 2, .protocol = Protocol::llamacpp},
+        TextSettings{.context = 0}}) {
     try {
       evaluate(alone, nullptr, text(), settings);
       ADD_FAILURE() << settings.context;

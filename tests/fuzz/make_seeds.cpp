@@ -177,6 +177,11 @@ void texts(const Seeds& seeds) {
             write_recipe(read_recipe(kSource + "/recipes/quickstart/onebit.toml")));
   seeds.put("recipe", "quantised",
             write_recipe(read_recipe(kSource + "/recipes/quickstart/arb-rc.toml")));
+  seeds.put("recipe", "texts", start + "\n[[eval.text]]\npath = \"a.txt\"\n");
+  seeds.put("tasks", "choices",
+            "{\"context\": \"a\", \"choices\": [\" b\", \" c\"], \"gold\": 1}\n"
+            "{\"contexts\": [\"a\", \"b\"], \"choices\": [\" c\"], \"gold\": 0}\n");
+  seeds.put("tasks", "words", "{\"context\": \"a\", \"choices\": [\" b\"], \"gold\": 0}\n");
   for (const std::string& path :
        {kFixtures + "/families/qwen3-0/config.json",
         kFixtures + "/onebit_student/teacher/config.json",

@@ -41,7 +41,7 @@ TEST(Comparison, NanSortsBehindAllNumbersAndBeforeRunsWithoutTheFigure) {
 
 TEST(Comparison, TheRatioOfABrokenModelIsPrintedAsItIs) {
   const auto cell = [](const RunRecord& run, const std::string& key) {
-    for (const Column& column : comparison_columns())
+    for (const Column& column : comparison_columns({run}))
       if (column.key == key) return cell_text(column, run);
     return std::string("no such column");
   };
@@ -78,6 +78,60 @@ TEST(Comparison, RunsOnDifferentTextsAreFlagged) {
   runs[1].protocol = {{"text", "other"}};
   ASSERT_EQ(protocol_differences(runs).size(), 1u);
   EXPECT_NE(protocol_differences(runs)[0].find("other in b"), std::string::npos);
+}
+
+std::vector<std::string> keys(const std::vector<RunRecord>& runs) {
+  std::vector<std::string> out;
+  for (const Column& column : comparison_columns(runs)) out.push_back(column.key);
+  return out;
+}
+
+TEST(Comparison, FurtherTextsHaveColumnsOfTheirOwn) {
+  std::vector<RunRecord> runs{record("a", 11, 4), record("b", 12, 3)};
+  const size_t usual = keys(runs).size();
+  runs[1].texts = {{"wiki", {.perplexity = 12}},
+                   {"a, b", {.perplexity = 9, .teacher_perplexity = 6, .kl = 0.5, .top1 = 0.25}}};
+  const std::vector<std::string> all = keys(runs);
+  ASSERT_EQ(all.size(), usual + 4);
+  EXPECT_EQ(all[usual], "perplexity:a, b");
+  EXPECT_NE(comparison_csv(runs).find(",\"perplexity:a, b\",\"ratio:a, b\","), std::string::npos);
+  EXPECT_NE(comparison_csv(runs).find(",9,1.5,0.5,25\n"), std::string::npos)
+      << comparison_csv(runs);
+  EXPECT_NE(comparison_json(runs).find("\"perplexity:a, b\": 9.0"), std::string::npos);
+  sort_runs(runs, "perplexity:a, b");
+  EXPECT_EQ(runs[0].name, "b");
+  // A text that is the first of one run only is a column too.
+  runs[1].texts = {{"a, b", {.perplexity = 1}}, {"wiki", {.perplexity = 2}}};
+  EXPECT_EQ(keys(runs).size(), usual + 8);
+}
+
+TEST(Comparison, TasksHaveTheirAverageAndAColumnEach) {
+  std::vector<RunRecord> runs{record("a", 11, 4), record("b", 12, 3)};
+  const size_t usual = keys(runs).size();
+  runs[0].zero_shot = {.tasks = {{"piqa", 0.75}, {"boolq", 0.5}},
+                       .average = 0.625,
+                       .onebit_average = {},
+                       .above_chance = 0.5};
+  const std::vector<std::string> all = keys(runs);
+  ASSERT_EQ(all.size(), usual + 5);
+  EXPECT_EQ(std::vector<std::string>(all.begin() + static_cast<std::ptrdiff_t>(usual), all.end()),
+            (std::vector<std::string>{"tasks", "onebit_tasks", "above_chance", "piqa", "boolq"}));
+  const std::string csv = comparison_csv(runs);
+  EXPECT_NE(csv.find(",62.5,,0.5,75,50\n"), std::string::npos) << csv;
+  EXPECT_NE(csv.find(",,,,,\n"), std::string::npos) << csv;
+  runs[0].method = "none";
+  EXPECT_NE(comparison_csv(runs).find(",62.5,,1,75,50\n"), std::string::npos);
+}
+
+TEST(Comparison, TasksOfOtherDocumentsAreFlagged) {
+  std::vector<RunRecord> runs{record("a", {}, 4), record("b", {}, 3)};
+  runs[0].protocol = {{"task piqa", "the first 200"}, {"text wiki", "0123"}};
+  runs[1].protocol = {{"task piqa", "the first 100"}, {"text wiki", "4567"}};
+  EXPECT_EQ(protocol_differences(runs),
+            std::vector<std::string>{"eval task piqa: the first 100 in b, the first 200 in a; "
+                                     "these tasks do not compare"});
+  runs[0].perplexity = runs[1].perplexity = 5;
+  EXPECT_EQ(protocol_differences(runs).size(), 2u);
 }
 
 }  // namespace

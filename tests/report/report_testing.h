@@ -9,7 +9,10 @@
 namespace halftone::testing {
 
 inline RunRecord record(const std::string& name, std::optional<double> perplexity, double bits) {
-  RunRecord run{.name = name, .method = "rtn", .perplexity = perplexity};
+  RunRecord run;
+  run.name = name;
+  run.method = "rtn";
+  run.perplexity = perplexity;
   run.teacher_perplexity = perplexity ? std::optional(10.0) : std::nullopt;
   run.bits_linear = bits;
   run.protocol = {{"text", "same"}};

@@ -108,5 +108,50 @@ TEST_F(RunFolder, ALogIsReadUpToItsLastWholeLine) {
   EXPECT_NE(error().find("log.jsonl:1: not valid JSON"), std::string::npos) << error();
 }
 
+TEST_F(RunFolder, ReadsFurtherTextsAndTasks) {
+  write("result.json", with(R"("bits")", R"("texts": [
+{"name": "first", "perplexity": 21.5, "protocol": "hf", "context": 256, "windows": 3, "tokens": 800,
+ "join": "none", "text_sha256": "abcdefabcdefabcdef"},
+{"name": "second", "perplexity": "Infinity", "teacher_perplexity": 7, "protocol": "hf",
+ "context": 64, "windows": 3, "tokens": 80, "join": "none", "bos": "none",
+ "text_sha256": "000000000000111111", "agreement": {"kl": 0.25, "top1": 0.5}}],
+"tasks": {"bos": "none", "results": [
+{"task": "piqa", "documents": 20, "in_file": 30, "sha256": "aaaaaaaaaaaabb", "acc": 0.5, "acc_norm": 0.75},
+{"task": "boolq", "documents": 20, "in_file": 20, "sha256": "bbbbbbbbbbbbcc", "acc": 0.25}],
+"average": {"value": 0.5, "above_chance": 0.3}, "onebit_average": {"value": 0.6, "above_chance": 0.4}},
+"bits")"));
+  const RunRecord run = read_run(path_);
+  EXPECT_EQ(run.perplexity, 21.5);
+  ASSERT_EQ(run.texts.size(), 2u);
+  EXPECT_EQ(run.texts[1].first, "second");
+  EXPECT_TRUE(std::isinf(*run.texts[1].second.perplexity));
+  EXPECT_EQ(run.texts[1].second.kl, 0.25);
+  EXPECT_FALSE(run.texts[0].second.kl);
+  const TaskShares& shares = run.zero_shot;
+  EXPECT_EQ(shares.tasks,
+            (std::vector<std::pair<std::string, double>>{{"piqa", 0.75}, {"boolq", 0.25}}));
+  EXPECT_EQ(shares.average, 0.5);
+  EXPECT_EQ(shares.onebit_average, 0.6);
+  EXPECT_EQ(shares.above_chance, 0.4);
+  const auto protocol = [&](const std::string& key) {
+    for (const auto& [name, value] : run.protocol)
+      if (name == key) return value;
+    return std::string("missing");
+  };
+  EXPECT_EQ(protocol("tasks"), "piqa, boolq");
+  EXPECT_EQ(protocol("task piqa"), "text aaaaaaaaaaaa, the first 20 documents of 30, bos none");
+  EXPECT_EQ(
+      protocol("text second"),
+      "protocol hf, context 64, windows 3, tokens 80, join none, bos none, text 000000000000");
+}
+
+TEST_F(RunFolder, FaultsOfTextsAndTasksNameTheirPlace) {
+  write("result.json", with(R"("bits")", R"("texts": 3, "bits")"));
+  EXPECT_EQ(error(), path_ + "/result.json.texts: a list expected");
+  write("result.json",
+        with(R"("bits")", R"("tasks": {"bos": "none", "results": [{"task": 3}]}, "bits")"));
+  EXPECT_EQ(error(), path_ + "/result.json.tasks.results[0].task: found 3, a text expected");
+}
+
 }  // namespace
 }  // namespace halftone

@@ -34,7 +34,7 @@ struct EvalText {
 
 // Windows of a text that are measured. Throws Error(recipe) when the text is shorter than one
 // window, or when a window leaves nothing to predict.
-int64_t evaluation_windows(const EvalText& text, const EvalSettings& settings);
+int64_t evaluation_windows(const EvalText& text, const TextSettings& settings);
 
 // hf (GPTQ, BiLLM, OneBit; methods 0.4): floor(T / context) disjoint windows, context - 1
 // predictions each, exp of the mean of the windows' means. With a BOS in front of each window that
@@ -46,6 +46,6 @@ int64_t evaluation_windows(const EvalText& text, const EvalSettings& settings);
 // Error(recipe) as evaluation_windows does.
 using EvalProgress = std::function<void(int64_t, int64_t, double)>;
 Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text,
-                    const EvalSettings& settings, const EvalProgress& progress = {});
+                    const TextSettings& settings, const EvalProgress& progress = {});
 
 }  // namespace halftone

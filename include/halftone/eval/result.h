@@ -8,11 +8,26 @@
 #include "halftone/compress/ptq.h"
 #include "halftone/eval/footprint.h"
 #include "halftone/eval/perplexity.h"
+#include "halftone/eval/task_results.h"
 
 namespace halftone {
 
 struct RunSeconds {
   double import = 0, calibrate = 0, quantise = 0, train = 0, eval = 0, total = 0;
+};
+
+struct TextResult {
+  Evaluation eval;
+  TextSettings settings;  // bos resolved
+  int64_t tokens = 0;
+  std::string sha256;  // of the file
+};
+
+// Of one model, with its teacher where there is one.
+struct EvalResults {
+  std::vector<TextResult> texts;
+  std::vector<TaskResult> tasks;
+  bool task_bos = false;  // in front of each context
 };
 
 struct RunResult {
@@ -23,11 +38,7 @@ struct RunResult {
   Footprint student;
   int64_t model_bytes = 0;
   int64_t teacher_fp16_bytes = 0;
-  bool evaluated = false;
-  Evaluation eval;
-  EvalSettings eval_settings;  // bos resolved
-  int64_t eval_tokens = 0;
-  std::string text_sha256;
+  EvalResults eval;
   int64_t tokens_seen = 0;
   std::vector<QuantisedLinear> layers;  // of post-training methods
   RunSeconds seconds;
@@ -38,8 +49,11 @@ struct RunResult {
 // spelt as io/json_numbers.h says.
 std::string result_json(const RunResult& result);
 
-// The figures of one evaluation, for `eval --json`.
-std::string evaluation_json(const Evaluation& eval, const EvalSettings& settings, int64_t tokens,
-                            const std::string& text_sha256);
+// The figures of one evaluation, for `eval --json`: those of the first text as they are, then
+// "texts" and "tasks" as in result.json.
+std::string evaluation_json(const EvalResults& results);
+
+// One object a line for each document of a task: what was scored, and what was chosen.
+std::string task_samples(const TaskDocuments& task, const TaskScores& scores);
 
 }  // namespace halftone

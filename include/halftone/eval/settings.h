@@ -1,8 +1,9 @@
-// Section [eval] of a recipe: how perplexity is measured.
+// Section [eval] of a recipe: what a model is measured on, and how.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "halftone/base/settings.h"
 
@@ -27,8 +28,10 @@ enum class BosPlace {
   none,
 };
 
-struct EvalSettings {
-  std::string text;  // empty: no evaluation
+// Perplexity of one text.
+struct TextSettings {
+  std::string name;  // where there are several
+  std::string text;  // its file
   int64_t context = 2048;
   Protocol protocol = Protocol::hf;
   int64_t max_windows = 0;  // 0: all
@@ -36,17 +39,33 @@ struct EvalSettings {
   Join join = Join::none;
 };
 
+// The texts are `text`, measured as the base says (none where it is empty), or the tables of
+// `texts`, in which the base is what a key has that is left out.
+struct EvalSettings : TextSettings {
+  std::vector<TextSettings> texts;
+  std::vector<std::string> tasks;  // of task_names()
+  std::string tasks_dir;           // where their documents lie
+  int64_t task_limit = 0;          // documents of each; 0: all
+};
+
 void fields(FieldVisitor& v, EvalSettings& s);
+
+// All of them, each with a name: its own, or its file's without what is behind the last dot (and
+// .gz).
+std::vector<TextSettings> texts_of(const EvalSettings& s);
+
+// The first name that two of them have; empty: none.
+std::string name_given_twice(const std::vector<TextSettings>& texts);
 
 // As a recipe has them.
 const char* protocol_name(Protocol protocol);
 const char* bos_name(BosPlace bos);
 
 // What `automatic` stands for: `model_needs_it` in front of each window.
-BosPlace bos_place(const EvalSettings& s, bool model_needs_it);
+BosPlace bos_place(const TextSettings& s, bool model_needs_it);
 
 // Predictions scored in one window: context - 1, less the first context / 2 with llamacpp. 0 for a
 // context that is too small to score any.
-int64_t window_predictions(const EvalSettings& s);
+int64_t window_predictions(const TextSettings& s);
 
 }  // namespace halftone

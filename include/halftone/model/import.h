@@ -12,8 +12,8 @@ namespace halftone {
 
 // The numbers that a file's matrices stand for.
 enum class WeightDtype {
-  automatic,  // as the file has them
-  f32,        // the same, in F32 memory
+  automatic,  // as the file has them, quantised ones of a GGUF file rounded to F16
+  f32,        // as the file has them, in F32 memory
   f16,        // rounded to F16
   bf16,       // rounded to BF16
 };
@@ -47,8 +47,8 @@ struct ImportedModel {
 // `path` is a directory with config.json and model.safetensors (or model.safetensors.index.json and
 // its shards), or a GGUF file.
 //
-// Matrices of a GGUF file in a quantised type are dequantised and rounded to fp16, whichever dtype
-// is asked for: that fp16 model is the one the file stands for. The row order of q and k is always
+// Matrices of a GGUF file in a quantised type are dequantised and, but for the dtype f32, rounded
+// to fp16: that fp16 model is the one that is compressed. The row order of q and k is always
 // Hugging Face's.
 //
 // Of a directory with a OneBit checkpoint (config.h), each linear of the blocks has

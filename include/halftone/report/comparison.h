@@ -1,7 +1,8 @@
-// Runs side by side. The columns are listed once; the table, CSV, JSON and page follow from the
-// list.
+// Runs side by side. The columns are listed in one place; the table, CSV, JSON and page follow from
+// the list.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,9 +15,10 @@ struct Column {
   std::string key;    // in --sort, CSV and JSON
   std::string title;  // in tables
   int decimals;       // in tables
-  std::optional<double> (*value)(const RunRecord&);
+  std::function<std::optional<double>(const RunRecord&)> value;
 };
-const std::vector<Column>& comparison_columns();
+// Those of every comparison, then those of further texts and of tasks that one of the runs has.
+std::vector<Column> comparison_columns(const std::vector<RunRecord>& runs);
 
 // Rising by the column, NaN behind all numbers, runs without the figure last, ties in the order
 // given. Throws Error(recipe) naming the columns when there is no such one.
@@ -30,8 +32,8 @@ std::string comparison_table(const std::vector<RunRecord>& runs);
 std::string comparison_csv(const std::vector<RunRecord>& runs);
 std::string comparison_json(const std::vector<RunRecord>& runs);  // an object with "runs"
 
-// "found A in X, B in Y" for each of teacher, text, protocol ... in which evaluated runs differ:
-// their perplexities do not compare.
+// "found A in X, B in Y" for each of teacher, text, protocol, tasks ... in which evaluated runs
+// differ: their perplexities, or their figures of the tasks, do not compare.
 std::vector<std::string> protocol_differences(const std::vector<RunRecord>& runs);
 
 }  // namespace halftone

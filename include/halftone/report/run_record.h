@@ -14,15 +14,31 @@ struct LoggedStep {
   std::optional<double> loss, learning_rate, sign_flip_rate;
 };
 
-struct RunRecord {
-  std::string directory, name, method;
-  // Of a broken model infinite, NaN or 0, as are its losses and errors.
+// Of one text. Of a broken model infinite, NaN or 0.
+struct TextFigures {
   std::optional<double> perplexity, teacher_perplexity, kl, top1;
+};
+
+// Of the zero-shot tasks, shares of the documents.
+struct TaskShares {
+  std::vector<std::pair<std::string, double>> tasks;  // name, acc_norm where there is one, else acc
+  std::optional<double> average, onebit_average;
+  // Of the teacher's share above chance; by the average of OneBit's six tasks where they are all
+  // there, else of all tasks.
+  std::optional<double> above_chance;
+};
+
+// Its own text is the first of several.
+struct RunRecord : TextFigures {
+  std::string directory, name, method;
+  std::vector<std::pair<std::string, TextFigures>> texts;  // of several, all of them, by name
+  TaskShares zero_shot;
   double bits_paper = 0, bits_linear = 0, bits_file = 0;
   double bytes = 0, seconds = 0, peak_rss_bytes = 0;
   std::vector<std::pair<std::string, double>> layers;  // name, relative error
   std::vector<LoggedStep> log;
-  // What decides whether perplexities compare: teacher, text, protocol, context, windows, join.
+  // What decides whether figures compare: teacher, text, protocol, context, windows, join; "text
+  // NAME" of several texts; tasks, and "task NAME" of each.
   std::vector<std::pair<std::string, std::string>> protocol;
   std::vector<std::pair<std::string, std::string>> machine;  // cpu, isa, threads, blas, version
   std::vector<std::pair<std::string, std::string>> recipe;   // "section.key" -> value as written

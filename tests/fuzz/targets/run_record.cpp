@@ -17,10 +17,13 @@ HT_FUZZ_TARGET(run_record) {
     const std::vector<std::string_view> found = parts(input, 3);
     if (found.size() == 3)
       accepted([&] { runs[0].recipe = recipe_entries(std::string(found[2]), "recipe"); });
-    runs.push_back({.directory = "other", .name = "other", .method = "rtn", .perplexity = 9.5});
+    RunRecord& other = runs.emplace_back();
+    other.directory = other.name = "other";
+    other.method = "rtn";
+    other.perplexity = 9.5;
     runs.back().recipe = {{"run.method", "'rtn'"}};
     runs.back().log = {{.step = 1, .loss = 2.5}, {.step = 2, .loss = 2.0}};
-    for (const Column& column : comparison_columns()) sort_runs(runs, column.key);
+    for (const Column& column : comparison_columns(runs)) sort_runs(runs, column.key);
     protocol_differences(runs);
     comparison_table(runs);
     comparison_csv(runs);
