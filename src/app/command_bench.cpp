@@ -101,7 +101,7 @@ int bench_command(const BenchOptions& options) {
                       {"bandwidth_share", share}};
     json["read_bandwidth"] = bandwidth;
     json["resident_bytes"] = resident;
-    json["activations"] = options.inputs == SignInputs::f32 ? "f32" : "int11";
+    json["activations"] = sign_inputs_name(options.inputs);
     json["machine"] = {{"isa", isa_name(isa())}, {"threads", threads()}, {"blas", blas_name()}};
     json["version"] = HALFTONE_VERSION;
     print("{}\n", json.dump(2));

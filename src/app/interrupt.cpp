@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdint>
 
@@ -13,8 +14,8 @@ namespace {
 // group that it is in. Of what follows within this time nothing is a second request.
 constexpr int64_t kOneRequest = 1'000'000'000;
 
-volatile std::sig_atomic_t requested = 0;
-volatile int64_t requested_at = 0;  // written once, by the first request
+std::atomic<int64_t> first_request = 0;                    // when it came; 0: there was none
+static_assert(std::atomic<int64_t>::is_always_lock_free);  // as a signal's handler needs it
 
 int64_t nanoseconds_now() {
   timespec now{};
@@ -24,12 +25,9 @@ int64_t nanoseconds_now() {
 
 void on_signal(int signal) {
   const int64_t now = nanoseconds_now();
-  if (!requested) {
-    requested_at = now;
-    requested = 1;
-  } else if (now - requested_at > kOneRequest) {
+  int64_t first = 0;
+  if (!first_request.compare_exchange_strong(first, now) && now - first > kOneRequest)
     _exit(128 + signal);
-  }
 }
 
 }  // namespace
@@ -42,7 +40,7 @@ void catch_interrupts() {
 }
 
 bool interrupted() {
-  return requested;
+  return first_request != 0;
 }
 
 }  // namespace halftone

@@ -127,8 +127,9 @@ int run_program(int argc, char** argv) {
       [&] { command = [&] { return resume_command(run_dir, overrides, run_options); }; });
 
   const auto add_activations = [](CLI::App* sub, SignInputs& inputs) {
-    const std::map<std::string, SignInputs> names{{"f32", SignInputs::f32},
-                                                  {"int11", SignInputs::int11}};
+    std::map<std::string, SignInputs> names;
+    for (const SignInputs one : {SignInputs::f32, SignInputs::int11})
+      names[sign_inputs_name(one)] = one;
     sub->add_option("--activations", inputs,
                     "what packed signs multiply: f32, or int11, inputs rounded to 11 bits with a "
                     "step for each 32 of them, which is faster [f32]")

@@ -22,11 +22,10 @@ void take_inputs(LoadedModel& model, SignInputs inputs) {
     }
   });
   if (!found)
-    throw_error(
-        ErrorKind::recipe,
-        "--activations int11: '{}' has no linear of packed signs, expected a 1-bit student, "
-        "packed or exported",
-        model.path);
+    throw_error(ErrorKind::recipe,
+                "--activations {}: '{}' has no linear of packed signs, expected a 1-bit student, "
+                "packed or exported",
+                sign_inputs_name(inputs), model.path);
 }
 
 }  // namespace halftone

@@ -1,64 +1,19 @@
-// Recipes out of TOML. toml++ 3.3.0 recurses as deep as the text nests, hence the limits here.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+// Recipes out of TOML: a table a section, its keys as the settings name them.
 #include <toml++/toml.h>
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <sstream>
 
 #include "app/recipe.h"
 #include "halftone/base/error.h"
-#include "halftone/base/uninterrupted.h"
 #include "recipe_overrides.h"
 #include "recipe_sections.h"
+#include "recipe_text.h"
 
 namespace halftone {
 namespace {
-
-constexpr off_t kMostBytes = 1 << 20;
-
-std::string read_text(const std::string& path) {
-  const auto fail = [&](const char* what) {
-    const bool disk = read_failure(errno) == ErrorKind::io;
-    throw_error(disk ? ErrorKind::io : ErrorKind::recipe, "{}: {}: {}", path, what,
-                std::strerror(errno));
-  };
-  // Not blocking: a FIFO under this name must not hang the program.
-  const int fd =
-      uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
-  if (fd < 0) fail("cannot be read");
-  struct Closer {
-    int fd;
-    ~Closer() { ::close(fd); }
-  } closer{fd};
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) fail("cannot be examined");
-  if (!S_ISREG(status.st_mode))
-    throw_error(ErrorKind::recipe, "{}: found {}, a recipe file expected", path,
-                S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
-  if (status.st_size > kMostBytes)
-    throw_error(ErrorKind::recipe, "{}: found {} bytes, at most {} expected", path, status.st_size,
-                kMostBytes);
-  std::string text(static_cast<size_t>(kMostBytes) + 1, '\0');
-  size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t n =
-        uninterrupted([&] { return ::read(fd, text.data() + size, text.size() - size); });
-    if (n < 0) fail("reading failed");
-    if (n == 0) break;
-    size += static_cast<size_t>(n);
-  }
-  if (size > static_cast<size_t>(kMostBytes))
-    throw_error(ErrorKind::recipe, "{}: more than {} bytes", path, kMostBytes);
-  text.resize(size);
-  return text;
-}
 
 std::string found_text(const toml::node& node) {
   if (node.is_table()) return "a table";
@@ -329,18 +284,6 @@ class Reader : public FieldVisitor {
   std::vector<Level> levels_;
 };
 
-toml::table parse_file(const std::string& path) {
-  const std::string text = read_text(path);
-  if (const int line = too_deep_at_line(text, kMostNesting))
-    throw_error(ErrorKind::recipe, "{}:{}: nested deeper than {} levels", path, line, kMostNesting);
-  try {
-    return toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    throw_error(ErrorKind::recipe, "{}:{}: {}", path, error.source().begin.line,
-                printable(error.description()));
-  }
-}
-
 Recipe read_from(toml::table root, const std::string& path,
                  const std::vector<std::string>& overrides, const std::optional<Move>& move) {
   RecipeReport report(path);
@@ -386,26 +329,18 @@ Recipe read_from(toml::table root, const std::string& path,
 std::vector<std::pair<std::string, std::string>> recipe_entries(const std::string& text,
                                                                 const std::string& where) {
   std::vector<std::pair<std::string, std::string>> out;
-  if (const int line = too_deep_at_line(text, kMostNesting))
-    throw_error(ErrorKind::format, "{}:{}: nested deeper than {} levels", where, line,
-                kMostNesting);
-  try {
-    flatten(toml::parse(text), "", out);
-  } catch (const toml::parse_error& error) {
-    throw_error(ErrorKind::format, "{}:{}: {}", where, error.source().begin.line,
-                printable(error.description()));
-  }
+  flatten(parse_recipe(text, where, ErrorKind::format), "", out);
   return out;
 }
 
 Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
-  return read_from(parse_file(path), path, overrides, std::nullopt);
+  return read_from(read_recipe_file(path), path, overrides, std::nullopt);
 }
 
 Recipe read_run_recipe(const std::string& run_directory,
                        const std::vector<std::string>& overrides) {
   const std::string path = run_directory + "/recipe.toml";
-  toml::table root = parse_file(path);
+  toml::table root = read_recipe_file(path);
   const std::string now = std::filesystem::weakly_canonical(run_directory).parent_path().string();
   std::optional<Move> move;
   if (const auto then = root["run"]["output_dir"].value<std::string>(); then && *then != now)

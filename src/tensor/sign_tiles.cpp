@@ -91,6 +91,10 @@ Tensor untile_scales(const SignTiles& w) {
   return out;
 }
 
+const char* sign_inputs_name(SignInputs inputs) {
+  return inputs == SignInputs::f32 ? "f32" : "int11";
+}
+
 void cpu::multiply_sign_tiles(const Tensor& x, std::vector<SignProduct>& products,
                               SignInputs inputs) {
   if (x.dim(0) <= kFewTokens)

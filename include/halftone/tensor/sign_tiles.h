@@ -43,6 +43,7 @@ void multiply_sign_tiles(const Tensor& x, const Tensor& x_scale, const SignTiles
 // error of at most step / 2 an input. A row's sums over 32 columns are exact then, and their bytes
 // are looked up 32 or 64 at once. More tokens are multiplied as they are, which is as fast.
 enum class SignInputs { f32, int11 };
+const char* sign_inputs_name(SignInputs inputs);
 
 // The same for several matrices that read one x: of few tokens the threads share out all of them at
 // once, which takes less time than one after another.

@@ -105,14 +105,20 @@ __device__ inline float power_of_two(float x) {
 template <int R, int N>
 using Sums = float[R][N / 8][4];
 
-template <int R, int N>
-__device__ inline void clear(Sums<R, N>& c) {
+// body(r, n, j) for each sum c[r][n][j] of a lane.
+template <int R, int N, class Body>
+__device__ inline void for_each_sum(const Body& body) {
 #pragma unroll
   for (int r = 0; r < R; ++r)
 #pragma unroll
-    for (int i = 0; i < N / 8; ++i)
+    for (int n = 0; n < N / 8; ++n)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) c[r][i][j] = 0;
+      for (int j = 0; j < 4; ++j) body(r, n, j);
+}
+
+template <int R, int N>
+__device__ inline void clear(Sums<R, N>& c) {
+  for_each_sum<R, N>([&](int r, int n, int j) { c[r][n][j] = 0; });
 }
 
 // A of rows that a warp keeps: in registers, or in shared memory, where they are read at each use.

@@ -89,14 +89,10 @@ __device__ void softmax_step(const AttentionSizes& s, Sums<R, kTile>& p, float (
 template <int R, int N>
 __device__ void hide(const AttentionSizes& s, int64_t first_query, int64_t first_key,
                      Sums<R, N>& p) {
-#pragma unroll
-  for (int r = 0; r < R; ++r)
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-      for (int j = 0; j < 4; ++j)
-        if (!visible(s, first_query + row_of(r, j / 2), first_key + column_of(n, j)))
-          p[r][n][j] = -INFINITY;
+  for_each_sum<R, N>([&](int r, int n, int j) {
+    if (!visible(s, first_query + row_of(r, j / 2), first_key + column_of(n, j)))
+      p[r][n][j] = -INFINITY;
+  });
 }
 
 // A block: 64 R queries of one head.
@@ -208,14 +204,10 @@ __global__ void __launch_bounds__(kTileThreads) backward_queries(AttentionSizes 
       product_with_rows<D, R, N>(q, key_tile(t), first, p);
       if (!all) hide<R, N>(s, row, t * kTile + first, p);
       product_with_rows<D, R, N>(dout, key_tile(t) + kTileNumbers<D>, first, dp);
-#pragma unroll
-      for (int r = 0; r < R; ++r)
-#pragma unroll
-        for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-          for (int j = 0; j < 4; ++j)
-            p[r][n][j] = power_of_two(p[r][n][j] * s.binary - lse[r][j / 2]) *
-                         (dp[r][n][j] - delta[r][j / 2]);
+      for_each_sum<R, N>([&](int r, int n, int j) {
+        p[r][n][j] =
+            power_of_two(p[r][n][j] * s.binary - lse[r][j / 2]) * (dp[r][n][j] - delta[r][j / 2]);
+      });
       add_product<D, R, N>(p, key_tile(t), first, dq);
     }
   }
@@ -269,25 +261,16 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(AttentionSizes s, 
     for (int first = 0; first < kTile; first += N) {
       Sums<R, N> p, dp;
       product_with_rows<D, R, N>(k, q, first, p);
-#pragma unroll
-      for (int r = 0; r < R; ++r)
-#pragma unroll
-        for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            const int column = first + column_of(n, j);
-            const bool seen = all || visible(s, first_query(i) + column, row + row_of(r, j / 2));
-            p[r][n][j] = seen ? power_of_two(p[r][n][j] * s.binary - lse[i % 2][column]) : 0.0f;
-          }
+      for_each_sum<R, N>([&](int r, int n, int j) {
+        const int column = first + column_of(n, j);
+        const bool seen = all || visible(s, first_query(i) + column, row + row_of(r, j / 2));
+        p[r][n][j] = seen ? power_of_two(p[r][n][j] * s.binary - lse[i % 2][column]) : 0.0f;
+      });
       add_product<D, R, N>(p, dout, first, dv);
       product_with_rows<D, R, N>(v, dout, first, dp);
-#pragma unroll
-      for (int r = 0; r < R; ++r)
-#pragma unroll
-        for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-          for (int j = 0; j < 4; ++j)
-            p[r][n][j] *= dp[r][n][j] - delta[i % 2][first + column_of(n, j)];
+      for_each_sum<R, N>([&](int r, int n, int j) {
+        p[r][n][j] *= dp[r][n][j] - delta[i % 2][first + column_of(n, j)];
+      });
       add_product<D, R, N>(p, q, first, dk);
     }
   }
@@ -316,6 +299,16 @@ void with_head_dim(int64_t head_dim, const Body& body) {
   return body.template operator()<128>();
 }
 
+// Two pairs of tiles, and `kept` times a block's rows beside them.
+template <int D, int R>
+constexpr size_t shared_bytes(int kept) {
+  return (4 * kTileNumbers<D> + kept * kTileNumbers<D, kBlockRows<R>>)*sizeof(bf16);
+}
+
+// Times 16 rows of queries that a warp keeps, as its registers allow.
+template <int D>
+constexpr int kQueryRows = D == 64 ? 2 : 1;
+
 template <int R>
 dim3 grid_of(int64_t rows, int64_t heads, int64_t batch) {
   return {blocks_for(rows, kBlockRows<R>), static_cast<unsigned>(heads),
@@ -329,14 +322,6 @@ bool fits_tensor_cores(const AttentionShape& s, DType dtype) {
          s.batch <= 65535;
 }
 
-namespace {
-// What of a block's side lies beside two pairs of tiles.
-template <int D, int R>
-constexpr size_t kSharedBytes(int kept) {
-  return (4 * kTileNumbers<D> + kept * kTileNumbers<D, kBlockRows<R>>)*sizeof(bf16);
-}
-}  // namespace
-
 void tensor_core_attention(const AttentionShape& s, const Tensor& q, const Tensor& k,
                            const Tensor& v, Tensor& out, Tensor& lse) {
   with_head_dim(s.head_dim, [&]<int D>() {
@@ -345,8 +330,8 @@ void tensor_core_attention(const AttentionShape& s, const Tensor& q, const Tenso
                         .v = numbers<bf16>(v),
                         .out = numbers<bf16>(out),
                         .lse = lse.numel() ? numbers<float>(lse) : nullptr};
-    constexpr int R = D == 64 ? 2 : 1;  // as registers allow
-    launch(forward<D, R>, kSharedBytes<D, R>(1), grid_of<R>(s.query_length, s.heads, s.batch),
+    constexpr int R = kQueryRows<D>;
+    launch(forward<D, R>, shared_bytes<D, R>(1), grid_of<R>(s.query_length, s.heads, s.batch),
            sizes_of(s), o);
   });
 }
@@ -364,10 +349,10 @@ void tensor_core_attention_backward(const AttentionShape& s, const Tensor& q, co
                         .dq = numbers<bf16>(dq),
                         .dk = numbers<bf16>(dk),
                         .dv = numbers<bf16>(dv)};
-    constexpr int R = D == 64 ? 2 : 1;
-    launch(backward_queries<D, R, 16>, kSharedBytes<D, R>(2),
+    constexpr int R = kQueryRows<D>;
+    launch(backward_queries<D, R, 16>, shared_bytes<D, R>(2),
            grid_of<R>(s.query_length, s.heads, s.batch), sizes_of(s), o);
-    launch(backward_keys<D, 32>, kSharedBytes<D, 1>(2),
+    launch(backward_keys<D, 32>, shared_bytes<D, 1>(2),
            grid_of<1>(s.key_length, s.key_value_heads, s.batch), sizes_of(s), o);
   });
 }

@@ -11,6 +11,7 @@
 #include "halftone/base/half.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "share_tiles.h"
 #include "transpose.h"
 
 namespace halftone {
@@ -307,11 +308,8 @@ void with_vectors(int64_t bits, const auto& body) {
   with_bits<Four, FourWords>(bits, body);
 }
 
-// Rows of a task: few tasks where the work is done in microseconds, as that of small models is.
 int64_t rows_of_a_task(const CodedMatrix& w) {
-  constexpr int64_t kSmall = int64_t{1} << 23;
-  const int64_t tasks = (w.rows * w.columns < kSmall ? 1 : 8) * threads();
-  return round_up(divide_up(w.rows, tasks), kRows);
+  return round_up(divide_up(w.rows, tasks_of(w.rows * w.columns)), kRows);
 }
 
 // Room for the values of `rows` rows of any part, and for its positions.

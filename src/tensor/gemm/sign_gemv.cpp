@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "halftone/base/simd.h"
-#include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
+#include "share_tiles.h"
 #include "transpose.h"
 
 namespace halftone {
@@ -225,30 +225,6 @@ HT_INLINE inline void multiply_range(const Product& p, int64_t begin, int64_t en
   for (; tile < end; ++tile) multiply_tokens<Sums, 1>(p, tile);
 }
 
-// All tiles of all products, as if they stood in one row.
-template <class Sums, int R>
-void multiply(const std::vector<Product>& products, const auto& with_isa) {
-  int64_t tiles = 0, signs = 0;
-  for (const Product& p : products) {
-    tiles += p.w.tiles();
-    signs += p.w.rows * p.w.columns;
-  }
-  // A task a thread where the work is done in microseconds, as that of small models is.
-  constexpr int64_t kSmall = int64_t{1} << 23;
-  const int64_t tasks = (signs < kSmall ? 1 : 8) * threads();
-  parallel_for(tiles, divide_up(tiles, tasks), [&](int64_t begin, int64_t end) {
-    with_isa([&]() HT_INLINE {
-      int64_t first = 0;  // tile of a product
-      for (const Product& p : products) {
-        const int64_t from = std::max(begin - first, int64_t{0}),
-                      to = std::min(end - first, p.w.tiles());
-        if (from < to) multiply_range<Sums, R>(p, from, to);
-        first += p.w.tiles();
-      }
-    });
-  });
-}
-
 }  // namespace
 
 void sign_gemv(const Tensor& x, std::vector<SignProduct>& products) {
@@ -275,12 +251,14 @@ void sign_gemv(const Tensor& x, std::vector<SignProduct>& products) {
                    .scales = p.w->scales.data<half_t>(),
                    .y = p.y.data<float>()});
   }
-  if (isa() == Isa::avx512)
-    multiply<Wide, 4>(out, [](const auto& body) { simd_avx512(body); });
-  else if (isa() == Isa::avx2)
-    multiply<Halves, 2>(out, [](const auto& body) { simd_avx2(body); });
-  else
-    multiply<Plain, 1>(out, [](const auto& body) { body(); });
+  share_tiles(out, 1, [](const Product& p, int64_t begin, int64_t end) {
+    if (isa() == Isa::avx512)
+      simd_avx512([&]() HT_INLINE { multiply_range<Wide, 4>(p, begin, end); });
+    else if (isa() == Isa::avx2)
+      simd_avx2([&]() HT_INLINE { multiply_range<Halves, 2>(p, begin, end); });
+    else
+      multiply_range<Plain, 1>(p, begin, end);
+  });
 }
 
 }  // namespace halftone

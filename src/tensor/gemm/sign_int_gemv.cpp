@@ -10,8 +10,8 @@
 
 #include "halftone/base/half.h"
 #include "halftone/base/simd.h"
-#include "halftone/base/threads.h"
 #include "halftone/tensor/memory.h"
+#include "share_tiles.h"
 #include "transpose.h"
 
 namespace halftone {
@@ -30,11 +30,7 @@ constexpr float kMost = 1023;
 // 32 inputs in whole numbers of the step that is returned.
 HT_INLINE inline float round_inputs(const float* x, const float* scale, int64_t n, int16_t* out) {
   alignas(64) float v[kColumns] = {};
-  if (n == kColumns) {
-    for (int64_t i = 0; i < kColumns; ++i) v[i] = scale ? x[i] * scale[i] : x[i];
-  } else {
-    for (int64_t i = 0; i < n; ++i) v[i] = scale ? x[i] * scale[i] : x[i];
-  }
+  for (int64_t i = 0; i < n; ++i) v[i] = scale ? x[i] * scale[i] : x[i];
   float most = 0;
 #pragma omp simd reduction(max : most)
   for (int64_t i = 0; i < kColumns; ++i) most = std::max(most, std::fabs(v[i]));
@@ -295,70 +291,61 @@ void multiply_plain(const Product& p, int64_t tokens, int64_t begin, int64_t end
       }
 }
 
-// The rows of all products in blocks of tiles, as if they stood in one row.
-void multiply(const std::vector<Product>& products, int64_t tokens) {
-  constexpr int64_t kBlock = 4;  // the tiles that one thread takes at least
-  int64_t blocks = 0, signs = 0;
-  for (const Product& p : products) {
-    blocks += divide_up(p.w.tiles(), kBlock);
-    signs += p.w.rows * p.w.columns;
-  }
-  // A task a thread where the work is done in microseconds, as that of small models is.
-  constexpr int64_t kSmall = int64_t{1} << 23;
-  const int64_t tasks = (signs * tokens < kSmall ? 1 : 8) * threads();
-  parallel_for(blocks, divide_up(blocks, tasks), [&](int64_t begin, int64_t end) {
-    int64_t first = 0;  // block of a product
-    for (const Product& p : products) {
-      const int64_t all = divide_up(p.w.tiles(), kBlock),
-                    from = std::max(begin - first, int64_t{0}) * kBlock,
-                    to = std::min(std::min(end - first, all) * kBlock, p.w.tiles());
-      first += all;
-      if (from >= to) continue;
+void multiply(const Product& p, int64_t tokens, int64_t begin, int64_t end) {
 #if defined(__x86_64__) && !defined(__clang__)
-      if (isa() == Isa::avx512)
-        simd_avx512([&]() HT_INLINE { multiply_range<4>(p, tokens, from, to); });
-      else if (isa() == Isa::avx2)
-        simd_avx2([&]() HT_INLINE { multiply_range<2>(p, tokens, from, to); });
-      else
+  if (isa() == Isa::avx512)
+    return simd_avx512([&]() HT_INLINE { multiply_range<4>(p, tokens, begin, end); });
+  if (isa() == Isa::avx2)
+    return simd_avx2([&]() HT_INLINE { multiply_range<2>(p, tokens, begin, end); });
 #endif
-        multiply_plain(p, tokens, from, to);
-    }
-  });
+  multiply_plain(p, tokens, begin, end);
 }
 
 }  // namespace
 
 void sign_int_gemv(const Tensor& x, std::vector<SignProduct>& products) {
   const int64_t tokens = x.dim(0), columns = products.front().w->columns,
-                chunks = products.front().w->chunks();
-  const auto count = static_cast<int64_t>(products.size()), inputs = tokens * chunks;
-  const auto storage = allocate(static_cast<size_t>(count * inputs * (kChunk + 4)));
+                chunks = products.front().w->chunks(), inputs = tokens * chunks;
+  // Products of one scale have the same inputs.
+  std::vector<const float*> scales;
+  std::vector<int64_t> scale_of;
+  for (const SignProduct& p : products) {
+    const float* scale = p.x_scale.defined() ? p.x_scale.data<float>() : nullptr;
+    const auto found = std::ranges::find(scales, scale);
+    scale_of.push_back(found - scales.begin());
+    if (found == scales.end()) scales.push_back(scale);
+  }
+  const auto all = static_cast<int64_t>(scales.size()) * inputs;
+  const auto storage = allocate(static_cast<size_t>(all * (kChunk + 4)));
   auto* tables = static_cast<uint8_t*>(storage.get());
-  auto* steps = reinterpret_cast<float*>(tables + count * inputs * kChunk);
+  auto* steps = reinterpret_cast<float*>(tables + all * kChunk);
   // Those of one token are done before a thread has woken.
-  parallel_for(count * inputs, 256, [&](int64_t begin, int64_t end) {
+  parallel_for(all, 256, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
       for (int64_t i = begin; i < end; ++i) {
-        const SignProduct& p = products[static_cast<size_t>(i / inputs)];
+        const float* scale = scales[static_cast<size_t>(i / inputs)];
         const int64_t token = i % inputs / chunks, first = i % chunks * kColumns;
-        const float* scale = p.x_scale.defined() ? p.x_scale.data<float>() + first : nullptr;
         int16_t q[kColumns];
-        steps[i] = round_inputs(x.data<float>() + token * columns + first, scale,
-                                std::min(kColumns, columns - first), q);
+        steps[i] =
+            round_inputs(x.data<float>() + token * columns + first, scale ? scale + first : nullptr,
+                         std::min(kColumns, columns - first), q);
         make_tables(q, tables + i * kChunk);
       }
     });
   });
   std::vector<Product> out;
   for (SignProduct& p : products) {
-    const int64_t first = static_cast<int64_t>(out.size()) * inputs;
+    const int64_t first = scale_of[out.size()] * inputs;
     out.push_back({.w = *p.w,
                    .x = {tables + first * kChunk, steps + first},
                    .words = p.w->words.data<uint8_t>(),
                    .scales = p.w->scales.data<half_t>(),
                    .y = p.y.data<float>()});
   }
-  multiply(out, tokens);
+  constexpr int64_t kTiles = 4;  // of AVX-512 at a time
+  share_tiles(out, kTiles, [&](const Product& p, int64_t begin, int64_t end) {
+    multiply(p, tokens, begin, end);
+  });
 }
 
 }  // namespace halftone
