@@ -3,8 +3,11 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/json_numbers.h"
+#include "halftone/text/text_statistics.h"
 #include "inspection.h"
+#include "text_inspection.h"
 
 namespace halftone {
 namespace {
@@ -83,9 +86,20 @@ std::string inspection_json(const std::string& path, const Inspection& found,
   return json_text(std::move(out), 2);
 }
 
+// An index of several files, or what should be weights and is none, is no text to be counted.
+bool names_weights(const std::string& path) {
+  return path.ends_with(".json") || path.ends_with(".safetensors");
+}
+
 }  // namespace
 
-int inspect_command(const std::string& path, bool digest_alone, bool json) {
+int inspect_command(const std::string& path, const std::string& tokenizer, bool digest_alone,
+                    bool json) {
+  if (!names_weights(path) && is_text_file(path))
+    return inspect_text(path, tokenizer, digest_alone, json);
+  if (!tokenizer.empty())
+    throw_error(ErrorKind::recipe, "--tokenizer: {} is {}, a text or a token file expected", path,
+                file_kind_name(file_kind(path)));
   const Inspection found = inspect_path(path);
   const std::string digest = tensors_digest(found.stored);
   if (digest_alone && json)

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "halftone/base/error.h"
+#include "recipe_text.h"
 
 namespace halftone {
 namespace {
