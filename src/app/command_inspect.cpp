@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
@@ -86,16 +87,18 @@ std::string inspection_json(const std::string& path, const Inspection& found,
   return json_text(std::move(out), 2);
 }
 
-// An index of several files, or what should be weights and is none, is no text to be counted.
-bool names_weights(const std::string& path) {
-  return path.ends_with(".json") || path.ends_with(".safetensors");
+// An index of several files, or what should be a model and is none, is no text to be counted.
+bool names_model(const std::string& path) {
+  return std::ranges::any_of(
+      std::initializer_list<std::string_view>{".json", ".safetensors", ".gguf", ".h5"},
+      [&](std::string_view suffix) { return path.ends_with(suffix); });
 }
 
 }  // namespace
 
 int inspect_command(const std::string& path, const std::string& tokenizer, bool digest_alone,
                     bool json) {
-  if (!names_weights(path) && is_text_file(path))
+  if (!names_model(path) && is_text_file(path))
     return inspect_text(path, tokenizer, digest_alone, json);
   if (!tokenizer.empty())
     throw_error(ErrorKind::recipe, "--tokenizer: {} is {}, a text or a token file expected", path,

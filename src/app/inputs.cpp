@@ -166,7 +166,9 @@ void check_disk(const Recipe& recipe, const RunInputs& inputs, const std::string
 std::vector<std::pair<std::string, int64_t>> contexts(const Recipe& recipe) {
   std::vector<std::pair<std::string, int64_t>> out;
   const EvalSettings& eval = recipe.eval;
-  if (!eval.text.empty() && eval.texts.empty()) out.emplace_back("eval.context", eval.context);
+  const bool held_out = is_trained(recipe.run.method) && recipe.data.held_out > 0;
+  if (held_out || (!eval.text.empty() && eval.texts.empty()))
+    out.emplace_back("eval.context", eval.context);
   for (size_t i = 0; i < eval.texts.size(); ++i)
     out.emplace_back(fmt::format("eval.text[{}].context", i), eval.texts[i].context);
   if (is_trained(recipe.run.method) || draws_text(recipe))

@@ -294,7 +294,7 @@ Recipe read_from(toml::table root, const std::string& path,
   std::map<std::string, std::string> raw;
   for (const std::string& text : overrides) apply_override(text, root, raw, report);
 
-  drop_replaced_length(root, raw);
+  drop_replaced(root, raw);
 
   const std::string directory = std::filesystem::absolute(path).parent_path().string();
   Recipe recipe;

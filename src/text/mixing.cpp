@@ -111,8 +111,8 @@ std::vector<Turn> by_weight(const Sources& s, Documents Deck::*pile, bool again,
     plays[d] = again;
     if (passes[d] == kMostPasses && open > 0)
       throw_error(ErrorKind::recipe,
-                  "data.source: {}: found a weight of {}, for which it would be gone through more "
-                  "than {} times while others are once, a smaller one expected",
+                  "{}: weight: found {}, with which it would be gone through more than {} times "
+                  "while another source is once, a smaller one expected",
                   s.decks[d].path, s.sources[i].settings.weight, kMostPasses);
   }
   return out;
@@ -125,15 +125,14 @@ void check_sources(const Sources& s, const DataSettings& settings) {
     for (const size_t d : s.decks[source.deck].trained)
       tokens += tokens_taken(source.size(d), settings);
     if (tokens > 0) continue;
-    const std::string length =
+    const std::string what =
         settings.cross_documents
-            ? ""
+            ? "document"
             : fmt::format(
-                  ", at least one of data.max_seq_length = {} tokens expected, or "
-                  "data.cross_documents = true",
+                  "document of data.max_seq_length = {} tokens (data.cross_documents = false)",
                   settings.max_seq_length);
-    throw_error(ErrorKind::recipe, "data.source: {}: found no document to train on{}",
-                source.settings.path, length);
+    throw_error(ErrorKind::recipe, "{}: found no {} to train on, at least one expected",
+                source.settings.path, what);
   }
 }
 

@@ -146,6 +146,9 @@ TEST_F(RecipeFile, SourcesOfTextAreTables) {
   const Recipe one = read(effective, {"data.generate.prefix=" + at("heldout.txt")});
   EXPECT_TRUE(one.data.generate.prefixes.empty());
   EXPECT_EQ(one.data.generate.prefix, std::vector<std::string>{at("heldout.txt")});
+  const Recipe joined = read(effective, {"data.train=" + at("heldout.txt")});
+  EXPECT_TRUE(joined.data.sources.empty());
+  EXPECT_EQ(joined.data.train, std::vector<std::string>{at("heldout.txt")});
   const std::string named =
       good_but("eval", "[[eval.text]]\nname = \"held-out\"\npath = \"heldout.txt\"");
   EXPECT_EQ(error_of(named), "(no error)");
