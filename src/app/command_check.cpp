@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
@@ -75,7 +77,8 @@ void print_data(const Recipe& recipe, const SourcedText& text) {
   for (const SourceFigures& source : text.sources)
     print("# data               {} tokens ({:.1f} %) of {} documents, {:.2f} passes: {}{}\n",
           source.tokens,
-          100 * static_cast<double>(source.tokens) / static_cast<double>(text.tokens.size()),
+          100 * static_cast<double>(source.tokens) /
+              static_cast<double>(std::max<int64_t>(1, text.tokens.size())),
           source.documents, source.passes, printable(source.settings.path),
           source.settings.typography == Typography::wikitext ? ", as WikiText is set" : "");
   if (recipe.data.held_out > 0)

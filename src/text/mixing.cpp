@@ -145,7 +145,7 @@ SourcedText gather(const Sources& s, const std::vector<Turn>& trained,
     const Source& source = s.sources[i];
     const int64_t tokens = tokens_taken(source.size(document), settings);
     out.tokens.append(source.text, source.begin(document), tokens);
-    ++out.sources[i].documents;
+    out.sources[i].documents += tokens > 0;
     out.sources[i].tokens += tokens;
     ++dealt[source.deck];
   }
