@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
@@ -70,6 +72,20 @@ void print_bits(const Recipe& recipe, const DecoderSpec& spec) {
         partitioned ? fmt::format(", if {:.0f} % of the columns are salient", 100 * kSalient) : "");
 }
 
+// What is read to train on, and what is held out.
+void print_data(const Recipe& recipe, const SourcedText& text) {
+  for (const SourceFigures& source : text.sources)
+    print("# data               {} tokens ({:.1f} %) of {} documents, {:.2f} passes: {}{}\n",
+          source.tokens,
+          100 * static_cast<double>(source.tokens) /
+              static_cast<double>(std::max<int64_t>(1, text.tokens.size())),
+          source.documents, source.passes, printable(source.settings.path),
+          source.settings.typography == Typography::wikitext ? ", as WikiText is set" : "");
+  if (recipe.data.held_out > 0)
+    print("# held out           {} tokens of {} documents\n", text.held_out.size(),
+          text.held_out_documents);
+}
+
 // What the finished model can be exported as.
 void print_exports(const Recipe& recipe, const ModelConfig& config) {
   if (recipe.run.method == Method::none) return;
@@ -98,13 +114,14 @@ void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::st
 int check_command(const std::string& path, const std::vector<std::string>& overrides) {
   const Recipe recipe = read_recipe(path, overrides);
   const std::string directory = recipe.run.output_dir + "/" + recipe.run.name;
-  const RunInputs inputs = read_inputs(recipe, directory);
+  const RunInputs inputs = read_inputs(recipe, directory, false);
   const DecoderSpec spec = decoder_spec(inputs.teacher.config);
   const MemoryPlan plan = plan_memory(recipe, inputs.teacher, spec);
   print("{}\n", write_recipe(recipe));
   print("# parameters         {} ({} in the block linears)\n", parameter_count(spec),
         block_linear_weights(spec));
   print_bits(recipe, spec);
+  print_data(recipe, inputs.training);
   const int64_t steps = is_trained(recipe.run.method)
                             ? planned_steps(recipe.train, planned_sequences(recipe, inputs))
                             : 0;

@@ -73,7 +73,7 @@ void check_outputs(const CompareOptions& options) {
 }
 
 // The finished ones of the directories, each once. `compare runs/*` also names what is no run, or
-// no finished one: that is said and passed over.
+// no finished one: that is said and passed over, but for token files, which lie beside every run.
 std::vector<RunRecord> read_runs(const std::vector<std::string>& directories) {
   std::vector<RunRecord> runs;
   for (const std::string& directory : directories) {
@@ -83,6 +83,8 @@ std::vector<RunRecord> read_runs(const std::vector<std::string>& directories) {
     const auto same = [&](const RunRecord& run) { return same_file(run.directory, directory); };
     if (std::any_of(runs.begin(), runs.end(), same)) {
       say("{}: given twice, shown once\n", directory);
+    } else if (fs::is_regular_file(directory, error) && file_kind(directory) == FileKind::tokens) {
+      continue;
     } else if (!fs::exists(directory + "/result.json", error)) {
       say("{}: left out: {}\n", directory,
           fs::exists(directory + "/recipe.toml", error) ? "the run is not finished (no result.json)"

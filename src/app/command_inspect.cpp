@@ -1,10 +1,14 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
 #include "app/console.h"
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/io/json_numbers.h"
+#include "halftone/text/text_statistics.h"
 #include "inspection.h"
+#include "text_inspection.h"
 
 namespace halftone {
 namespace {
@@ -83,9 +87,22 @@ std::string inspection_json(const std::string& path, const Inspection& found,
   return json_text(std::move(out), 2);
 }
 
+// An index of several files, or what should be a model and is none, is no text to be counted.
+bool names_model(const std::string& path) {
+  return std::ranges::any_of(
+      std::initializer_list<std::string_view>{".json", ".safetensors", ".gguf", ".h5"},
+      [&](std::string_view suffix) { return path.ends_with(suffix); });
+}
+
 }  // namespace
 
-int inspect_command(const std::string& path, bool digest_alone, bool json) {
+int inspect_command(const std::string& path, const std::string& tokenizer, bool digest_alone,
+                    bool json) {
+  if (!names_model(path) && is_text_file(path))
+    return inspect_text(path, tokenizer, digest_alone, json);
+  if (!tokenizer.empty())
+    throw_error(ErrorKind::recipe, "--tokenizer: {} is {}, a text or a token file expected", path,
+                file_kind_name(file_kind(path)));
   const Inspection found = inspect_path(path);
   const std::string digest = tensors_digest(found.stored);
   if (digest_alone && json)

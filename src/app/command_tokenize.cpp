@@ -1,11 +1,11 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/text/documents.h"
@@ -17,13 +17,6 @@ namespace {
 
 using Json = nlohmann::json;
 using Ids = std::vector<int32_t>;
-
-// Of a checkpoint the tokenizer is in its folder.
-std::string tokenizer_path(const std::string& model) {
-  if (file_kind(model) != FileKind::hdf5) return model;
-  const std::filesystem::path folder = std::filesystem::path(model).parent_path();
-  return folder.empty() ? "." : folder.string();
-}
 
 // Whole numbers with white space between; none where the text holds anything else.
 std::optional<Ids> plain_ids(std::string_view text) {
@@ -87,7 +80,7 @@ std::string as_line(const Ids& ids) {
 }  // namespace
 
 int tokenize_command(const TokenizeOptions& options) {
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(tokenizer_path(options.model));
+  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer_argument(options.model);
   const Ids ids = ids_of(options, *tokenizer);
   const std::string out = options.json     ? as_json(ids, *tokenizer, options.decode)
                           : options.decode ? tokenizer->decode_text(ids)

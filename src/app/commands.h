@@ -71,7 +71,8 @@ struct CompareOptions {
 };
 int compare_command(const CompareOptions& options);
 
-int inspect_command(const std::string& path, bool digest, bool json);
+// Of a text with `tokenizer`, a model or a tokenizer, its tokens too.
+int inspect_command(const std::string& path, const std::string& tokenizer, bool digest, bool json);
 
 // The options behind --out are of some formats alone; one that is given to another is an error.
 struct ExportOptions {

@@ -11,7 +11,6 @@
 #include "halftone/eval/perplexity.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/spec.h"
-#include "halftone/text/token_stream.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
@@ -59,7 +58,7 @@ void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
     throw_error(ErrorKind::recipe,
                 "data.train: found {} tokens, at least one sequence of data.max_seq_length = {} "
                 "expected",
-                inputs.training.size(), recipe.data.max_seq_length);
+                inputs.training.tokens.size(), recipe.data.max_seq_length);
   if (recipe.train.per_device_train_batch_size > sequences)
     throw_error(ErrorKind::recipe,
                 "train.per_device_train_batch_size: found {}, at most the {} sequences of "
@@ -78,8 +77,8 @@ void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
 void check_calibration_text(const Recipe& recipe, const RunInputs& inputs) {
   const CalibrationSettings& c = recipe.calibration;
   const GenerateSettings& g = recipe.data.generate;
-  const int64_t tokens = c.text.empty() ? g.sequences * (recipe.data.max_seq_length + 1)
-                                        : static_cast<int64_t>(inputs.calibration.size());
+  const int64_t tokens =
+      c.text.empty() ? g.sequences * (recipe.data.max_seq_length + 1) : inputs.calibration.size();
   require_calibration_windows(c, tokens);
 }
 
@@ -88,7 +87,28 @@ bool draws_text(const Recipe& recipe) {
                                           (recipe.run.ptq && recipe.calibration.text.empty()));
 }
 
-void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
+void require_rows_of(const TokenStream& tokens, const RunInputs& inputs, const std::string& what) {
+  tokens.for_each_part(
+      [&](std::span<const int32_t> part) { require_rows(part, inputs.teacher.config, what); });
+}
+
+// The documents that are not trained on are a text to be measured.
+void add_held_out(const Recipe& recipe, const std::string& directory, RunInputs& inputs) {
+  const TokenStream& held_out = inputs.training.held_out;
+  if (inputs.training.held_out_documents == 0)
+    throw_error(ErrorKind::recipe,
+                "data.held_out: found {}, which holds out none of the documents, a larger share or "
+                "more documents expected",
+                recipe.data.held_out);
+  const TextSettings settings = held_out_settings(recipe, RunDirectory(directory).held_out_file());
+  HeldOutText text =
+      held_out_tokens(settings, held_out.all(), *inputs.tokenizer, inputs.teacher.config);
+  evaluation_windows(text.text, settings);
+  inputs.eval.texts.push_back(std::move(text));
+}
+
+void read_texts(const Recipe& recipe, const std::string& directory, const TokenCache& cache,
+                RunInputs& inputs, Faults& faults) {
   const Tokenizer& tokenizer = *inputs.tokenizer;
   for (const TextSettings& text : texts_of(recipe.eval))
     faults.collect([&] {
@@ -100,14 +120,15 @@ void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
         [&] { add_task(task, recipe.eval, tokenizer, inputs.teacher.config, inputs.eval); });
   if (is_trained(recipe.run.method))
     faults.collect([&] {
-      inputs.training = read_token_stream(recipe.data.train, tokenizer, recipe.data.wikitext_share);
-      require_rows(inputs.training, inputs.teacher.config, "data.train");
+      inputs.training = read_sources(recipe.data, tokenizer, cache);
+      require_rows_of(inputs.training.tokens, inputs, "data.train");
       check_training_text(recipe, inputs);
+      if (recipe.data.held_out > 0) add_held_out(recipe, directory, inputs);
     });
   if (recipe.run.ptq)
     faults.collect([&] {
-      inputs.calibration = read_token_stream(recipe.calibration.text, tokenizer);
-      require_rows(inputs.calibration, inputs.teacher.config, "calibration.text");
+      inputs.calibration = read_token_stream(recipe.calibration.text, tokenizer, cache);
+      require_rows_of(inputs.calibration, inputs, "calibration.text");
       check_calibration_text(recipe, inputs);
     });
   if (draws_text(recipe) && !tokenizer.eos())
@@ -145,7 +166,9 @@ void check_disk(const Recipe& recipe, const RunInputs& inputs, const std::string
 std::vector<std::pair<std::string, int64_t>> contexts(const Recipe& recipe) {
   std::vector<std::pair<std::string, int64_t>> out;
   const EvalSettings& eval = recipe.eval;
-  if (!eval.text.empty() && eval.texts.empty()) out.emplace_back("eval.context", eval.context);
+  const bool held_out = is_trained(recipe.run.method) && recipe.data.held_out > 0;
+  if (held_out || (!eval.text.empty() && eval.texts.empty()))
+    out.emplace_back("eval.context", eval.context);
   for (size_t i = 0; i < eval.texts.size(); ++i)
     out.emplace_back(fmt::format("eval.text[{}].context", i), eval.texts[i].context);
   if (is_trained(recipe.run.method) || draws_text(recipe))
@@ -185,18 +208,16 @@ void add_warnings(const Recipe& recipe, RunInputs& inputs) {
 
 int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs) {
   const int64_t length = recipe.data.max_seq_length;
-  return (static_cast<int64_t>(inputs.training.size()) +
-          recipe.data.generate.sequences * (length + 1)) /
-         length;
+  return (inputs.training.tokens.size() + recipe.data.generate.sequences * (length + 1)) / length;
 }
 
-RunInputs read_inputs(const Recipe& recipe, const std::string& directory) {
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens) {
   RunInputs inputs;
   Faults faults;
   inputs.teacher = teacher_outline(recipe);
   faults.collect([&] {
     inputs.tokenizer = load_model_tokenizer(inputs.teacher.home, inputs.teacher.config);
-    read_texts(recipe, inputs, faults);
+    read_texts(recipe, directory, token_cache(recipe, keep_tokens), inputs, faults);
   });
   for (const auto& [key, tokens] : contexts(recipe))
     faults.collect([&, key = key, tokens = tokens] {

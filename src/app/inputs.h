@@ -19,8 +19,8 @@ struct RunInputs {
   ModelOutline teacher;  // of pretrain: the new model's
   std::unique_ptr<Tokenizer> tokenizer;
   EvalInputs eval;                    // of eval.text and eval.tasks
-  std::vector<int32_t> training;      // tokens of data.train
-  std::vector<int32_t> calibration;   // tokens of calibration.text
+  SourcedText training;               // of data.train or data.source
+  TokenStream calibration;            // of calibration.text
   std::vector<std::string> warnings;  // what is odd, but can be carried out
 };
 
@@ -28,7 +28,8 @@ struct RunInputs {
 // that cannot be read, a tokenizer with more ids than the model has rows, texts shorter than what
 // is to be drawn from them, a batch larger than the data, a disk too full for what the run writes
 // to `directory`.
-RunInputs read_inputs(const Recipe& recipe, const std::string& directory);
+// `keep_tokens`: tokens of texts that are not there yet are kept beside the run directories.
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens);
 
 // Sequences of the training text; of text that is yet to be drawn, the most that it can have.
 int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs);

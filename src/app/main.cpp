@@ -290,14 +290,23 @@ int run_program(int argc, char** argv) {
   compare->callback([&] { command = [&] { return compare_command(compare_options); }; });
 
   bool digest = false, json = false;
-  CLI::App* inspect =
-      app.add_subcommand("inspect", "What a file or directory is: tensors, shapes, bits a weight");
+  std::string tokenizer;
+  CLI::App* inspect = app.add_subcommand(
+      "inspect",
+      "What a model is: tensors, shapes, bits a weight; what a text is: documents, sizes");
   inspect->add_option("PATH", model)->required();
+  inspect->add_option("--tokenizer", tokenizer,
+                      "of a text: a model or a tokenizer whose tokens are counted");
   inspect->add_flag("--digest", digest,
-                    "only the sha256 over all tensors (of a run: its newest checkpoint)");
+                    "only the sha256 over all tensors (of a run: its newest checkpoint), or of "
+                    "a text");
   inspect->add_flag("--json", json, "print one object on stdout");
-  inspect->footer("Example: halftone inspect runs/quickstart-onebit --digest");
-  inspect->callback([&] { command = [&] { return inspect_command(model, digest, json); }; });
+  inspect->footer(
+      "Example: halftone inspect runs/quickstart-onebit --digest\n"
+      "         halftone inspect recipes/quickstart/train.txt.gz --tokenizer "
+      "recipes/quickstart/teacher");
+  inspect->callback(
+      [&] { command = [&] { return inspect_command(model, tokenizer, digest, json); }; });
 
   ExportOptions export_options;
   const std::map<std::string, ExportDtype> dtypes{{"auto", ExportDtype::automatic},

@@ -1,9 +1,12 @@
 #include "app/model_argument.h"
-#include "app/console.h"
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
+#include "app/console.h"
 #include "halftone/base/error.h"
+#include "halftone/io/file_kind.h"
 
 namespace halftone {
 
@@ -11,6 +14,12 @@ LoadedModel load_model_argument(const std::string& path, const ImportOptions& op
   LoadedModel model = load_model(path, options);
   for (const std::string& note : model.notes) say("{}\n", note);
   return model;
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer_argument(const std::string& path) {
+  if (file_kind(path) != FileKind::hdf5) return load_tokenizer(path);
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return load_tokenizer(folder.empty() ? "." : folder.string());
 }
 
 void take_inputs(LoadedModel& model, SignInputs inputs) {

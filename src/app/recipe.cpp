@@ -100,24 +100,49 @@ void check_range(const std::vector<int64_t>& range, const char* key, const Recip
                           fmt::join(range, ", "), r.data.max_seq_length));
 }
 
+// Texts that are mixed: tables under `key`.
+void check_sources(const std::vector<SourceSettings>& sources, const char* key,
+                   RecipeReport& report) {
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const std::string path = fmt::format("{}[{}].path", key, i);
+    if (sources[i].path.empty())
+      report.add(path, "missing, the path of a text expected");
+    else
+      check_files({sources[i].path}, path.c_str(), report);
+  }
+}
+
 void check_data(const Recipe& r, RecipeReport& report) {
   check_files(r.data.train, "data.train", report);
+  check_sources(r.data.sources, "data.source", report);
+  const bool text = !r.data.train.empty() || !r.data.sources.empty();
+  report.rule(!r.data.train.empty() && !r.data.sources.empty(), {"data.train", "data.source"},
+              "found beside [[data.source]], only one of the two expected");
+  const std::vector<TextSettings> measured = texts_of(r.eval);
+  report.rule(
+      r.data.held_out > 0 && std::ranges::count(measured, kHeldOutName, &TextSettings::name) > 0,
+      {"eval.text", "data.held_out"},
+      fmt::format("found a text called \"{}\", another name expected: the documents of "
+                  "data.held_out have it",
+                  kHeldOutName));
   const GenerateSettings& g = r.data.generate;
   if (r.data.generate_present) {
     report.rule(g.sequences < 1, {"data.generate.sequences"},
                 "missing, the number of sequences to draw expected");
     check_range(g.greedy_prefix, "data.generate.greedy_prefix", r, report);
-    if (!g.prefix.empty()) check_range(g.prefix_tokens, "data.generate.prefix_tokens", r, report);
+    if (!g.prefix.empty() || !g.prefixes.empty())
+      check_range(g.prefix_tokens, "data.generate.prefix_tokens", r, report);
     check_files(g.prefix, "data.generate.prefix", report);
+    check_sources(g.prefixes, "data.generate.prefix", report);
   }
   if (r.run.method == Method::pretrain) {
-    report.rule(r.data.train.empty(), {"data.train", "run.method"},
+    report.rule(!text, {"data.train", "data.source", "run.method"},
                 "missing, pretrain expects text to learn from");
     report.rule(r.data.generate_present, {"data.generate", "run.method"},
                 "found a table, but pretrain has no teacher to draw text from");
   } else if (r.run.method == Method::onebit) {
-    report.rule(r.data.train.empty() && !r.data.generate_present,
-                {"data.train", "data.generate", "run.method"},
+    report.rule(!text && !r.data.generate_present,
+                {"data.train", "data.source", "data.generate", "run.method"},
                 "missing, text to learn from or data.generate expected");
   }
 }
@@ -309,50 +334,6 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   if (is_trained(r.run.method)) check_training(r, report);
   if (r.run.ptq) check_calibration(r, report);
   check_evaluation(r, report);
-}
-
-int too_deep_at_line(std::string_view text, int most) {
-  int line = 1, depth = 0, dots = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '"' || c == '\'') {
-      const std::string fence(3, c);
-      const bool block = text.substr(i, 3) == fence;
-      i += block ? 3 : 1;
-      for (; i < text.size(); ++i) {
-        if (text[i] == '\n') {
-          ++line;
-          if (!block) break;  // not closed: the parser stops here
-        }
-        if (c == '"' && text[i] == '\\' && text.substr(i + 1, 1) != "\n")
-          ++i;
-        else if (block ? text.substr(i, 3) == fence : text[i] == c)
-          break;
-      }
-      if (!block || i >= text.size()) continue;
-      // A block may end in up to two quotes of its own.
-      i += 2;
-      for (int extra = 0; extra < 2 && i + 1 < text.size() && text[i + 1] == c; ++extra) ++i;
-      continue;
-    }
-    if (c == '#') {
-      while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
-    } else if (c == '\n') {
-      ++line;
-      dots = 0;
-    } else if (c == '[' || c == '{') {
-      ++depth;
-      dots = 0;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    } else if (c == ',' || c == '=') {
-      dots = 0;
-    } else if (c == '.') {
-      ++dots;
-    }
-    if (depth > most || dots >= most) return line;
-  }
-  return 0;
 }
 
 std::string suggestion(std::string_view found, const std::vector<std::string>& known) {

@@ -44,6 +44,9 @@ struct TeacherSettings {
   int64_t cache_top_k = 0;
 };
 
+// The text that data.held_out makes, among those of an evaluation.
+inline constexpr std::string_view kHeldOutName = "held-out";
+
 struct Recipe {
   RunSettings run;
   TeacherSettings teacher;

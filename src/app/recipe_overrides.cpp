@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "halftone/base/error.h"
+#include "recipe_text.h"
 
 namespace halftone {
 namespace {
@@ -72,7 +73,9 @@ void apply_override(const std::string& assignment, toml::table& root,
   raw[key] = text;
 }
 
-void drop_replaced_length(toml::table& root, const std::map<std::string, std::string>& raw) {
+void drop_replaced(toml::table& root, const std::map<std::string, std::string>& raw) {
+  if (toml::table* data = root["data"].as_table(); data && raw.contains("data.train"))
+    data->erase("source");
   toml::table* train = root["train"].as_table();
   const bool steps = raw.contains("train.max_steps"),
              epochs = raw.contains("train.num_train_epochs");

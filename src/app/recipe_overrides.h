@@ -18,6 +18,7 @@ void apply_override(const std::string& assignment, toml::table& root,
                     std::map<std::string, std::string>& raw, RecipeReport& report);
 
 // A run is as long as its steps or its epochs say; an override of one replaces the file's other.
-void drop_replaced_length(toml::table& root, const std::map<std::string, std::string>& raw);
+// One of data.train replaces the file's tables of sources.
+void drop_replaced(toml::table& root, const std::map<std::string, std::string>& raw);
 
 }  // namespace halftone

@@ -104,17 +104,14 @@ class Reader : public FieldVisitor {
   }
 
   void path(std::string_view key, std::string& value, std::string_view) override {
-    const toml::node* node = levels_.back().table->get(key);
-    if (node && node->is_array_of_tables()) {
-      levels_.back().lists.emplace_back(key);
-      return;
-    }
+    if (holds_tables(key, "text in quotes expected")) return;
     const auto text = string_of(key);
     if (text) value = *text;
     value = absolute(value, text.has_value() && !raw_.count(full(key)));
   }
 
   void paths(std::string_view key, std::vector<std::string>& value, std::string_view) override {
+    if (holds_tables(key, "a list of paths expected")) return;
     const toml::node* node = find(key);
     if (!node) return;
     const bool from_file = !raw_.count(full(key));
@@ -185,7 +182,7 @@ class Reader : public FieldVisitor {
   }
 
   bool open_table(std::string_view key, size_t index, bool) override {
-    std::erase(levels_.back().lists, key);
+    levels_.back().lists.erase(std::string(key));
     levels_.back().keys.emplace_back(key);
     const toml::node* node = levels_.back().table->get(key);
     if (!node || !node->is_array_of_tables() || index >= node->as_array()->size()) return false;
@@ -199,8 +196,8 @@ class Reader : public FieldVisitor {
   // Ends the innermost table: what it holds and nobody asked for is unknown.
   void close() override {
     const Level& level = levels_.back();
-    for (const std::string& key : std::vector<std::string>(level.lists))
-      if (const toml::node* node = find(key)) wrong(key, *node, "text in quotes expected");
+    for (const auto& [key, expected] : std::map<std::string, std::string>(level.lists))
+      if (const toml::node* node = find(key)) wrong(key, *node, expected);
     for (const auto& [key, node] : *level.table) {
       const std::string name(key.str());
       if (std::count(level.keys.begin(), level.keys.end(), name)) continue;
@@ -217,8 +214,9 @@ class Reader : public FieldVisitor {
   struct Level {
     const toml::table* table;
     std::string prefix;
-    std::vector<std::string> keys;   // asked for so far
-    std::vector<std::string> lists;  // lists of tables that were asked for as paths
+    std::vector<std::string> keys;  // asked for so far
+    // Lists of tables that were asked for as paths: what is expected unless tables are, too.
+    std::map<std::string, std::string> lists;
   };
 
   void push(const toml::table& table, std::string prefix) {
@@ -230,6 +228,12 @@ class Reader : public FieldVisitor {
   std::string place(const std::string& path, const toml::node& node) const {
     if (raw_.count(path) || node.source().begin.line == 0) return "--set";
     return fmt::format("{}:{}", file_, node.source().begin.line);
+  }
+  bool holds_tables(std::string_view key, const char* expected) {
+    const toml::node* node = levels_.back().table->get(key);
+    if (!node || !node->is_array_of_tables()) return false;
+    levels_.back().lists.emplace(key, expected);
+    return true;
   }
   const toml::node* find(std::string_view key) {
     levels_.back().keys.emplace_back(key);
@@ -290,7 +294,7 @@ Recipe read_from(toml::table root, const std::string& path,
   std::map<std::string, std::string> raw;
   for (const std::string& text : overrides) apply_override(text, root, raw, report);
 
-  drop_replaced_length(root, raw);
+  drop_replaced(root, raw);
 
   const std::string directory = std::filesystem::absolute(path).parent_path().string();
   Recipe recipe;

@@ -45,9 +45,6 @@ class RecipeReport {
 // Rules that join several fields, and the existence of what paths name.
 void check_rules(const Recipe& recipe, RecipeReport& report);
 
-// Refuses text nested deeper than the TOML parser can be trusted with; 0, or the line of the fault.
-int too_deep_at_line(std::string_view toml, int most);
-
 // ", did you mean `x`?" for the nearest of `known` if it is near enough, else "".
 std::string suggestion(std::string_view found, const std::vector<std::string>& known);
 

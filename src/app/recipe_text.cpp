@@ -56,6 +56,50 @@ std::string read_text(const std::string& path) {
 
 }  // namespace
 
+int too_deep_at_line(std::string_view text, int most) {
+  int line = 1, depth = 0, dots = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"' || c == '\'') {
+      const std::string fence(3, c);
+      const bool block = text.substr(i, 3) == fence;
+      i += block ? 3 : 1;
+      for (; i < text.size(); ++i) {
+        if (text[i] == '\n') {
+          ++line;
+          if (!block) break;  // not closed: the parser stops here
+        }
+        if (c == '"' && text[i] == '\\' && text.substr(i + 1, 1) != "\n")
+          ++i;
+        else if (block ? text.substr(i, 3) == fence : text[i] == c)
+          break;
+      }
+      if (!block || i >= text.size()) continue;
+      // A block may end in up to two quotes of its own.
+      i += 2;
+      for (int extra = 0; extra < 2 && i + 1 < text.size() && text[i + 1] == c; ++extra) ++i;
+      continue;
+    }
+    if (c == '#') {
+      while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
+    } else if (c == '\n') {
+      ++line;
+      dots = 0;
+    } else if (c == '[' || c == '{') {
+      ++depth;
+      dots = 0;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    } else if (c == ',' || c == '=') {
+      dots = 0;
+    } else if (c == '.') {
+      ++dots;
+    }
+    if (depth > most || dots >= most) return line;
+  }
+  return 0;
+}
+
 toml::table parse_recipe(const std::string& text, const std::string& where, ErrorKind kind) {
   if (const int line = too_deep_at_line(text, kMostNesting))
     throw_error(kind, "{}:{}: nested deeper than {} levels", where, line, kMostNesting);

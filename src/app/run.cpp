@@ -28,6 +28,7 @@
 #include "halftone/model/spec.h"
 #include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
+#include "halftone/text/token_file.h"
 #include "halftone/train/training.h"
 
 namespace halftone {
@@ -69,6 +70,8 @@ std::string identity_text(Recipe recipe) {
   recipe.teacher.model = {};
   recipe.data.train = {};
   recipe.data.generate.prefix = {};
+  for (SourceSettings& source : recipe.data.sources) source.path = {};
+  for (SourceSettings& prefix : recipe.data.generate.prefixes) prefix.path = {};
   recipe.calibration.text = {};
   recipe.run.output_dir = {};
   recipe.run.name = {};
@@ -123,6 +126,7 @@ class Run {
     // The run directory is a model by itself, wherever it or its teacher goes.
     write_companions(read_companions(inputs_.teacher.home, inputs_.teacher.config),
                      directory_.path(), !options_.resume);
+    keep_held_out();
     if (!has_teacher()) return;
     teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype});
     for (const std::string& note : teacher_.notes) say("{}\n", note);
@@ -136,8 +140,9 @@ class Run {
   // False when a signal ended it; the state is saved then.
   bool train() {
     const TrainingText text =
-        training_text(recipe_, options_, *inputs_.tokenizer, std::move(inputs_.training),
+        training_text(recipe_, options_, *inputs_.tokenizer, inputs_.training.tokens,
                       has_teacher() ? &teacher_ : nullptr);
+    disclose(text);
     std::optional<LogitCache> cache;
     if (recipe_.teacher.cache_top_k > 0) cache = teacher_logits(recipe_, options_, text, teacher_);
     const Stopwatch starting;
@@ -230,6 +235,25 @@ class Run {
   bool made() const { return recipe_.run.method != Method::none; }
 
  private:
+  // The documents that are not trained on, for whoever measures other models on them.
+  void keep_held_out() {
+    const std::vector<int32_t> tokens = inputs_.training.held_out.all();
+    if (tokens.empty() || (options_.resume && exists_at(directory_.held_out_file()))) return;
+    write_token_file(directory_.held_out_file(), tokens, *inputs_.tokenizer);
+  }
+
+  void disclose(const TrainingText& text) {
+    result_.data = {.sources = inputs_.training.sources,
+                    .mixed = !recipe_.data.sources.empty(),
+                    .tokens = inputs_.training.tokens.size() + text.generated_tokens,
+                    .generated_tokens = text.generated_tokens,
+                    .sha256 = text.sha256,
+                    .cross_documents = recipe_.data.cross_documents,
+                    .held_out = recipe_.data.held_out,
+                    .held_out_documents = inputs_.training.held_out_documents,
+                    .held_out_tokens = inputs_.training.held_out.size()};
+  }
+
   bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
 
   RunContext context(const RunIdentity& identity, Progress& progress) const {
@@ -335,7 +359,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   recipe.run.output_dir = fs::absolute(directory.path() + "/..").lexically_normal().parent_path();
   if (!options.resume) require_unused(directory.path());
   set_threads(static_cast<int>(recipe.run.threads));
-  RunInputs inputs = read_inputs(recipe, directory.path());
+  RunInputs inputs = read_inputs(recipe, directory.path(), true);
   if (!options.resume)
     for (const std::string& warning : inputs.warnings) say("warning: {}\n", warning);
 

@@ -77,13 +77,23 @@ void generate_missing(const Recipe& recipe, const RunOptions& options, const Tok
   }
 }
 
+// Of the texts whose passages sequences begin with. What data.held_out keeps is in none of them.
+std::vector<int32_t> prefix_tokens(const Recipe& recipe, const Tokenizer& tokenizer) {
+  const GenerateSettings& g = recipe.data.generate;
+  return read_sources({.train = g.prefix,
+                       .sources = g.prefixes,
+                       .held_out = recipe.data.held_out,
+                       .generate = {}},
+                      tokenizer, token_cache(recipe, true))
+      .tokens.all();
+}
+
 // Tokens of data.generate.sequences sequences, each followed by the end token.
 std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& options,
                                       const Tokenizer& tokenizer, const LoadedModel& teacher) {
   const int32_t end = *tokenizer.eos();
   const int64_t wanted = recipe.data.generate.sequences;
-  const std::vector<int32_t> prefixes =
-      read_token_stream(recipe.data.generate.prefix, tokenizer, recipe.data.wikitext_share);
+  const std::vector<int32_t> prefixes = prefix_tokens(recipe, tokenizer);
   const std::string cache = cache_path(recipe, tokenizer, teacher, prefixes);
   std::vector<int32_t> tokens;
   if (exists_at(cache)) tokens = read_token_file(cache, tokenizer);
@@ -97,27 +107,66 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
   return tokens;
 }
 
-}  // namespace
-
-HeldOutText read_held_out(const TextSettings& settings, const Tokenizer& tokenizer,
-                          const ModelConfig& config) {
-  std::string text = read_text(settings.text);
-  HeldOutText out{.text = {}, .settings = settings, .sha256 = sha256_hex(text)};
-  if (settings.join == Join::wikitext) text = join_wikitext(text);
+// With its BOS where the settings and the model want it, and no tokens yet.
+HeldOutText empty_held_out(const TextSettings& settings, const Tokenizer& tokenizer,
+                           const ModelConfig& config) {
+  HeldOutText out{.text = {}, .settings = settings, .sha256 = {}};
   const std::optional<int32_t> bos = tokenizer.bos();
   BosPlace& place = out.settings.bos;
   if (place == BosPlace::window && !bos)
     throw_error(ErrorKind::recipe,
                 "eval.bos is window, but the model's tokenizer puts no token in front of texts");
   place = bos ? bos_place(settings, needs_bos_in_windows(config)) : BosPlace::none;
-  out.text.tokens = tokenizer.encode(text);
   if (place == BosPlace::window) out.text.window_bos = bos;
+  return out;
+}
+
+}  // namespace
+
+HeldOutText read_held_out(const TextSettings& settings, const Tokenizer& tokenizer,
+                          const ModelConfig& config) {
+  if (file_kind(settings.text) == FileKind::tokens) {
+    if (settings.join != Join::none)
+      throw_error(ErrorKind::recipe,
+                  "{}: is a token file: found join \"wikitext\" for it, \"none\" expected",
+                  settings.text);
+    return held_out_tokens(settings, read_token_file(settings.text, tokenizer), tokenizer, config);
+  }
+  std::string text = read_text(settings.text);
+  HeldOutText out = empty_held_out(settings, tokenizer, config);
+  out.sha256 = sha256_hex(text);
+  if (settings.join == Join::wikitext) text = join_wikitext(text);
+  const std::optional<int32_t> bos = tokenizer.bos();
+  const BosPlace place = out.settings.bos;
+  out.text.tokens = tokenizer.encode(text);
   // llama.cpp cuts its windows with the text's BOS in front, and so does the protocol.
   const bool keeps = !bos || place == BosPlace::document ||
                      (place == BosPlace::window && settings.protocol == Protocol::llamacpp);
   if (!keeps) out.text.tokens.erase(out.text.tokens.begin());
   require_rows(out.text.tokens, config, settings.text);
   return out;
+}
+
+HeldOutText held_out_tokens(const TextSettings& settings, std::vector<int32_t> ids,
+                            const Tokenizer& tokenizer, const ModelConfig& config) {
+  HeldOutText out = empty_held_out(settings, tokenizer, config);
+  out.sha256 = sha256_hex(
+      std::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
+  out.text.tokens = std::move(ids);
+  require_rows(out.text.tokens, config, settings.text);
+  return out;
+}
+
+TextSettings held_out_settings(const Recipe& recipe, const std::string& path) {
+  TextSettings out = recipe.eval;
+  out.name = kHeldOutName;
+  out.text = path;
+  out.join = Join::none;
+  return out;
+}
+
+TokenCache token_cache(const Recipe& recipe, bool write) {
+  return {.directory = recipe.run.output_dir, .write = write};
 }
 
 std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary) {
@@ -129,15 +178,16 @@ std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary) {
 }
 
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
-                           const Tokenizer& tokenizer, std::vector<int32_t> tokens,
+                           const Tokenizer& tokenizer, TokenStream tokens,
                            const LoadedModel* teacher) {
-  if (teacher && recipe.data.generate.sequences > 0) {
-    const std::vector<int32_t> generated = generated_tokens(recipe, options, tokenizer, *teacher);
-    tokens.insert(tokens.end(), generated.begin(), generated.end());
-  }
+  const int64_t read = tokens.size();
+  if (teacher && recipe.data.generate.sequences > 0)
+    append_documents(generated_tokens(recipe, options, tokenizer, *teacher), *tokenizer.eos(),
+                     recipe.data, tokens);
+  const int64_t generated = tokens.size() - read;
   TokenSequences sequences(std::move(tokens), recipe.data.max_seq_length);
   std::string sha256 = sequences.sha256();
-  return {std::move(sequences), std::move(sha256)};
+  return {std::move(sequences), std::move(sha256), generated};
 }
 
 void require_calibration_windows(const CalibrationSettings& settings, int64_t tokens) {
@@ -150,11 +200,12 @@ void require_calibration_windows(const CalibrationSettings& settings, int64_t to
 }
 
 CalibrationText calibration_text(const Recipe& recipe, const RunOptions& options,
-                                 const Tokenizer& tokenizer, std::vector<int32_t> read,
+                                 const Tokenizer& tokenizer, TokenStream read,
                                  const LoadedModel& teacher) {
   const CalibrationSettings& settings = recipe.calibration;
-  if (settings.text.empty()) read = generated_tokens(recipe, options, tokenizer, teacher);
-  require_calibration_windows(settings, static_cast<int64_t>(read.size()));
+  if (settings.text.empty())
+    read = TokenStream(generated_tokens(recipe, options, tokenizer, teacher));
+  require_calibration_windows(settings, read.size());
   const TokenSequences windows(std::move(read), settings.max_seq_length);
   const auto order =
       permutation(static_cast<uint64_t>(windows.count()), static_cast<uint64_t>(settings.seed),

@@ -10,7 +10,7 @@
 #include "halftone/eval/perplexity.h"
 #include "halftone/io/run_directory.h"
 #include "halftone/model/load.h"
-#include "halftone/text/token_stream.h"
+#include "halftone/text/mixing.h"
 #include "halftone/text/tokenizer.h"
 
 namespace halftone {
@@ -29,19 +29,32 @@ struct HeldOutText {
 HeldOutText read_held_out(const TextSettings& settings, const Tokenizer& tokenizer,
                           const ModelConfig& config);
 
+// The same of tokens that stand as a model is to read them: of a token file, or of the documents
+// that data.held_out keeps. `sha256` is of the ids, as i32.
+HeldOutText held_out_tokens(const TextSettings& settings, std::vector<int32_t> ids,
+                            const Tokenizer& tokenizer, const ModelConfig& config);
+
+// How those documents are measured: as eval says, under the name "held-out"; `path` is where the
+// run directory has them.
+TextSettings held_out_settings(const Recipe& recipe, const std::string& path);
+
 // Ids below `vocabulary`, the same for the same count: of a text where none is known.
 std::vector<int32_t> random_ids(int64_t count, int64_t vocabulary);
 
 struct TrainingText {
   TokenSequences sequences;
-  std::string sha256;  // of the tokens
+  std::string sha256;            // of the tokens
+  int64_t generated_tokens = 0;  // of them
 };
 
-// `read`, the tokens of data.train, and those of data.generate. Generated text is cached beside the
-// run directories, in a file named by the teacher and the settings; an interrupted generation goes
-// on where it was.
+// The shared token files of a recipe's texts, beside the run directories.
+TokenCache token_cache(const Recipe& recipe, bool write);
+
+// `read`, the tokens of data.train or data.source, and those of data.generate. Generated text is
+// cached beside the run directories, in a file named by the teacher and the settings; an
+// interrupted generation goes on where it was.
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
-                           const Tokenizer& tokenizer, std::vector<int32_t> read,
+                           const Tokenizer& tokenizer, TokenStream read,
                            const LoadedModel* teacher);
 
 // The calibration windows of a recipe, drawn without replacement, one after another, from `read`,
@@ -53,7 +66,7 @@ struct CalibrationText {
   std::string sha256;  // of the tokens
 };
 CalibrationText calibration_text(const Recipe& recipe, const RunOptions& options,
-                                 const Tokenizer& tokenizer, std::vector<int32_t> read,
+                                 const Tokenizer& tokenizer, TokenStream read,
                                  const LoadedModel& teacher);
 
 // Throws Error(recipe) where a text of so many tokens has too few windows.

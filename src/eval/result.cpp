@@ -91,6 +91,28 @@ void put_further(const EvalResults& results, Json& out) {
   put_average("onebit_average", onebit_average(results.tasks), tasks);
 }
 
+Json data_object(const DataResult& data) {
+  Json out{{"tokens", data.tokens},
+           {"sha256", data.sha256},
+           {"cross_documents", data.cross_documents},
+           {"sources", Json::array()}};
+  for (const SourceFigures& source : data.sources) {
+    Json one{{"path", source.settings.path},
+             {"typography", typography_name(source.settings.typography)},
+             {"documents", source.documents},
+             {"tokens", source.tokens},
+             {"passes", source.passes}};
+    if (data.mixed) one["weight"] = source.settings.weight;
+    out["sources"].push_back(std::move(one));
+  }
+  if (data.generated_tokens > 0) out["generated_tokens"] = data.generated_tokens;
+  if (data.held_out > 0)
+    out["held_out"] = {{"share", data.held_out},
+                       {"documents", data.held_out_documents},
+                       {"tokens", data.held_out_tokens}};
+  return out;
+}
+
 }  // namespace
 
 std::string evaluation_json(const EvalResults& results) {
@@ -137,6 +159,7 @@ std::string result_json(const RunResult& r) {
                  {"linear", r.student.linear_bits},
                  {"file", r.student.file_bits}};
   out["bytes"] = {{"model", r.model_bytes}, {"teacher_fp16", r.teacher_fp16_bytes}};
+  if (r.data) out["data"] = data_object(*r.data);
   out["tokens_seen"] = r.tokens_seen;
   out["seconds"] = {{"import", r.seconds.import},     {"calibrate", r.seconds.calibrate},
                     {"quantise", r.seconds.quantise}, {"train", r.seconds.train},

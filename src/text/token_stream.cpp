@@ -1,15 +1,75 @@
 #include "halftone/text/token_stream.h"
 
+#include <algorithm>
+
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
-#include "halftone/io/file_kind.h"
-#include "halftone/text/documents.h"
-#include "halftone/text/token_file.h"
-#include "halftone/text/typography.h"
 
 namespace halftone {
+namespace {
 
-TokenSequences::TokenSequences(std::vector<int32_t> tokens, int64_t length)
+constexpr int64_t kAtATime = int64_t{1} << 16;  // tokens of a part
+
+}  // namespace
+
+TokenStream::TokenStream(std::vector<int32_t> tokens) {
+  const auto count = static_cast<int64_t>(tokens.size());
+  append(std::make_shared<const DocumentTokens>(std::move(tokens), std::vector<DocumentMark>()), 0,
+         count);
+}
+
+void TokenStream::append(std::shared_ptr<const DocumentTokens> from, int64_t begin, int64_t count) {
+  require(begin >= 0 && count >= 0 && begin + count <= from->size(),
+          "TokenStream: {} tokens from {} on of {}", count, begin, from->size());
+  if (count == 0) return;
+  if (!stretches_.empty()) {
+    Stretch& last = stretches_.back();
+    if (last.from == from && last.begin + last.count == begin) {
+      last.count += count;
+      size_ += count;
+      return;
+    }
+  }
+  stretches_.push_back({std::move(from), begin, size_, count});
+  size_ += count;
+}
+
+void TokenStream::append(const TokenStream& more) {
+  for (const Stretch& stretch : more.stretches_) append(stretch.from, stretch.begin, stretch.count);
+}
+
+void TokenStream::read(int64_t begin, std::span<int32_t> out) const {
+  require(begin >= 0 && begin + static_cast<int64_t>(out.size()) <= size_,
+          "TokenStream: {} tokens from {} on, it has {}", out.size(), begin, size_);
+  if (out.empty()) return;
+  // The last stretch that begins there or before.
+  auto at = std::prev(std::ranges::upper_bound(stretches_, begin, {}, &Stretch::place));
+  for (; !out.empty(); ++at) {
+    const int64_t skipped = begin - at->place;
+    const auto count =
+        static_cast<size_t>(std::min(at->count - skipped, static_cast<int64_t>(out.size())));
+    at->from->read(at->begin + skipped, out.first(count));
+    out = out.subspan(count);
+    begin += static_cast<int64_t>(count);
+  }
+}
+
+std::vector<int32_t> TokenStream::all() const {
+  std::vector<int32_t> out(static_cast<size_t>(size_));
+  read(0, out);
+  return out;
+}
+
+void TokenStream::for_each_part(const std::function<void(std::span<const int32_t>)>& visit) const {
+  std::vector<int32_t> part;
+  for (int64_t begin = 0; begin < size_; begin += kAtATime) {
+    part.resize(static_cast<size_t>(std::min(size_ - begin, kAtATime)));
+    read(begin, part);
+    visit(part);
+  }
+}
+
+TokenSequences::TokenSequences(TokenStream tokens, int64_t length)
     : tokens_(std::move(tokens)), length_(length) {
   require(length > 0, "TokenSequences: length {}", length);
   if (count() == 0)
@@ -19,51 +79,28 @@ TokenSequences::TokenSequences(std::vector<int32_t> tokens, int64_t length)
         tokens_.size(), length);
 }
 
+std::vector<int32_t> TokenSequences::sequence(int64_t i) const {
+  std::vector<int32_t> out(static_cast<size_t>(length_));
+  tokens_.read(i * length_, out);
+  return out;
+}
+
 std::string TokenSequences::sha256() const {
   Sha256 digest;
   digest.update(&length_, sizeof length_);
-  digest.update(tokens_.data(), tokens_.size() * sizeof tokens_[0]);
+  tokens_.for_each_part(
+      [&](std::span<const int32_t> part) { digest.update(part.data(), part.size_bytes()); });
   return digest.hex();
 }
 
-namespace {
-
-// Whether the tokenizer itself puts its end token behind a text.
-bool ends_texts(const Tokenizer& tokenizer) {
-  const std::vector<int32_t> ids = tokenizer.encode("");
-  return ids.size() > (tokenizer.bos() ? 1 : 0) && ids.back() == tokenizer.eos();
-}
-
-}  // namespace
-
-std::vector<int32_t> read_token_stream(const std::vector<std::string>& paths,
-                                       const Tokenizer& tokenizer, double wikitext_share) {
-  std::vector<int32_t> tokens;
-  const bool adds_end = tokenizer.eos() && !ends_texts(tokenizer);
+TokenStream read_token_stream(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
+                              const TokenCache& cache) {
+  TokenStream out;
   for (const std::string& path : paths) {
-    if (file_kind(path) == FileKind::tokens) {
-      const std::vector<int32_t> ids = read_token_file(path, tokenizer);
-      tokens.insert(tokens.end(), ids.begin(), ids.end());
-      continue;
-    }
-    const std::string text = read_text(path);
-    double due = 0;  // documents that are to be set, less those that were
-    for (const std::string_view document : split_documents(text)) {
-      due += wikitext_share;
-      const bool set = due >= 1;
-      if (set) due -= 1;
-      const std::vector<int32_t> ids =
-          tokenizer.encode(set ? wikitext_typography(document) : std::string(document));
-      tokens.insert(tokens.end(), ids.begin(), ids.end());
-      if (adds_end) tokens.push_back(*tokenizer.eos());
-    }
+    const auto tokens = read_document_tokens(path, tokenizer, Typography::as_is, cache);
+    out.append(tokens, 0, tokens->size());
   }
-  return tokens;
-}
-
-TokenSequences load_sequences(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
-                              int64_t length) {
-  return TokenSequences(read_token_stream(paths, tokenizer), length);
+  return out;
 }
 
 }  // namespace halftone

@@ -107,6 +107,10 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 
 }  // namespace
 
+const char* typography_name(Typography typography) {
+  return typography == Typography::wikitext ? "wikitext" : "as-is";
+}
+
 std::string wikitext_typography(std::string_view document) {
   std::string out;
   bool titled = false;

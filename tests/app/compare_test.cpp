@@ -87,8 +87,9 @@ TEST_F(CompareTest, WhatIsNoFinishedRunIsNamedAndLeftOut) {
   fs::remove(at("unfinished/result.json"));
   fs::create_directories(at("cache"));
   std::ofstream(at("report.html")) << "page";
-  const Output got = compare(
-      {at("a"), at("cache"), at("unfinished"), at("report.html"), at("b"), at("b/../a"), "--json"});
+  std::ofstream(at("tokens-0.tok")) << "HTTOKENS";
+  const Output got = compare({at("a"), at("cache"), at("unfinished"), at("report.html"),
+                              at("tokens-0.tok"), at("b"), at("b/../a"), "--json"});
   EXPECT_EQ(got.code, 0) << got.err;
   EXPECT_EQ(nlohmann::json::parse(got.out)["runs"].size(), 2u);
   for (const std::string& line :
@@ -97,6 +98,7 @@ TEST_F(CompareTest, WhatIsNoFinishedRunIsNamedAndLeftOut) {
         at("report.html") + ": left out: is no run directory\n",
         at("b/../a") + ": given twice, shown once\n"})
     EXPECT_NE(got.err.find(line), std::string::npos) << got.err;
+  EXPECT_EQ(got.err.find("tokens-0.tok"), std::string::npos) << got.err;
 }
 
 TEST_F(CompareTest, NoFinishedRunAtAllOrADamagedOneIsExitThree) {

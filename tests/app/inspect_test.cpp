@@ -207,10 +207,40 @@ TEST_F(InspectTest, DirectoriesOfQuantisedLinearsSaySo) {
   }
 }
 
+TEST_F(InspectTest, ATextShowsItsDocumentsAndWithATokenizerItsTokens) {
+  const std::string text = write("a.txt",
+                                 "caf\u00e9\n<|endoftext|>\nwell @-@ known\n<|endoftext|>\n"
+                                 "caf\u00e9\n");
+  const auto alone = json_of(text);
+  EXPECT_EQ(alone["format"], "text");
+  EXPECT_EQ(alone["documents"], 3);
+  EXPECT_EQ(alone["bytes"], 24);
+  EXPECT_EQ(alone["characters"], 22);
+  EXPECT_EQ(alone["document_bytes"]["longest"], 14);
+  EXPECT_EQ(alone["wikitext_documents"], 1);
+  EXPECT_EQ(alone["duplicate_documents"], 1);
+  EXPECT_FALSE(alone.contains("tokens"));
+  EXPECT_EQ(digest_of(text), alone["digest"].get<std::string>() + "\n");
+  const std::string teacher = HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher";
+  const Output got = program({"inspect", text, "--tokenizer", teacher, "--json"});
+  ASSERT_EQ(got.code, 0) << got.err;
+  const auto counted = nlohmann::json::parse(got.out);
+  EXPECT_DOUBLE_EQ(counted["bytes_per_token"].get<double>(), 24 / counted["tokens"].get<double>());
+  EXPECT_GE(counted["document_tokens"]["shortest"], 2);
+  const std::string plain = plain_of(text);
+  for (const char* line : {"documents     3\n", "size          24 bytes, 22 characters\n",
+                           "duplicates    1 documents (33.3 %)"})
+    EXPECT_NE(plain.find(line), std::string::npos) << plain;
+  const Output model = program({"inspect", teacher, "--tokenizer", teacher});
+  EXPECT_EQ(model.code, 2);
+  EXPECT_NE(model.err.find("is a directory, a text or a token file expected"), std::string::npos)
+      << model.err;
+}
+
 TEST_F(InspectTest, WhatIsNoModelIsExitThreeAndSaysWhatItIs) {
   for (const auto& [path, phrase] : std::vector<std::pair<std::string, std::string>>{
-           {write("notes.txt", "hello"), "is no model, but another file"},
-           {write("t.gz", "\x1f\x8b rest"), "is no model, but a gzip file"},
+           {write("notes.bin", "hello\xff"), "is no model, but another file"},
+           {write("t.gz", "\x1f\x8b rest"), "t.gz: damaged gzip data"},
            {write("w.bin", "PK\x03\x04"), "pickled weights can run code"},
            {write("cut.safetensors", "abc"), "a safetensors file has at least 8"},
            {write("other.json", "{}"), "has no object 'weight_map'"},

@@ -80,15 +80,17 @@ class ProgramTest : public ::testing::Test {
 
   // A OneBit recipe on a two-layer teacher of random weights, small enough for a step in
   // milliseconds.
-  std::string write_recipe_file(const std::string& name, const std::string& train,
-                                const std::string& more = "") const {
+  std::string write_recipe_file(
+      const std::string& name, const std::string& train, const std::string& more = "",
+      const std::string& data = "train = [\"" HALFTONE_SOURCE_DIR
+                                "/recipes/quickstart/heldout.txt\"]\n") const {
     const std::string path = folder_ + "/" + name + ".toml";
     std::ofstream(path)
         << "[run]\nname = \"" << name << "\"\nmethod = \"onebit\"\nthreads = 2\noutput_dir = \""
         << folder_ << "\"\n"
         << "[teacher]\nmodel = \"" << folder_ << "/teacher\"\n"
-        << "[data]\ntrain = [\"" HALFTONE_SOURCE_DIR
-           "/recipes/quickstart/heldout.txt\"]\nmax_seq_length = 32\n"
+        << "[data]\nmax_seq_length = 32\n"
+        << data
         << "[train]\nper_device_train_batch_size = 2\nlearning_rate = 1e-3\nlogging_steps = 1\n"
         << train << more;
     return path;

@@ -125,6 +125,37 @@ TEST_F(RecipeFile, SeveralTextsAreTablesThatTakeWhatTheyLeaveOutFromTheirSection
   EXPECT_EQ(one.eval.text, at("train.txt"));
 }
 
+TEST_F(RecipeFile, SourcesOfTextAreTables) {
+  const Recipe r =
+      read(good_but("data",
+                    "held_out = 0.01\n[data.generate]\nsequences = 2\n"
+                    "[[data.generate.prefix]]\npath = \"train.txt\"\n[[data.source]]\npath = "
+                    "\"train.txt\"\n[[data.source]]\npath = \"heldout.txt\"\nweight = 2\n"
+                    "typography = \"wikitext\"\n"));
+  ASSERT_EQ(r.data.sources.size(), 2u);
+  EXPECT_EQ(r.data.sources[0].path, at("train.txt"));
+  EXPECT_EQ(r.data.sources[0].weight, 1);
+  EXPECT_EQ(r.data.sources[0].typography, Typography::as_is);
+  EXPECT_EQ(r.data.sources[1].weight, 2);
+  EXPECT_EQ(r.data.sources[1].typography, Typography::wikitext);
+  ASSERT_EQ(r.data.generate.prefixes.size(), 1u);
+  EXPECT_EQ(r.data.generate.prefixes[0].path, at("train.txt"));
+  const std::string effective = write_recipe(r);
+  EXPECT_EQ(write_recipe(read(effective)), effective);
+  // One path of the command line takes the place of the tables.
+  const Recipe one = read(effective, {"data.generate.prefix=" + at("heldout.txt")});
+  EXPECT_TRUE(one.data.generate.prefixes.empty());
+  EXPECT_EQ(one.data.generate.prefix, std::vector<std::string>{at("heldout.txt")});
+  const Recipe joined = read(effective, {"data.train=" + at("heldout.txt")});
+  EXPECT_TRUE(joined.data.sources.empty());
+  EXPECT_EQ(joined.data.train, std::vector<std::string>{at("heldout.txt")});
+  const std::string named =
+      good_but("eval", "[[eval.text]]\nname = \"held-out\"\npath = \"heldout.txt\"");
+  EXPECT_EQ(error_of(named), "(no error)");
+  EXPECT_NE(error_of(named, {"data.held_out=0.1"}).find("eval.text: found a text called"),
+            std::string::npos);
+}
+
 TEST_F(RecipeFile, TasksAreNamesWithADirectory) {
   const std::string tasks =
       "text = \"heldout.txt\"\ntasks_dir = \"teacher\"\ntask_limit = 5\ntasks = ";
@@ -214,6 +245,22 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
       {good_but("data", "train = \"train.txt\""),
        {"data.train: found \"train.txt\", a list of paths expected"}},
       {good_but("data", "train = [1]"), {"data.train: found 1, a path expected"}},
+      {good_but("data", "[[data.train]]\npath = \"train.txt\""),
+       {"data.train: found a list, a list of paths expected"}},
+      {good_but("data", "train = [\"train.txt\"]\n[[data.source]]\npath = \"train.txt\""),
+       {":11: data.train: found beside [[data.source]], only one of the two expected"}},
+      {good_but("data",
+                "[[data.source]]\nweight = 0\n[[data.source]]\npath = \"no.txt\"\n"
+                "typography = \"wiki\"\nwieght = 2"),
+       {":12: data.source[0].weight: found 0, 1e-06 .. 1e+06 expected",
+        ":11: data.source[0].path: missing, the path of a text expected",
+        ":14: data.source[1].path: found ", "no.txt\", which does not exist",
+        ":15: data.source[1].typography: found \"wiki\", one of as-is, wikitext expected",
+        ":16: data.source[1].wieght: unknown key, did you mean weight?"}},
+      {good_but("data", "train = [\"train.txt\"]\nheld_out = 0.6"),
+       {"data.held_out: found 0.6, 0 .. 0.5 expected"}},
+      {good_but("data", "generate = {sequences = 5, prefix = [{path = \"no.txt\"}]}"),
+       {"data.generate.prefix[0].path: found "}},
       {good_but("data", "generate = {top_k = 5}"), {"data.generate.sequences: missing"}},
       {good_but("data", "generate = true"),
        {"data.generate: found true, a table or false expected"}},

@@ -78,10 +78,20 @@ TEST_F(ResumeTest, HowOftenItSavesDoesNotMatter) {
   }
 }
 
-TEST_F(ResumeTest, StudentsWithoutAnInputScaleEndWithTheSameBits) {
-  for (const std::string student : {"scale_group = 32\n", "foldable = true\n"}) {
+// Students without an input scale, and text of several sources.
+TEST_F(ResumeTest, StudentsAndTextsOfOtherKindsEndWithTheSameBits) {
+  const std::string train =
+                        "train = [\"" HALFTONE_SOURCE_DIR "/recipes/quickstart/heldout.txt\"]\n",
+                    source = "[[data.source]]\npath = \"" HALFTONE_SOURCE_DIR
+                             "/recipes/quickstart/heldout.txt\"\n";
+  for (const auto& [student, data] : std::map<std::string, std::string>{
+           {"scale_group = 32\n", train},
+           {"foldable = true\n",
+            "held_out = 0.2\n" + source + source + "typography = \"wikitext\"\nweight = 2\n"}}) {
     const std::string recipe = write_recipe_file("scaled", "max_steps = 6\nsave_steps = 3\n",
-                                                 "[student]\npost_layer_norm = false\n" + student);
+                                                 "[student]\npost_layer_norm = false\n" + student +
+                                                     "[eval]\ncontext = 32\nmax_windows = 1\n",
+                                                 data);
     ASSERT_EQ(program({"run", recipe, "--quiet"}).code, 0);
     const std::string model = digest("scaled"), last = digest("scaled/step-00000006.h5");
     for (const char* file : {"step-00000006.h5", "model.h5", "result.json"})

@@ -203,8 +203,14 @@ void own_files(const Seeds& seeds) {
   const std::string tokenizer_file = seeds.folder() + "/tokenizer.json";
   std::ofstream(tokenizer_file) << testing::tiny_tokenizer_json();
   const auto tokenizer = load_tokenizer(tokenizer_file);
+  const std::vector<int32_t> ids{0, 10, 255, 256, 65};
   seeds.made("token_file", "sealed", [&](const std::string& path) {
-    write_token_file(path, {0, 10, 255, 256, 65}, *tokenizer);
+    write_token_file(path, ids, *tokenizer);
+    const std::string bytes = without_seal(bytes_of(path));
+    std::ofstream(path, std::ios::binary) << bytes;
+  });
+  seeds.made("token_file", "with-documents", [&](const std::string& path) {
+    write_token_file(path, ids, *tokenizer, std::vector<DocumentMark>{{2, 17}, {5, 4}});
     const std::string bytes = without_seal(bytes_of(path));
     std::ofstream(path, std::ios::binary) << bytes;
   });

@@ -107,7 +107,8 @@ TEST_F(BitFlips, EveryOneInACacheIsFound) {
     const char *recipe, *prefix;
     int64_t cache_top_k;
   } kinds[] = {{"[loss]\nhidden = 0\n[train]\nmax_steps = 1\n", "teacher-logits-", 4},
-               {"[data.generate]\nsequences = 4\n[train]\nmax_steps = 1\n", "generated-", 0}};
+               {"[data.generate]\nsequences = 4\n[train]\nmax_steps = 1\n", "generated-", 0},
+               {"[train]\nmax_steps = 1\n", "tokens-", 0}};
   for (const auto& kind : kinds) {
     ASSERT_EQ(run(kind.recipe, kind.cache_top_k).code, 0);
     const std::string path = file(kind.prefix);

@@ -3,37 +3,53 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "halftone/base/error.h"
-#include "halftone/text/typography.h"
 #include "text/data_testing.h"
 
 namespace halftone {
 namespace {
 
 TEST_F(DataTest, EveryDocumentIsClosedByTheEndToken) {
-  const auto tokens = read_token_stream(
-      {write("a.txt", "one\n<|endoftext|>\ntwo\n"), gzip("b.txt.gz", "three")}, *tokenizer_);
+  const auto tokens =
+      read_token_stream({write("a.txt", "one\n<|endoftext|>\ntwo\n"), gzip("b.txt.gz", "three")},
+                        *tokenizer_)
+          .all();
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), *tokenizer_->eos()), 3);
   EXPECT_EQ(tokens.back(), *tokenizer_->eos());
 }
 
-TEST_F(DataTest, AShareOfTheDocumentsIsSetAsWikiTextIs) {
-  const std::string line = "\n<|endoftext|>\n", text = "It is one, or two.";
-  const std::string path = write("a.txt", text + line + text + line + text + line + text);
-  const std::vector<int32_t> plain = tokenizer_->encode(text),
-                             set = tokenizer_->encode(wikitext_typography(text));
-  ASSERT_NE(plain, set);
-  std::vector<int32_t> expected;
-  for (const auto& ids : {plain, set, plain, set}) {
-    expected.insert(expected.end(), ids.begin(), ids.end());
-    expected.push_back(*tokenizer_->eos());
-  }
-  EXPECT_EQ(read_token_stream({path}, *tokenizer_, 0.5), expected);
-  const auto all = read_token_stream({path}, *tokenizer_, 1);
-  EXPECT_EQ(static_cast<size_t>(std::count(all.begin(), all.end(), *tokenizer_->eos())), 4u);
-  EXPECT_EQ(all.size(), 4 * (set.size() + 1));
+TEST_F(DataTest, StretchesReadAsOneStream) {
+  const auto text = std::make_shared<const DocumentTokens>(
+      std::vector<int32_t>{0, 1, 2, 3, 4, 5, 6, 7}, std::vector<DocumentMark>{{8, 0}});
+  TokenStream stream(std::vector<int32_t>{9, 8});
+  stream.append(text, 5, 2);
+  stream.append(text, 7, 0);
+  stream.append(text, 7, 1);  // goes on
+  stream.append(text, 0, 3);
+  TokenStream twice = stream;
+  twice.append(stream);
+  std::vector<int32_t> whole{9, 8, 5, 6, 7, 0, 1, 2};
+  EXPECT_EQ(stream.all(), whole);
+  whole.insert(whole.end(), whole.begin(), whole.begin() + 8);
+  EXPECT_EQ(twice.all(), whole);
+  for (int64_t begin = 0; begin <= twice.size(); ++begin)
+    for (int64_t end = begin; end <= twice.size(); ++end) {
+      std::vector<int32_t> part(static_cast<size_t>(end - begin));
+      twice.read(begin, part);
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + begin))
+          << begin << " " << end;
+    }
+  std::vector<int32_t> parts, beyond(2);
+  twice.for_each_part(
+      [&](std::span<const int32_t> p) { parts.insert(parts.end(), p.begin(), p.end()); });
+  EXPECT_EQ(parts, whole);
+  EXPECT_THROW(twice.read(15, beyond), std::invalid_argument);
+  EXPECT_THROW(stream.append(text, 7, 2), std::invalid_argument);
+  EXPECT_EQ(TokenSequences(twice, 3).sha256(), TokenSequences(whole, 3).sha256());
 }
 
 TEST_F(DataTest, TextShorterThanOneSequenceIsRefused) {
@@ -48,9 +64,6 @@ TEST_F(DataTest, SequencesAreCutInOrderAndTheRestIsDropped) {
   EXPECT_EQ(sequences.sha256(), TokenSequences({1, 2, 3, 4, 5}, 2).sha256());
   EXPECT_NE(sequences.sha256(), TokenSequences({1, 2, 3, 4, 5}, 1).sha256());
   EXPECT_NE(sequences.sha256(), TokenSequences({1, 2, 3, 4, 6}, 2).sha256());
-  const std::string path = write("a.txt", "one two three four five");
-  const auto stream = read_token_stream({path}, *tokenizer_);
-  EXPECT_EQ(load_sequences({path}, *tokenizer_, 2).sha256(), TokenSequences(stream, 2).sha256());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "halftone/eval/footprint.h"
 #include "halftone/eval/perplexity.h"
 #include "halftone/eval/task_results.h"
+#include "halftone/text/mixing.h"
 
 namespace halftone {
 
@@ -30,6 +32,18 @@ struct EvalResults {
   bool task_bos = false;  // in front of each context
 };
 
+// What a run was trained on.
+struct DataResult {
+  std::vector<SourceFigures> sources;
+  bool mixed = false;  // by weight, else one after another
+  int64_t tokens = 0;  // of one epoch, generated ones included
+  int64_t generated_tokens = 0;
+  std::string sha256;  // of the tokens and the sequence length
+  bool cross_documents = true;
+  double held_out = 0;  // share
+  int64_t held_out_documents = 0, held_out_tokens = 0;
+};
+
 struct RunResult {
   std::string name, method, recipe_sha256;
   int64_t seed = 0;
@@ -39,6 +53,7 @@ struct RunResult {
   int64_t model_bytes = 0;
   int64_t teacher_fp16_bytes = 0;
   EvalResults eval;
+  std::optional<DataResult> data;  // of trained methods
   int64_t tokens_seen = 0;
   std::vector<QuantisedLinear> layers;  // of post-training methods
   RunSeconds seconds;

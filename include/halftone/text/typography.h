@@ -7,6 +7,14 @@
 
 namespace halftone {
 
+// How a text is set.
+enum class Typography {
+  as_is,
+  wikitext,  // as wikitext_typography does
+};
+
+const char* typography_name(Typography typography);  // as a recipe has it
+
 // A document in the typography of the raw WikiText files (Merity et al., 2016, arXiv 1609.07843),
 // as their tokenizer left it:
 //   - punctuation, brackets and quotation marks stand between spaces; curly quotes become straight;
