@@ -14,12 +14,13 @@ constexpr int64_t kUsualContext = 2048;  // the harness's, of a model that names
 TextResult evaluate_text(Decoder& model, Decoder* teacher, const HeldOutText& held_out,
                          const std::string& what, const EvalWatch& watch) {
   Progress progress(what, evaluation_windows(held_out.text, held_out.settings), watch.quiet);
-  const Evaluation eval =
-      evaluate(model, teacher, held_out.text, held_out.settings,
-               [&](int64_t done, int64_t, double perplexity) {
-                 if (watch.go_on) watch.go_on();
-                 progress.update(done, "perplexity " + fixed_text(perplexity, 4));
-               });
+  const Evaluation eval = evaluate(
+      model, teacher, held_out.text, held_out.settings,
+      [&](int64_t done, int64_t, double perplexity) {
+        if (watch.go_on) watch.go_on();
+        progress.update(done, "perplexity " + fixed_text(perplexity, 4));
+      },
+      watch.ranks);
   progress.finish();
   return {eval, held_out.settings, held_out.tokens(), held_out.sha256};
 }

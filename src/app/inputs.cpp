@@ -11,6 +11,7 @@
 #include "halftone/eval/perplexity.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/spec.h"
+#include "halftone/tensor/device.h"
 #include "halftone/text/token_stream.h"
 #include "halftone/train/trainer.h"
 
@@ -53,7 +54,7 @@ ModelOutline teacher_outline(const Recipe& recipe) {
   return out;
 }
 
-void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
+void check_training_text(const Recipe& recipe, const RunInputs& inputs, int ranks) {
   const int64_t sequences = planned_sequences(recipe, inputs);
   if (sequences == 0)
     throw_error(ErrorKind::recipe,
@@ -65,7 +66,7 @@ void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
                 "train.per_device_train_batch_size: found {}, at most the {} sequences of "
                 "data.max_seq_length = {} tokens that the data has expected",
                 recipe.train.per_device_train_batch_size, sequences, recipe.data.max_seq_length);
-  const int64_t steps = planned_steps(recipe.train, sequences);
+  const int64_t steps = planned_steps(recipe.train, sequences, ranks);
   if (recipe.train.warmup_steps > steps)
     throw_error(ErrorKind::recipe,
                 "train.warmup_steps: found {}, at most the {} steps of {} epochs "
@@ -88,7 +89,7 @@ bool draws_text(const Recipe& recipe) {
                                           (recipe.run.ptq && recipe.calibration.text.empty()));
 }
 
-void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
+void read_texts(const Recipe& recipe, RunInputs& inputs, int ranks, Faults& faults) {
   const Tokenizer& tokenizer = *inputs.tokenizer;
   for (const TextSettings& text : texts_of(recipe.eval))
     faults.collect([&] {
@@ -102,7 +103,7 @@ void read_texts(const Recipe& recipe, RunInputs& inputs, Faults& faults) {
     faults.collect([&] {
       inputs.training = read_token_stream(recipe.data.train, tokenizer, recipe.data.wikitext_share);
       require_rows(inputs.training, inputs.teacher.config, "data.train");
-      check_training_text(recipe, inputs);
+      check_training_text(recipe, inputs, ranks);
     });
   if (recipe.run.ptq)
     faults.collect([&] {
@@ -190,13 +191,17 @@ int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs) {
          length;
 }
 
-RunInputs read_inputs(const Recipe& recipe, const std::string& directory) {
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory, int ranks) {
   RunInputs inputs;
   Faults faults;
+  if (ranks > 1 && gpu_index(recipe.run.device))
+    faults.add(ErrorKind::recipe,
+               fmt::format("run.device: found {}, but several ranks run on \"cpu\" alone",
+                           recipe.run.device));
   inputs.teacher = teacher_outline(recipe);
   faults.collect([&] {
     inputs.tokenizer = load_model_tokenizer(inputs.teacher.home, inputs.teacher.config);
-    read_texts(recipe, inputs, faults);
+    read_texts(recipe, inputs, ranks, faults);
   });
   for (const auto& [key, tokens] : contexts(recipe))
     faults.collect([&, key = key, tokens = tokens] {

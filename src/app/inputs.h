@@ -28,7 +28,7 @@ struct RunInputs {
 // that cannot be read, a tokenizer with more ids than the model has rows, texts shorter than what
 // is to be drawn from them, a batch larger than the data, a disk too full for what the run writes
 // to `directory`.
-RunInputs read_inputs(const Recipe& recipe, const std::string& directory);
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory, int ranks = 1);
 
 // Sequences of the training text; of text that is yet to be drawn, the most that it can have.
 int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs);

@@ -1,13 +1,11 @@
 // The program: arguments in, exit codes out; what is thrown ends here as one.
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <filesystem>
-#include <new>
 #include <sstream>
 
 #include "app/commands.h"
 #include "app/console.h"
-#include "app/interrupt.h"
+#include "app/failure.h"
 #include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/tasks.h"
@@ -353,20 +351,7 @@ int main(int argc, char** argv) {
     const int code = run_program(argc, argv);
     close_results();
     return code;
-  } catch (const Error& error) {
-    say("halftone: {}\n", error.what());
-    return exit_code(error.kind());
-  } catch (const Interrupted&) {
-    say("halftone: interrupted; what was done is saved\n");
-    return kExitInterrupted;
-  } catch (const std::filesystem::filesystem_error& error) {
-    say("halftone: {}\n", error.what());
-    return exit_code(read_failure(error.code().value()));
-  } catch (const std::bad_alloc&) {
-    say("halftone: out of memory\n");
-    return exit_code(ErrorKind::memory);
-  } catch (const std::exception& error) {
-    say("halftone: internal error: {}\n", error.what());
-    return 1;
+  } catch (...) {
+    return tell_failure(std::current_exception());
   }
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/recipe.h"
+#include "halftone/base/ranks.h"
 
 namespace halftone {
 
@@ -16,7 +17,9 @@ struct RunOptions {
   bool allow_inexact = false;  // resume also where the bits may differ
 };
 
-// Returns an exit code: 0, or 7 after SIGINT or SIGTERM with a checkpoint saved.
-int run_recipe(const Recipe& recipe, const RunOptions& options);
+// Returns an exit code: 0, or 7 after SIGINT or SIGTERM with a checkpoint saved. Of several ranks
+// all call, on the same recipe; the first alone writes the run's files and says what there is to
+// say.
+int run_recipe(const Recipe& recipe, const RunOptions& options, const Ranks& ranks);
 
 }  // namespace halftone

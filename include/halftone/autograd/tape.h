@@ -106,10 +106,13 @@ class Tape {
   Var variable(Tensor value);  // a leaf whose gradient is read with grad()
   Var param(Param& param);     // a leaf whose gradient is the Param's
 
+  // Called with each Param of the tape as soon as nothing on it is left that adds to its gradient.
+  // Those that a recomputed segment uses are not known to the tape.
+  using Done = std::function<void(Param&)>;
   // Gradients of a one-element `loss` (times `seed`) into all leaves; the tape is empty afterwards.
-  void backward(const Var& loss, double seed = 1.0);
+  void backward(const Var& loss, double seed = 1.0, const Done& done = nullptr);
   // The same from a `y` of any shape, given the gradient of the loss in it.
-  void backward(const Var& y, const Tensor& dy);
+  void backward(const Var& y, const Tensor& dy, const Done& done = nullptr);
 
   bool recording() const { return mode_ == Mode::record; }
   size_t size() const { return records_.size(); }
@@ -126,11 +129,19 @@ class Tape {
     std::shared_ptr<Node> output;
     Backward backward;
   };
+  // A Param, and the record before which it came onto the tape: none before it adds to its
+  // gradient.
+  struct Leaf {
+    Param* param;
+    size_t first;
+  };
   std::shared_ptr<Node> make(const Tensor& value, bool needs_grad);
+  void end_leaves(const Done& done);
 
   Mode mode_;
   OpTimes* times_;
   std::vector<Record> records_;
+  std::vector<Leaf> leaves_;
 };
 
 }  // namespace halftone

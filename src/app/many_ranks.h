@@ -1,0 +1,37 @@
+// A command on the ranks that a launcher started: begun and ended together, on the same inputs.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "halftone/base/ranks.h"
+
+namespace halftone {
+
+// Carries the command out and ends MPI. What all ranks throw (AgreedError, Interrupted) is told by
+// the first; what one throws alone, by that one, which ends the others.
+int on_ranks(const std::function<int(const Ranks&)>& command);
+
+// Throws an AgreedError that names each entry of which the ranks have different values, with the
+// values and their ranks.
+void require_agreement(const Ranks& ranks, ErrorKind kind,
+                       const std::map<std::string, std::string>& own);
+
+// On the first rank, while the others wait. What fails there fails on all; Interrupted, all are.
+void first_does(const Ranks& ranks, const std::function<void()>& part);
+
+// What `make` returns, on every rank: the first calls it alone, for it leaves on the disk what the
+// others find there.
+template <class Make>
+auto made_by_first(const Ranks& ranks, const Make& make) {
+  std::optional<decltype(make())> out;
+  first_does(ranks, [&] { out.emplace(make()); });
+  ranks.together([&] {
+    if (!out) out.emplace(make());
+  });
+  return std::move(*out);
+}
+
+}  // namespace halftone
