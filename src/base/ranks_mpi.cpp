@@ -26,6 +26,7 @@ constexpr size_t kMostBytes = size_t{1} << 30;
 // looked up now and then.
 constexpr std::chrono::microseconds kEager{200}, kNap{50};
 constexpr std::chrono::milliseconds kLookAround{500};
+constexpr std::chrono::seconds kAbort{5};
 
 void check(int status, const char* call) {
   if (status == MPI_SUCCESS) return;
@@ -176,6 +177,11 @@ void Ranks::finish() const {
 }
 
 void Ranks::abort(int code) const {
+  // MPI_Abort waits for the launcher, which may have gone as well.
+  std::thread([code] {
+    std::this_thread::sleep_for(kAbort);
+    std::_Exit(code);
+  }).detach();
   if (group_) MPI_Abort(group_->world, code);
   std::_Exit(code);
 }

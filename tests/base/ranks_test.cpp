@@ -13,7 +13,8 @@ TEST(Ranks, OneAloneHasOnlyItself) {
   EXPECT_TRUE(ranks.first());
   EXPECT_TRUE(ranks.alone());
   EXPECT_EQ(ranks.gather("own"), std::vector<std::string>{"own"});
-  EXPECT_EQ(ranks.gather(std::vector{0.5, -0.0}), (std::vector{std::vector{0.5, -0.0}}));
+  const std::vector<double> numbers{0.5, -0.0};
+  EXPECT_EQ(ranks.gather(numbers), std::vector<std::vector<double>>(1, numbers));
   EXPECT_TRUE(ranks.any(true));
   EXPECT_FALSE(ranks.any(false));
   ranks.finish();

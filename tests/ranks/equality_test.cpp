@@ -101,8 +101,11 @@ TEST_F(RanksTest, GeneratedTextAndPretrainingAndPostTrainingToo) {
       if (std::string(method) == "pretrain")
         arguments.insert(arguments.end(), {"--set", "teacher.model=" + folder_ + "/config"});
       else
-        arguments.insert(arguments.end(), {"--set", "calibration.text=[\"" HALFTONE_SOURCE_DIR
-                                                    "/recipes/quickstart/heldout.txt\"]"});
+        arguments.insert(arguments.end(), {"--set",
+                                           "calibration.text=[\"" HALFTONE_SOURCE_DIR
+                                           "/recipes/quickstart/heldout.txt\"]",
+                                           "--set", "calibration.num_calibration_samples=4",
+                                           "--set", "calibration.max_seq_length=32"});
       const Output out = ranks == 1 ? program(arguments) : on_ranks(ranks, arguments);
       EXPECT_EQ(out.code, 0) << out.err;
     };

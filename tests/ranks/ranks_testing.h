@@ -17,6 +17,11 @@ class RanksTest : public ProgramTest {
   using Arguments = std::vector<std::string>;
 
   void SetUp() override {
+    // Open MPI: as root, and more ranks than cores.
+    for (const char* name : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+                             "OMPI_MCA_rmaps_base_oversubscribe"})
+      setenv(name, "1", 1);
+    setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 1);
     ProgramTest::SetUp();
     make_teacher();
   }
@@ -41,20 +46,24 @@ class RanksTest : public ProgramTest {
     return out;
   }
 
-  // Each entry of `commands` is the program's arguments on one rank.
-  Output on_each(const std::vector<Arguments>& commands, int signal = 0,
-                 const std::function<bool()>& when = {}) const {
+  // Each entry of `commands` is what one rank executes.
+  Output on_each(const std::vector<Arguments>& commands) const {
     Arguments all;
     for (const Arguments& command : commands) {
       if (!all.empty()) all.emplace_back(":");
-      all.insert(all.end(), {"-n", "1", HALFTONE_PROGRAM});
+      all.insert(all.end(), {"-n", "1"});
       all.insert(all.end(), command.begin(), command.end());
     }
-    return execute(HALFTONE_MPIEXEC, all, signal, when);
+    return execute(HALFTONE_MPIEXEC, all);
   }
-  Output on_ranks(int ranks, const Arguments& command, int signal = 0,
-                  const std::function<bool()>& when = {}) const {
-    return on_each(std::vector<Arguments>(static_cast<size_t>(ranks), command), signal, when);
+  static Arguments with_program(Arguments arguments) {
+    arguments.insert(arguments.begin(), HALFTONE_PROGRAM);
+    return arguments;
+  }
+  Output on_ranks(int ranks, const Arguments& arguments) const {
+    Arguments all{"-n", std::to_string(ranks), HALFTONE_PROGRAM};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return execute(HALFTONE_MPIEXEC, all);
   }
 
   // The log without what is of the machine and the hour.
@@ -96,6 +105,10 @@ class RanksTest : public ProgramTest {
     }
     std::sort(out.begin(), out.end());
     return out;
+  }
+  static pid_t parent_of(pid_t pid) {
+    const std::string stat = read_whole("/proc/" + std::to_string(pid) + "/stat");
+    return std::stoi(stat.substr(stat.rfind(") ") + 4));
   }
   bool logged(const std::string& name, int steps = 1) const {
     const std::string log = read_whole(folder_ + "/" + name + "/log.jsonl");
