@@ -5,11 +5,13 @@
 namespace halftone {
 namespace {
 
-int run_on_ranks(const std::function<Recipe()>& read, const RunOptions& options) {
+int run_on_ranks(const std::function<Recipe()>& read, RunOptions options) {
   return on_ranks([&](const Ranks& ranks) {
+    options.ranks = ranks;
+    options.quiet |= !ranks.first();
     Recipe recipe;
     ranks.together([&] { recipe = read(); });
-    return run_recipe(recipe, options, ranks);
+    return run_recipe(recipe, options);
   });
 }
 

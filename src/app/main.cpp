@@ -25,6 +25,14 @@ const CLI::Validator kFiniteFromZero(
                   : fmt::format("found {}, a finite number from 0 on expected", printable(text));
     },
     "", "");
+const CLI::Validator kAboveZero(
+    [](std::string& text) {
+      double value = 0;
+      const bool good = CLI::detail::lexical_cast(text, value) && value > 0 && std::isfinite(value);
+      return good ? std::string()
+                  : fmt::format("found {}, a finite number above 0 expected", printable(text));
+    },
+    "", "");
 const CLI::Range kFromZero(int64_t{0}, std::numeric_limits<int64_t>::max());
 
 // "'evl' is no command, did you mean `eval`?", or the same of an option; "" where all are known.
@@ -99,10 +107,22 @@ int run_program(int argc, char** argv) {
       app.add_subcommand("check", "Validate a recipe; print what it would do; compute nothing");
   check->add_option("RECIPE", recipe)->required();
   add_overrides(check);
+  CheckOptions check_options;
+  check
+      ->add_option("--ranks", check_options.ranks,
+                   "what each of so many ranks would hold and send, and how long a step would take")
+      ->check(CLI::Range(1, 1 << 20));
+  check->add_option("--gflops", check_options.gflops, "GFLOP/s that a rank computes at [100]")
+      ->check(kAboveZero);
+  check->add_option("--gbytes", check_options.gbytes, "GB/s that a rank sends at [1]")
+      ->check(kAboveZero);
+  check->add_option("--latency", check_options.latency, "microseconds that a message takes [20]")
+      ->check(kFiniteFromZero);
   check->footer(
       recipe_help() +
       "\nExample: halftone check recipes/quickstart/onebit.toml --set train.max_steps=20");
-  check->callback([&] { command = [&] { return check_command(recipe, overrides); }; });
+  check->callback(
+      [&] { command = [&] { return check_command(recipe, overrides, check_options); }; });
 
   CLI::App* run = app.add_subcommand("run", "Carry out a recipe");
   run->add_option("RECIPE", recipe)->required();

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 
 #include "halftone/base/ranks.h"
@@ -21,17 +20,5 @@ void require_agreement(const Ranks& ranks, ErrorKind kind,
 
 // On the first rank, while the others wait. What fails there fails on all; Interrupted, all are.
 void first_does(const Ranks& ranks, const std::function<void()>& part);
-
-// What `make` returns, on every rank: the first calls it alone, for it leaves on the disk what the
-// others find there.
-template <class Make>
-auto made_by_first(const Ranks& ranks, const Make& make) {
-  std::optional<decltype(make())> out;
-  first_does(ranks, [&] { out.emplace(make()); });
-  ranks.together([&] {
-    if (!out) out.emplace(make());
-  });
-  return std::move(*out);
-}
 
 }  // namespace halftone

@@ -11,10 +11,10 @@
 #include "app/interrupt.h"
 #include "app/many_ranks.h"
 #include "app/progress.h"
+#include "app/summary.h"
 #include "app/teacher_logits.h"
 #include "app/text_tokens.h"
 #include "halftone/base/error.h"
-#include "halftone/base/number_text.h"
 #include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
 #include "halftone/compress/onebit_start.h"
@@ -63,34 +63,14 @@ LoadedModel start_student(const Recipe& recipe, const ModelConfig& config,
   return student;
 }
 
-void print_summary(const RunResult& r, const std::string& directory) {
-  print("{}: {}\n", r.name, r.method);
-  for (const TextResult& text : r.eval.texts) {
-    const Evaluation& eval = text.eval;
-    print("  perplexity   {}", fixed_text(eval.perplexity, 4));
-    if (const auto& with = eval.agreement)
-      print("  ({} times the teacher's {}; KL {}, top-1 {:.1f} %)",
-            fixed_text(eval.perplexity / with->teacher_perplexity, 4),
-            fixed_text(with->teacher_perplexity, 4), fixed_text(with->kl, 4), 100 * with->top1);
-    if (r.eval.texts.size() > 1) print("  of {}", printable(text.settings.name));
-    print("\n");
-  }
-  print_tasks(r.eval.tasks, "  ");
-  print("  bits         paper {:.4f}, linears {:.4f}, file {:.3f}  ({:.2f} MB, {} parameters)\n",
-        r.student.paper_bits, r.student.linear_bits, r.student.file_bits,
-        static_cast<double>(r.model_bytes) / 1e6, r.student.parameters);
-  print("  tokens seen  {}\n  time         {}\n  files        {}\n", r.tokens_seen,
-        duration_text(r.seconds.total), directory);
-}
-
 // One run from its recipe to its result, a stage a function.
 class Run {
  public:
-  Run(const Recipe& recipe, const RunOptions& options, const Ranks& ranks, RunDirectory directory,
-      RunInputs inputs, Stopwatch total)
+  Run(const Recipe& recipe, const RunOptions& options, RunDirectory directory, RunInputs inputs,
+      Stopwatch total)
       : recipe_(recipe),
         options_(options),
-        ranks_(ranks),
+        ranks_(options.ranks),
         directory_(std::move(directory)),
         inputs_(std::move(inputs)),
         total_(total) {
@@ -120,14 +100,11 @@ class Run {
 
   // False when a signal ended it; the state is saved then.
   bool train() {
-    const TrainingText text = made_by_first(ranks_, [&] {
-      return training_text(recipe_, options_, *inputs_.tokenizer, std::move(inputs_.training),
-                           has_teacher() ? &teacher_ : nullptr);
-    });
+    const TrainingText text =
+        training_text(recipe_, options_, *inputs_.tokenizer, std::move(inputs_.training),
+                      has_teacher() ? &teacher_ : nullptr);
     std::optional<LogitCache> cache;
-    if (recipe_.teacher.cache_top_k > 0)
-      cache =
-          made_by_first(ranks_, [&] { return teacher_logits(recipe_, options_, text, teacher_); });
+    if (recipe_.teacher.cache_top_k > 0) cache = teacher_logits(recipe_, options_, text, teacher_);
     const Stopwatch starting;
     student_ = start_student(recipe_, inputs_.teacher.config, has_teacher() ? &teacher_ : nullptr);
     result_.seconds.quantise = starting.seconds();
@@ -165,8 +142,10 @@ class Run {
   // False when a signal ended it; the finished blocks are saved then. Each block waits for the one
   // before it: the first rank quantises, the others wait for its file.
   bool quantise() {
+    const CalibrationText text = calibration_text(recipe_, options_, *inputs_.tokenizer,
+                                                  std::move(inputs_.calibration), teacher_);
     bool finished = true;
-    first_does(ranks_, [&] { finished = quantise_blocks(); });
+    first_does(ranks_, [&] { finished = quantise_blocks(text); });
     return !ranks_.any(!finished);
   }
 
@@ -215,9 +194,7 @@ class Run {
   bool made() const { return recipe_.run.method != Method::none; }
 
  private:
-  bool quantise_blocks() {
-    const CalibrationText text = calibration_text(recipe_, options_, *inputs_.tokenizer,
-                                                  std::move(inputs_.calibration), teacher_);
+  bool quantise_blocks(const CalibrationText& text) {
     student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
     const RunIdentity identity{identity_text(recipe_, 1), teacher_.sha256,
                                inputs_.tokenizer->hash(), text.sha256};
@@ -351,11 +328,10 @@ void require_unused(const std::string& directory) {
 
 }  // namespace
 
-int run_recipe(const Recipe& given, const RunOptions& asked, const Ranks& ranks) {
+int run_recipe(const Recipe& given, const RunOptions& options) {
   const Stopwatch total;
   Recipe recipe = given;
-  RunOptions options = asked;
-  options.quiet |= !ranks.first();
+  const Ranks& ranks = options.ranks;
   const RunDirectory directory(
       options.run_dir.empty() ? recipe.run.output_dir + "/" + recipe.run.name : options.run_dir);
   recipe.run.output_dir = fs::absolute(directory.path() + "/..").lexically_normal().parent_path();
@@ -378,7 +354,7 @@ int run_recipe(const Recipe& given, const RunOptions& asked, const Ranks& ranks)
   });
   catch_interrupts();
 
-  Run run(recipe, options, ranks, directory, std::move(inputs), total);
+  Run run(recipe, options, directory, std::move(inputs), total);
   run.import();
   if (run.made()) {
     const bool finished = is_trained(recipe.run.method) ? run.train() : run.quantise();

@@ -15,11 +15,11 @@ struct RunOptions {
   bool json = false;           // print result.json on stdout
   bool resume = false;         // go on from the newest whole checkpoint
   bool allow_inexact = false;  // resume also where the bits may differ
+  Ranks ranks = {};            // that carry it out together; the first writes and speaks
 };
 
 // Returns an exit code: 0, or 7 after SIGINT or SIGTERM with a checkpoint saved. Of several ranks
-// all call, on the same recipe; the first alone writes the run's files and says what there is to
-// say.
-int run_recipe(const Recipe& recipe, const RunOptions& options, const Ranks& ranks);
+// all call, on the same recipe.
+int run_recipe(const Recipe& recipe, const RunOptions& options);
 
 }  // namespace halftone

@@ -39,7 +39,7 @@ struct TrainingText {
 
 // `read`, the tokens of data.train, and those of data.generate. Generated text is cached beside the
 // run directories, in a file named by the teacher and the settings; an interrupted generation goes
-// on where it was.
+// on where it was. Several ranks make a batch each at a time.
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
                            const Tokenizer& tokenizer, std::vector<int32_t> read,
                            const LoadedModel* teacher);

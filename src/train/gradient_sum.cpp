@@ -12,9 +12,8 @@
 namespace halftone {
 namespace {
 
-// Enough for the network's full rate, few enough to begin early in backward.
-constexpr int64_t kBucketNumbers = 1 << 20;
-constexpr int kTags = 1 << 15;  // that every MPI has
+constexpr int kTags = 1 << 15;        // that every MPI has
+constexpr size_t kBucketsAtOnce = 4;  // whose values are under way
 
 Tensor flat(const Tensor& tensor) {
   return tensor.reshape({tensor.numel()});
@@ -109,7 +108,7 @@ void GradientSum::make_buckets(const std::vector<Param*>& params) {
     require(param->value.dtype() == DType::f32 && param->value.device() == Device::cpu,
             "GradientSum: '{}' is {} on {}, f32 on cpu expected of several ranks", param->name,
             dtype_name(param->value.dtype()), device_name(param->value.device()));
-    if (buckets_.empty() || buckets_.back().offsets.back() >= kBucketNumbers) {
+    if (buckets_.empty() || buckets_.back().offsets.back() >= exchanged_numbers(ranks_.size())) {
       buckets_.push_back({.offsets = {0}});
       buckets_.back().tag = static_cast<int>(buckets_.size()) % kTags;
     }
@@ -264,23 +263,34 @@ double GradientSum::norm() {
 
 void GradientSum::share_values() {
   if (ranks_.alone()) return;
+  struct Share {
+    Tensor numbers;
+    Messages messages;
+  };
   const int own = ranks_.rank();
-  std::vector<Tensor> values;
-  Messages messages(ranks_);
-  for (const Bucket& bucket : buckets_) {
-    Tensor numbers = Tensor::uninitialized({bucket.offsets.back()}, DType::f32);
+  std::vector<Share> shares;
+  const auto take = [&](size_t b) {
+    shares[b].messages.wait();
+    const Bucket& bucket = buckets_[b];
     for (size_t i = 0; i < bucket.params.size(); ++i)
-      bucket.of_param(numbers, i).copy_from(flat(bucket.params[i]->value));
+      flat(bucket.params[i]->value).copy_from(bucket.of_param(shares[b].numbers, i));
+    shares[b].numbers = {};
+  };
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    const Bucket& bucket = buckets_[b];
+    Share& share = shares.emplace_back(
+        Share{Tensor::uninitialized({bucket.offsets.back()}, DType::f32), Messages(ranks_)});
+    for (size_t i = 0; i < bucket.params.size(); ++i)
+      bucket.of_param(share.numbers, i).copy_from(flat(bucket.params[i]->value));
     for (int q = 0; q < ranks_.size(); ++q)
-      if (q != own) receive(messages, q, bucket.tag, bucket.piece(numbers, q));
+      if (q != own) receive(share.messages, q, bucket.tag, bucket.piece(share.numbers, q));
     for (int i = 1; i < ranks_.size(); ++i)
-      send(messages, (own + i) % ranks_.size(), bucket.tag, bucket.piece(numbers, own));
-    values.push_back(std::move(numbers));
+      send(share.messages, (own + i) % ranks_.size(), bucket.tag, bucket.piece(share.numbers, own));
+    if (b >= kBucketsAtOnce) take(b - kBucketsAtOnce);
   }
-  messages.wait();
-  for (size_t b = 0; b < buckets_.size(); ++b)
-    for (size_t i = 0; i < buckets_[b].params.size(); ++i)
-      flat(buckets_[b].params[i]->value).copy_from(buckets_[b].of_param(values[b], i));
+  for (size_t b = buckets_.size() - std::min(buckets_.size(), kBucketsAtOnce); b < buckets_.size();
+       ++b)
+    take(b);
 }
 
 std::map<std::string, Tensor> GradientSum::whole(const std::vector<Tensor>& of_shards) const {

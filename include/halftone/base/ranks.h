@@ -2,6 +2,7 @@
 // of its own is one rank, and so is every process of a build without HALFTONE_MPI.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -80,6 +81,12 @@ class Messages {
   struct Requests;
   std::unique_ptr<Requests> requests_;
 };
+
+// Numbers that ranks exchange together: enough for the network's full rate, and for a piece of some
+// size for each rank; few enough to begin early in backward.
+inline int64_t exchanged_numbers(int64_t ranks) {
+  return std::max(int64_t{1} << 20, ranks << 14);
+}
 
 // How texts that ranks gave are told apart: "rank 2", "ranks 0, 1, 3".
 std::string ranks_text(const std::vector<int>& ranks);
