@@ -1,5 +1,6 @@
 #include "app/many_ranks.h"
 
+#include <ranges>
 #include <sstream>
 
 #include "app/failure.h"
@@ -71,15 +72,15 @@ void require_agreement(const Ranks& ranks, ErrorKind kind,
   }
   std::vector<std::string> lines;
   for (const auto& [key, values] : found) {
-    std::vector<std::string> parts;
+    std::map<int, std::string> parts;  // by their lowest ranks
     size_t with = 0;
     for (const auto& [value, who] : values) {
-      parts.push_back(fmt::format("{} has {}", ranks_text(who), printable(value)));
+      parts[who.front()] = fmt::format("{} has {}", ranks_text(who), printable(value));
       with += who.size();
     }
     if (values.size() > 1 || static_cast<int>(with) < ranks.size())
-      lines.push_back(
-          fmt::format("{}: {}; the same on all ranks expected", key, fmt::join(parts, ", ")));
+      lines.push_back(fmt::format("{}: {}; the same on all ranks expected", key,
+                                  fmt::join(std::views::values(parts), ", ")));
   }
   if (!lines.empty()) throw AgreedError(kind, fmt::format("{}", fmt::join(lines, "\n")));
 }

@@ -78,6 +78,7 @@ class Run {
     result_.method = method_name(recipe.run);
     result_.recipe_sha256 = recipe_sha256(recipe);
     result_.seed = recipe.run.seed;
+    result_.ranks = ranks_.size();
   }
 
   void import() {

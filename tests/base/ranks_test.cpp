@@ -36,7 +36,7 @@ TEST(Ranks, TheyAreNamedInMessages) {
 
 TEST(Ranks, WithoutALauncherAProcessIsAlone) {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"})
-    ASSERT_EQ(std::getenv(name), nullptr) << name;
+    if (std::getenv(name)) GTEST_SKIP() << name << " is set";
   EXPECT_TRUE(Ranks::of_launcher().alone());
 }
 

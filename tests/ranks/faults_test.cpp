@@ -138,20 +138,24 @@ TEST_F(RanksFaultsTest, WhatFailsOnAllIsToldOnce) {
 
 // Random ranks at random moments.
 TEST_F(RanksFaultsTest, SlowTwentyKills) {
-  arguments_ = run_of(recipe("often", 1, kLong));
+  const Arguments begin = run_of(recipe("often", 1, kLong));
+  arguments_ = begin;
   Rng rng(static_cast<uint64_t>(Clock::now().time_since_epoch().count()), RngStream::test);
-  for (int kill = 0; kill < 20; ++kill) {
-    const auto at = Clock::now() + std::chrono::milliseconds(rng.below(4000));
+  for (int kills = 0; kills < 20;) {
+    const auto at = Clock::now() + std::chrono::milliseconds(200 + rng.below(1500));
     const size_t which = rng.below(2);
-    const Output out = kill_one("often", which, [&] { return Clock::now() >= at; });
-    if (out.code == 0) {
+    if (kill_one("often", which, [&] { return Clock::now() >= at; }).code != 0) {
+      ++kills;
+    } else {
+      expect_same_checkpoint("often", "whole");
       std::filesystem::remove_all(folder_ + "/often");
-      arguments_ = run_of(recipe("often", 1, kLong));
-    } else if (std::filesystem::exists(folder_ + "/often/recipe.toml")) {
-      arguments_ = resume_of("often");
     }
+    const bool begun = std::filesystem::exists(folder_ + "/often/recipe.toml");
+    arguments_ = begun ? resume_of("often") : begin;
   }
-  expect_it_goes_on("often");
+  const Output last = on_ranks(2, arguments_);
+  ASSERT_EQ(last.code, 0) << last.err;
+  expect_same_checkpoint("often", "whole");
 }
 
 }  // namespace
