@@ -28,10 +28,13 @@ TextResult evaluate_text(Decoder& model, Decoder* teacher, const HeldOutText& he
 TaskScores score(Decoder& model, const TaskInput& task, const std::string& what,
                  const EvalWatch& watch) {
   Progress progress(what, static_cast<int64_t>(task.tokens.sequences.size()), watch.quiet);
-  TaskScores out = score_task(model, task.tokens, [&](int64_t done, int64_t) {
-    if (watch.go_on) watch.go_on();
-    progress.update(done, "");
-  });
+  TaskScores out = score_task(
+      model, task.tokens,
+      [&](int64_t done, int64_t) {
+        if (watch.go_on) watch.go_on();
+        progress.update(done, "");
+      },
+      watch.ranks);
   progress.finish();
   return out;
 }

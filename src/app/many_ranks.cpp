@@ -46,18 +46,6 @@ int on_ranks(const std::function<int(const Ranks&)>& command) {
   return code;
 }
 
-void first_does(const Ranks& ranks, const std::function<void()>& part) {
-  bool stopped = false;
-  ranks.together([&] {
-    try {
-      if (ranks.first()) part();
-    } catch (const Interrupted&) {
-      stopped = true;
-    }
-  });
-  if (ranks.any(stopped)) throw Interrupted();
-}
-
 void require_agreement(const Ranks& ranks, ErrorKind kind,
                        const std::map<std::string, std::string>& own) {
   if (ranks.alone()) return;

@@ -18,7 +18,4 @@ int on_ranks(const std::function<int(const Ranks&)>& command);
 void require_agreement(const Ranks& ranks, ErrorKind kind,
                        const std::map<std::string, std::string>& own);
 
-// On the first rank, while the others wait. What fails there fails on all; Interrupted, all are.
-void first_does(const Ranks& ranks, const std::function<void()>& part);
-
 }  // namespace halftone

@@ -82,21 +82,13 @@ class Run {
   }
 
   void import() {
-    first_does(ranks_, [&] {
+    ranks_.first_does([&] {
       // The run directory is a model by itself, wherever it or its teacher goes.
       write_companions(read_companions(inputs_.teacher.home, inputs_.teacher.config),
                        directory_.path(), !options_.resume);
     });
-    if (!has_teacher()) return;
-    ranks_.together(
-        [&] { teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype}); });
-    for (const std::string& note : teacher_.notes)
-      if (ranks_.first()) say("{}\n", note);
-    result_.teacher_path = recipe_.teacher.model;
-    result_.teacher_sha256 = teacher_.sha256;
-    result_.teacher_parameters = footprint(teacher_.decoder, 0).parameters;
-    result_.teacher_fp16_bytes = 2 * result_.teacher_parameters;
-    result_.seconds.import = total_.seconds();
+    if (has_teacher()) import_teacher();
+    require_one_input();
   }
 
   // False when a signal ended it; the state is saved then.
@@ -146,13 +138,13 @@ class Run {
     const CalibrationText text = calibration_text(recipe_, options_, *inputs_.tokenizer,
                                                   std::move(inputs_.calibration), teacher_);
     bool finished = true;
-    first_does(ranks_, [&] { finished = quantise_blocks(text); });
+    ranks_.first_does([&] { finished = quantise_blocks(text); });
     return !ranks_.any(!finished);
   }
 
   // Writes the final model and reads it back: what is evaluated is what was written.
   void pack() {
-    first_does(ranks_, [&] {
+    ranks_.first_does([&] {
       write_checkpoint_file(directory_.model_file(),
                             model_content(student_.decoder, student_.config));
     });
@@ -182,7 +174,7 @@ class Run {
   void report() {
     result_.seconds.total = total_.seconds();
     const std::string json = result_json(result_);
-    first_does(ranks_, [&] {
+    ranks_.first_does([&] {
       write_text_durably(directory_.result_file(), json + "\n");
       print_copy_of(directory_.result_file(), [&] {
         if (options_.json) return print("{}\n", json);
@@ -195,6 +187,30 @@ class Run {
   bool made() const { return recipe_.run.method != Method::none; }
 
  private:
+  void import_teacher() {
+    ranks_.together(
+        [&] { teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype}); });
+    for (const std::string& note : teacher_.notes)
+      if (ranks_.first()) say("{}\n", note);
+    result_.teacher_path = recipe_.teacher.model;
+    result_.teacher_sha256 = teacher_.sha256;
+    result_.teacher_parameters = footprint(teacher_.decoder, 0).parameters;
+    result_.teacher_fp16_bytes = 2 * result_.teacher_parameters;
+    result_.seconds.import = total_.seconds();
+  }
+
+  // The ranks have read the same.
+  void require_one_input() const {
+    if (ranks_.alone()) return;
+    std::map<std::string, std::string> own{{"teacher_sha256", result_.teacher_sha256},
+                                           {"tokenizer_hash", inputs_.tokenizer->hash()}};
+    for (const HeldOutText& text : inputs_.eval.texts)
+      own[fmt::format("eval.text {}: sha256", printable(text.settings.name))] = text.sha256;
+    for (const TaskInput& task : inputs_.eval.tasks)
+      own[fmt::format("eval.tasks {}: sha256", task.documents.task->name)] = task.documents.sha256;
+    require_agreement(ranks_, ErrorKind::format, own);
+  }
+
   bool quantise_blocks(const CalibrationText& text) {
     student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
     const RunIdentity identity{identity_text(recipe_, 1), teacher_.sha256,
@@ -224,20 +240,13 @@ class Run {
             .ranks = ranks_};
   }
 
-  // The ranks have read the same, and begin with the same numbers.
+  // They train on the same, and begin with the same numbers.
   void require_one_start(const RunIdentity& identity) {
     if (ranks_.alone()) return;
-    std::map<std::string, std::string> own{
-        {"teacher_sha256", identity.teacher_sha256},
-        {"tokenizer_hash", identity.tokenizer_hash},
-        {"data_sha256", identity.data_sha256},
-        {"teacher_logits_sha256", identity.teacher_logits_sha256},
-        {"student's first weights", tensors_digest(weights_of(student_.decoder))}};
-    for (const HeldOutText& text : inputs_.eval.texts)
-      own["sha256 of eval.text " + text.settings.name] = text.sha256;
-    for (const TaskInput& task : inputs_.eval.tasks)
-      own["sha256 of eval.tasks " + std::string(task.documents.task->name)] = task.documents.sha256;
-    require_agreement(ranks_, ErrorKind::format, own);
+    require_agreement(ranks_, ErrorKind::format,
+                      {{"data_sha256", identity.data_sha256},
+                       {"teacher_logits_sha256", identity.teacher_logits_sha256},
+                       {"student's first weights", tensors_digest(weights_of(student_.decoder))}});
   }
 
   // What a resumed run goes on from; none: it starts from the beginning.
@@ -338,14 +347,14 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   recipe.run.output_dir = fs::absolute(directory.path() + "/..").lexically_normal().parent_path();
   set_threads(recipe.run.threads > 0 ? static_cast<int>(recipe.run.threads) : ranks.cores());
   require_one_recipe(ranks, recipe);
-  if (!options.resume) first_does(ranks, [&] { require_unused(directory.path()); });
+  if (!options.resume) ranks.first_does([&] { require_unused(directory.path()); });
   RunInputs inputs;
   ranks.together([&] { inputs = read_inputs(recipe, directory.path(), ranks.size()); });
   if (!options.resume && ranks.first())
     for (const std::string& warning : inputs.warnings) say("warning: {}\n", warning);
 
   std::optional<DirectoryLock> lock;
-  first_does(ranks, [&] {
+  ranks.first_does([&] {
     directory.create();
     lock.emplace(directory.path());
     remove_temporaries(directory.path());
@@ -360,7 +369,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   if (run.made()) {
     const bool finished = is_trained(recipe.run.method) ? run.train() : run.quantise();
     // Only now: a resume that is refused has changed nothing.
-    first_does(ranks, [&] { write_text_durably(directory.recipe_file(), write_recipe(recipe)); });
+    ranks.first_does([&] { write_text_durably(directory.recipe_file(), write_recipe(recipe)); });
     if (!finished) {
       if (ranks.first()) say("interrupted; go on with: halftone resume {}\n", directory.path());
       return kExitInterrupted;

@@ -105,7 +105,7 @@ LogitCache teacher_logits(const Recipe& recipe, const RunOptions& options, const
   LogitCache cache(spec);
   if (!ranks.any(!cache.whole())) return cache;
   std::optional<DirectoryLock> lock;
-  first_does(ranks, [&] {
+  ranks.first_does([&] {
     make_directories(spec.directory);
     lock.emplace(spec.directory);
     remove_temporaries(spec.directory);

@@ -61,7 +61,7 @@ void generate_missing(const Recipe& recipe, const RunOptions& options, const Tok
   vocabulary.prefixes = std::move(prefixes);
   Progress progress("generate", g.sequences, options.quiet, done);
   const Ranks& ranks = options.ranks;
-  first_does(ranks, [&] { make_directories(recipe.run.output_dir); });
+  ranks.first_does([&] { make_directories(recipe.run.output_dir); });
   for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
     const int64_t own = done + ranks.rank() * g.batch_size,
                   count = std::clamp<int64_t>(g.sequences - own, 0, g.batch_size);
@@ -79,7 +79,7 @@ void generate_missing(const Recipe& recipe, const RunOptions& options, const Tok
     const bool stopped = ranks.any(interrupted()),
                due = ranks.any(std::chrono::steady_clock::now() - saved >= kSaveInterval);
     if (done < g.sequences && !stopped && !due) continue;
-    first_does(ranks, [&] { write_token_file(cache, tokens, tokenizer); });
+    ranks.first_does([&] { write_token_file(cache, tokens, tokenizer); });
     saved = std::chrono::steady_clock::now();
     if (stopped && done < g.sequences) throw Interrupted();
   }

@@ -61,8 +61,7 @@ Var Tape::variable(Tensor value) {
 Var Tape::param(Param& param) {
   std::shared_ptr<Node> node = make(param.value, true);
   node->grad = &param.grad;
-  const bool known = std::ranges::any_of(leaves_, [&](const Leaf& l) { return l.param == &param; });
-  if (recording() && !known) leaves_.push_back({&param, records_.size()});
+  if (Tape* tape = recording() ? this : outer_) tape->add_leaf(param);
   return Var(std::move(node), param.value);
 }
 
@@ -78,6 +77,11 @@ Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value
   if (times_) times_->count(op, recording() ? OpTimes::Pass::forward : OpTimes::Pass::no_grad);
   if (node->needs_grad) records_.push_back({op, node, std::move(backward)});
   return Var(std::move(node), std::move(value));
+}
+
+void Tape::add_leaf(Param& param) {
+  const bool known = std::ranges::any_of(leaves_, [&](const Leaf& l) { return l.param == &param; });
+  if (!known) leaves_.push_back({&param, records_.size()});
 }
 
 // The leaves to which no record that is left adds.

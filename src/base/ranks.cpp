@@ -46,6 +46,7 @@ std::vector<std::vector<double>> Ranks::gather(const std::vector<double>& own) c
 }
 
 bool Ranks::any(bool own) const {
+  if (alone()) return own;
   for (const std::string& found : gather(std::string(own ? "1" : "")))
     if (!found.empty()) return true;
   return false;
@@ -70,6 +71,12 @@ void Ranks::together(const std::function<void()>& part) const {
     if (const auto& ranks = ranks_of[text]; static_cast<int>(ranks.size()) < size())
       text = fmt::format("{}: {}", ranks_text(ranks), text);
   throw AgreedError(*kind, fmt::format("{}", fmt::join(texts, "\n")));
+}
+
+void Ranks::first_does(const std::function<void()>& part) const {
+  together([&] {
+    if (first()) part();
+  });
 }
 
 std::string ranks_text(const std::vector<int>& ranks) {

@@ -11,9 +11,10 @@
 namespace halftone {
 namespace {
 
-// Of a rank: buckets whose numbers are held for others, operations of backward a weight and token,
-// and collective calls of a step for losses, norm, flipped signs and whether to stop.
-constexpr double kBucketsUnderWay = 8, kBackwardFlop = 4, kGathers = 10;
+// Of a rank: buckets whose numbers are held for others, operations of backward a weight and token
+// (of blocks that are computed twice, their second forward too), and collective calls of a step for
+// losses, norm, flipped signs and whether to stop.
+constexpr double kBucketsUnderWay = 8, kBackwardFlop = 4, kRecomputeFlop = 2, kGathers = 10;
 
 // Calls visit(slot) for every linear.
 template <class Visit>
@@ -136,13 +137,11 @@ RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const Ra
   const double exchange =
       (out.messages * of.latency_seconds + out.sent_bytes / of.bytes_per_second) /
       (micro_batches + 1);
-  // Backward hides all but the last bucket, as far as it lasts; recomputed blocks are known at its
-  // end.
-  const double backward = kBackwardFlop * parameters * static_cast<double>(shape.tokens) /
-                          of.flop_per_second,
-               hidden = shape.gradient_checkpointing
-                            ? 0.0
-                            : std::min(backward, exchange) * (buckets - 1) / buckets;
+  // Backward hides all but the last bucket, as far as it lasts.
+  const double each = kBackwardFlop + (shape.gradient_checkpointing ? kRecomputeFlop : 0.0),
+               backward =
+                   each * parameters * static_cast<double>(shape.tokens) / of.flop_per_second,
+               hidden = std::min(backward, exchange) * (buckets - 1) / buckets;
   out.wait_seconds = micro_batches * (exchange - hidden) + exchange +
                      kGathers * std::ceil(std::log2(ranks)) * of.latency_seconds;
   return out;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 
 #include "halftone/ops/adamw.h"
 #include "halftone/tensor/arithmetic.h"
@@ -67,6 +68,16 @@ struct GradientSum::Bucket {
     for (size_t i = 0; i < params.size(); ++i)
       for (int64_t at = offsets[i]; at < offsets[i + 1]; at += kUpdateBlock) visit(i, at);
   }
+  // visit(param, rank, begin, end): numbers begin .. end of the param are that rank's.
+  template <class Visit>
+  void for_each_part(const Visit& visit) const {
+    for (size_t i = 0; i < params.size(); ++i)
+      for (size_t q = 0; q + 1 < bounds.size(); ++q) {
+        const int64_t begin = std::max(bounds[q], offsets[i]) - offsets[i],
+                      end = std::min(bounds[q + 1], offsets[i + 1]) - offsets[i];
+        if (begin < end) visit(*params[i], static_cast<int>(q), begin, end);
+      }
+  }
   void share_out(int ranks);
 };
 
@@ -125,20 +136,15 @@ void GradientSum::make_buckets(const std::vector<Param*>& params) {
 }
 
 void GradientSum::make_shards(const Bucket& bucket) {
-  const int64_t own_begin = bucket.bounds[static_cast<size_t>(ranks_.rank())],
-                own_end = own_begin + bucket.piece_numbers(ranks_.rank());
-  for (size_t i = 0; i < bucket.params.size(); ++i) {
-    Param& param = *bucket.params[i];
-    const int64_t begin = std::max(own_begin, bucket.offsets[i]) - bucket.offsets[i],
-                  end = std::min(own_end, bucket.offsets[i + 1]) - bucket.offsets[i];
-    if (begin >= end) continue;
+  bucket.for_each_part([&](Param& param, int owner, int64_t begin, int64_t end) {
+    if (owner != ranks_.rank()) return;
     shards_.push_back({{.name = param.name,
                         .value = flat(param.value).rows(begin, end),
                         .grad = {},
                         .role = param.role},
                        &param,
                        begin});
-  }
+  });
 }
 
 void GradientSum::clear() {
@@ -263,34 +269,21 @@ double GradientSum::norm() {
 
 void GradientSum::share_values() {
   if (ranks_.alone()) return;
-  struct Share {
-    Tensor numbers;
-    Messages messages;
+  std::deque<Messages> under_way;
+  const auto wait_until_left = [&](size_t buckets) {
+    for (; under_way.size() > buckets; under_way.pop_front()) under_way.front().wait();
   };
-  const int own = ranks_.rank();
-  std::vector<Share> shares;
-  const auto take = [&](size_t b) {
-    shares[b].messages.wait();
-    const Bucket& bucket = buckets_[b];
-    for (size_t i = 0; i < bucket.params.size(); ++i)
-      flat(bucket.params[i]->value).copy_from(bucket.of_param(shares[b].numbers, i));
-    shares[b].numbers = {};
-  };
-  for (size_t b = 0; b < buckets_.size(); ++b) {
-    const Bucket& bucket = buckets_[b];
-    Share& share = shares.emplace_back(
-        Share{Tensor::uninitialized({bucket.offsets.back()}, DType::f32), Messages(ranks_)});
-    for (size_t i = 0; i < bucket.params.size(); ++i)
-      bucket.of_param(share.numbers, i).copy_from(flat(bucket.params[i]->value));
-    for (int q = 0; q < ranks_.size(); ++q)
-      if (q != own) receive(share.messages, q, bucket.tag, bucket.piece(share.numbers, q));
-    for (int i = 1; i < ranks_.size(); ++i)
-      send(share.messages, (own + i) % ranks_.size(), bucket.tag, bucket.piece(share.numbers, own));
-    if (b >= kBucketsAtOnce) take(b - kBucketsAtOnce);
+  for (const Bucket& bucket : buckets_) {
+    Messages& messages = under_way.emplace_back(ranks_);
+    bucket.for_each_part([&](const Param& param, int owner, int64_t begin, int64_t end) {
+      const Tensor part = flat(param.value).rows(begin, end);
+      if (owner != ranks_.rank()) return receive(messages, owner, bucket.tag, part);
+      for (int i = 1; i < ranks_.size(); ++i)
+        send(messages, (owner + i) % ranks_.size(), bucket.tag, part);
+    });
+    wait_until_left(kBucketsAtOnce - 1);
   }
-  for (size_t b = buckets_.size() - std::min(buckets_.size(), kBucketsAtOnce); b < buckets_.size();
-       ++b)
-    take(b);
+  wait_until_left(0);
 }
 
 std::map<std::string, Tensor> GradientSum::whole(const std::vector<Tensor>& of_shards) const {

@@ -46,7 +46,6 @@ int64_t Trainer::micro_batches() const {
 StepReport Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
-  for (Param* param : params_) param->grad.clear();
   gradients_.clear();
   std::vector<BatchLoss> losses;
   for (int64_t i = 0; i < settings_.gradient_accumulation_steps; ++i)
@@ -120,14 +119,19 @@ void Trainer::update(StepReport& report) {
                part.role == ParamRole::latent ? flips : others);
   }
   gradients_.share_values();
+  report.sign_flip_rate = flip_rate(flips);
+}
+
+// Of the latent weights of all ranks; `flips` is what this one has counted.
+double Trainer::flip_rate(const Tensor& flips) const {
   int64_t latents = 0;
   for (const Param* param : params_)
     if (param->role == ParamRole::latent) latents += param->value.numel();
-  if (latents == 0) return;
+  if (latents == 0) return 0;
   double flipped = 0;
   for (const std::vector<double>& of_rank : ranks_.gather(std::vector{flips.item()}))
-    flipped += of_rank[0];
-  report.sign_flip_rate = flipped / static_cast<double>(latents);
+    flipped += of_rank.at(0);
+  return flipped / static_cast<double>(latents);
 }
 
 void Trainer::count_skip() {

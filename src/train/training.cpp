@@ -48,7 +48,7 @@ class Saves {
     trainer_.require_finite();
     const int64_t step = trainer_.state().step;
     const CheckpointContent content = checkpoint_content(run_, trainer_, student_);
-    run_.first_does([&] {
+    run_.ranks.first_does([&] {
       run_.directory.flush_log();
       write_checkpoint_file(run_.directory.checkpoint_file(step), content);
       run_.directory.remove_old_checkpoints(step, settings_.save_total_limit);
@@ -121,7 +121,8 @@ void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_ste
 TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel& student,
                             const TrainSettings& settings,
                             const std::function<double()>& held_out_perplexity) {
-  run.first_does([&] { run.directory.rewind(trainer.state().step, settings.save_total_limit); });
+  run.ranks.first_does(
+      [&] { run.directory.rewind(trainer.state().step, settings.save_total_limit); });
   TrainingResult result;
   std::vector<double> seconds;
   Saves saves(run, trainer, student, settings);
@@ -131,10 +132,10 @@ TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel
     run.progress(report.step, fmt::format("loss {:.4f}  {:.0f} tokens/s", report.loss.total,
                                           rate(report.tokens, report.step, report.seconds)));
     if (report.step % settings.logging_steps == 0 || report.skipped || trainer.done())
-      run.first_does([&] { run.directory.append_log(log_line(report)); });
+      run.ranks.first_does([&] { run.directory.append_log(log_line(report)); });
     if (held_out_perplexity && settings.eval_steps > 0 && report.step % settings.eval_steps == 0) {
       const std::string line = eval_line(report.step, held_out_perplexity());
-      run.first_does([&] { run.directory.append_log(line); });
+      run.ranks.first_does([&] { run.directory.append_log(line); });
     }
     result.interrupted = run.ranks.any(run.stop()) && !trainer.done();
     if (result.interrupted || trainer.done() || run.ranks.any(run.ranks.first() && saves.due()))

@@ -26,7 +26,8 @@ TEST(Ranks, OneAloneThrowsWhatItThrows) {
   EXPECT_THROW(ranks.together([] { throw std::out_of_range("x"); }), std::out_of_range);
   int calls = 0;
   ranks.together([&] { ++calls; });
-  EXPECT_EQ(calls, 1);
+  ranks.first_does([&] { ++calls; });
+  EXPECT_EQ(calls, 2);
 }
 
 TEST(Ranks, TheyAreNamedInMessages) {

@@ -137,11 +137,11 @@ TEST_F(RanksFaultsTest, WhatFailsOnAllIsToldOnce) {
 }
 
 // Random ranks at random moments.
-TEST_F(RanksFaultsTest, SlowTwentyKills) {
+TEST_F(RanksFaultsTest, SlowAHundredKills) {
   const Arguments begin = run_of(recipe("often", 1, kLong));
   arguments_ = begin;
   Rng rng(static_cast<uint64_t>(Clock::now().time_since_epoch().count()), RngStream::test);
-  for (int kills = 0; kills < 20;) {
+  for (int kills = 0; kills < 100;) {
     const auto at = Clock::now() + std::chrono::milliseconds(200 + rng.below(1500));
     const size_t which = rng.below(2);
     if (kill_one("often", which, [&] { return Clock::now() >= at; }).code != 0) {

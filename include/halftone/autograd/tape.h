@@ -97,8 +97,10 @@ class Var {
 class Tape {
  public:
   enum class Mode { record, no_grad };
-  // With `times`, which must outlive the tape, every op's passes are timed.
-  explicit Tape(Mode mode = Mode::record, OpTimes* times = nullptr) : mode_(mode), times_(times) {}
+  // With `times`, which must outlive the tape, every op's passes are timed. `outer` is the tape
+  // that a tape without gradients computes a part for, which is computed again in its backward.
+  explicit Tape(Mode mode = Mode::record, OpTimes* times = nullptr, Tape* outer = nullptr)
+      : mode_(mode), times_(times), outer_(outer) {}
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
@@ -107,7 +109,6 @@ class Tape {
   Var param(Param& param);     // a leaf whose gradient is the Param's
 
   // Called with each Param of the tape as soon as nothing on it is left that adds to its gradient.
-  // Those that a recomputed segment uses are not known to the tape.
   using Done = std::function<void(Param&)>;
   // Gradients of a one-element `loss` (times `seed`) into all leaves; the tape is empty afterwards.
   void backward(const Var& loss, double seed = 1.0, const Done& done = nullptr);
@@ -136,10 +137,12 @@ class Tape {
     size_t first;
   };
   std::shared_ptr<Node> make(const Tensor& value, bool needs_grad);
+  void add_leaf(Param& param);
   void end_leaves(const Done& done);
 
   Mode mode_;
   OpTimes* times_;
+  Tape* outer_;
   std::vector<Record> records_;
   std::vector<Leaf> leaves_;
 };

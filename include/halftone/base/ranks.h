@@ -48,6 +48,8 @@ class Ranks {
   // Carries `part` out on every rank and waits for all. Where it threw on some, all throw
   // AgreedError: of the kind of the lowest such rank, a line each different text with its ranks.
   void together(const std::function<void()>& part) const;
+  // The same on the first rank, while the others wait.
+  void first_does(const std::function<void()>& part) const;
 
   // The last calls: all ranks are done; or this one cannot go on, and ends all with an exit code.
   void finish() const;

@@ -20,13 +20,6 @@ struct RunContext {
   // A stage's steps, shown: how many are done, and what to say beside it.
   std::function<void(int64_t done, const std::string& text)> progress;
   Ranks ranks = {};
-
-  // On the first rank, while the others wait; what fails there fails on all.
-  void first_does(const std::function<void()>& part) const {
-    ranks.together([&] {
-      if (ranks.first()) part();
-    });
-  }
 };
 
 }  // namespace halftone

@@ -72,6 +72,7 @@ class Trainer {
   BatchLoss accumulate();
   LossTerms mean(const std::vector<BatchLoss>& losses) const;
   void update(StepReport& report);
+  double flip_rate(const Tensor& flips) const;
   void count_skip();
 
   Decoder& student_;
