@@ -8,17 +8,19 @@ using Json = nlohmann::json;
 
 class RanksEvaluationTest : public RanksTest {
  protected:
-  // Several batches, each of sequences of one length.
+  // Documents of many lengths, in several batches.
   void SetUp() override {
     RanksTest::SetUp();
     std::filesystem::create_directories(folder_ + "/tasks");
-    std::ofstream documents(folder_ + "/tasks/piqa.jsonl");
+    std::ofstream piqa(folder_ + "/tasks/piqa.jsonl"),
+        lambada(folder_ + "/tasks/lambada_openai.jsonl");
     std::string context = "Once";
     for (int i = 0; i < 100; ++i) {
       context += i % 10 == 0 ? ". The" : " little";
       if (i % 25 == 0) context = "Once upon";
-      documents << Json{{"context", context}, {"choices", {" girl was happy.", " a"}}, {"gold", 0}}
-                << "\n";
+      piqa << Json{{"context", context}, {"choices", {" girl was happy.", " a"}}, {"gold", 0}}
+           << "\n";
+      lambada << Json{{"context", context}, {"choices", {" girl"}}, {"gold", 0}} << "\n";
     }
     std::ofstream(folder_ + "/other.txt")
         << read_whole(HALFTONE_SOURCE_DIR "/recipes/quickstart/heldout.txt").substr(2000, 6000);
@@ -26,7 +28,8 @@ class RanksEvaluationTest : public RanksTest {
 
   Json measured(const std::string& name, int ranks) const {
     const std::string eval = fmt::format(
-        "[eval]\ncontext = 32\nmax_windows = 5\ntasks = [\"piqa\"]\ntasks_dir = \"tasks\"\n"
+        "[eval]\ncontext = 32\nmax_windows = 5\ntasks = [\"piqa\", \"lambada_openai\"]\ntasks_dir "
+        "= \"tasks\"\n"
         "[[eval.text]]\npath = \"{}/recipes/quickstart/heldout.txt\"\n"
         "[[eval.text]]\npath = \"other.txt\"\n",
         HALFTONE_SOURCE_DIR);
