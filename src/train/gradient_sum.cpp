@@ -98,17 +98,14 @@ Tensor Shard::of_whole(const Tensor& whole) const {
 
 GradientSum::GradientSum(const std::vector<Param*>& params, Ranks ranks)
     : ranks_(std::move(ranks)) {
-  const auto add_shard = [this](Param& param) {
-    shards_.push_back(
-        {{.name = param.name, .value = param.value, .grad = {}, .role = param.role}, &param});
-  };
   if (!ranks_.alone()) {
     make_buckets(params);
     return;
   }
   for (Param* param : params) {
     place_[param] = shards_.size();
-    add_shard(*param);
+    shards_.push_back(
+        {{.name = param->name, .value = param->value, .grad = {}, .role = param->role}, param});
   }
 }
 
@@ -173,7 +170,7 @@ void GradientSum::add(Param& param) {
 
 void GradientSum::end_batch() {
   if (ranks_.alone()) {
-    for (Shard& shard : shards_) add(const_cast<Param&>(*shard.of));
+    for (Shard& shard : shards_) add(*shard.of);
     return;
   }
   ++batches_;

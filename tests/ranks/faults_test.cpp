@@ -1,4 +1,6 @@
 // What ends one rank ends all, with a checkpoint that the run goes on from.
+#include <atomic>
+
 #include "halftone/base/rng.h"
 #include "ranks_testing.h"
 
@@ -28,13 +30,20 @@ class RanksFaultsTest : public RanksTest {
   Output kill_one(const std::string& name, size_t which, const std::function<bool()>& when,
                   int signal = SIGKILL) {
     Clock::time_point killed;
-    bool done = false;
+    std::atomic<bool> done = false;
     Output out;
     std::thread killer([&] {
       while (!when() && !done) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       const auto ranks = ranks_running();
       killed = Clock::now();
-      if (which < ranks.size()) kill(ranks[which], signal);
+      if (which >= ranks.size()) return;
+      const pid_t launcher = parent_of(ranks[which]);
+      kill(ranks[which], signal);
+      // Open MPI's launcher waits for ever for a rank that ended while the two were connecting.
+      const auto patience = [&] { return std::chrono::seconds(ranks_running().empty() ? 10 : 30); };
+      while (!done && Clock::now() - killed < patience())
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      if (!done) kill(launcher, SIGKILL);
     });
     out = on_ranks(2, arguments_);
     done = true;

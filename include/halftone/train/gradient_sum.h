@@ -22,7 +22,7 @@ namespace halftone {
 // the storage. One rank alone has each parameter whole, in its shape; else a part is flat.
 struct Shard {
   Param part;
-  const Param* of = nullptr;
+  Param* of = nullptr;
   int64_t begin = 0;
 
   // The same part of a tensor of the parameter's size; the storage is shared.
