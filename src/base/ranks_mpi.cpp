@@ -10,7 +10,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <thread>
 
 #include "halftone/base/ranks.h"
@@ -39,8 +38,8 @@ void check(int status, const char* call) {
 // Not even as one that its parent has not asked for yet.
 bool has_ended(int64_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  if (!file) return true;
-  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  std::string stat;
+  if (!std::getline(file, stat)) return true;  // it may end between the two
   const size_t name = stat.rfind(") ");
   return name != std::string::npos && (stat[name + 2] == 'Z' || stat[name + 2] == 'X');
 }

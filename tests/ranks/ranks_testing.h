@@ -91,6 +91,13 @@ class RanksTest : public ProgramTest {
     EXPECT_TRUE(read_whole(a) == read_whole(b)) << a << " and " << b;
   }
 
+  // Of a process, which may end meanwhile: empty then.
+  static std::string line_of(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    return line;
+  }
   // The processes of this test's runs.
   std::vector<pid_t> ranks_running() const {
     std::vector<pid_t> out;
@@ -99,7 +106,7 @@ class RanksTest : public ProgramTest {
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
       std::error_code gone;
       const auto program = std::filesystem::read_symlink(entry.path() / "exe", gone);
-      const std::string line = read_whole(entry.path() / "cmdline");
+      const std::string line = line_of(entry.path() / "cmdline");
       if (!gone && program == HALFTONE_PROGRAM && line.find(folder_) != std::string::npos)
         out.push_back(std::stoi(name));
     }
@@ -107,8 +114,8 @@ class RanksTest : public ProgramTest {
     return out;
   }
   static pid_t parent_of(pid_t pid) {
-    const std::string stat = read_whole("/proc/" + std::to_string(pid) + "/stat");
-    return std::stoi(stat.substr(stat.rfind(") ") + 4));
+    const std::string stat = line_of("/proc/" + std::to_string(pid) + "/stat");
+    return stat.empty() ? 0 : std::stoi(stat.substr(stat.rfind(") ") + 4));
   }
   bool logged(const std::string& name, int steps = 1) const {
     const std::string log = read_whole(folder_ + "/" + name + "/log.jsonl");
