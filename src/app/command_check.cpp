@@ -6,6 +6,7 @@
 #include "app/console.h"
 #include "app/inputs.h"
 #include "app/teacher_logits.h"
+#include "halftone/base/error.h"
 #include "halftone/model/plan.h"
 #include "halftone/model/spec.h"
 #include "halftone/model/student_exports.h"
@@ -109,10 +110,43 @@ void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::st
         memory / kMegabyte, on_gpu(recipe) ? "the GPU" : "this machine", there / kMegabyte);
 }
 
+// Of 1, 2, 4 ... ranks, and of so many.
+void print_ranks(const Recipe& recipe, const ModelOutline& teacher, const DecoderSpec& spec,
+                 const CheckOptions& options) {
+  print(
+      "# at {:g} GFLOP/s a rank, {:g} GB/s and {:g} us a message; MB that a rank holds:\n"
+      "#  ranks  weights   states  gradients  activations  teacher  sent MB/step  messages  "
+      "s/step   tokens/s  efficiency\n",
+      options.gflops, options.gbytes, options.latency);
+  const TrainingShape shape = training_shape(recipe, teacher);
+  for (int64_t ranks = 1;; ranks = std::min(2 * ranks, options.ranks)) {
+    const int64_t micro_batches = recipe.train.gradient_accumulation_steps;
+    const RankPlan plan = plan_rank(spec, shape,
+                                    {.ranks = ranks,
+                                     .micro_batches = micro_batches,
+                                     .flop_per_second = 1e9 * options.gflops,
+                                     .bytes_per_second = 1e9 * options.gbytes,
+                                     .latency_seconds = 1e-6 * options.latency});
+    const double seconds = plan.compute_seconds + plan.wait_seconds;
+    print(
+        "# {:6} {:8.0f} {:8.0f} {:10.0f} {:12.0f} {:8.0f} {:13.0f} {:9.0f} {:7.2f} {:10.0f} "
+        "{:10.1f}%\n",
+        ranks, plan.weights / kMegabyte, plan.states / kMegabyte, plan.gradients / kMegabyte,
+        plan.activations / kMegabyte, plan.teacher / kMegabyte, plan.sent_bytes / kMegabyte,
+        plan.messages, seconds, static_cast<double>(shape.tokens * micro_batches * ranks) / seconds,
+        100 * plan.efficiency());
+    if (ranks == options.ranks) return;
+  }
+}
+
 }  // namespace
 
-int check_command(const std::string& path, const std::vector<std::string>& overrides) {
+int check_command(const std::string& path, const std::vector<std::string>& overrides,
+                  const CheckOptions& options) {
   const Recipe recipe = read_recipe(path, overrides);
+  if (options.ranks > 0 && !is_trained(recipe.run.method))
+    throw_error(ErrorKind::recipe, "--ranks: a trained method expected, run.method is {}",
+                method_name(recipe.run));
   const std::string directory = recipe.run.output_dir + "/" + recipe.run.name;
   const RunInputs inputs = read_inputs(recipe, directory, false);
   const DecoderSpec spec = decoder_spec(inputs.teacher.config);
@@ -148,6 +182,7 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
     const double flop =
         plan_flop(spec, training_shape(recipe, inputs.teacher), steps * step_tokens, cached_tokens);
     print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
+    if (options.ranks > 0) print_ranks(recipe, inputs.teacher, spec, options);
   }
   return 0;
 }

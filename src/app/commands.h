@@ -14,7 +14,14 @@
 
 namespace halftone {
 
-int check_command(const std::string& recipe, const std::vector<std::string>& overrides);
+// With `ranks` a table of so many, and of fewer: what each holds and sends, and how long a step
+// takes.
+struct CheckOptions {
+  int64_t ranks = 0;
+  double gflops = 100, gbytes = 1, latency = 20;  // of a rank, a second; microseconds a message
+};
+int check_command(const std::string& recipe, const std::vector<std::string>& overrides,
+                  const CheckOptions& options);
 int run_command(const std::string& recipe, const std::vector<std::string>& overrides,
                 const RunOptions& options);
 int resume_command(const std::string& run_dir, const std::vector<std::string>& overrides,

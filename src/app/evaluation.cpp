@@ -14,12 +14,13 @@ constexpr int64_t kUsualContext = 2048;  // the harness's, of a model that names
 TextResult evaluate_text(Decoder& model, Decoder* teacher, const HeldOutText& held_out,
                          const std::string& what, const EvalWatch& watch) {
   Progress progress(what, evaluation_windows(held_out.text, held_out.settings), watch.quiet);
-  const Evaluation eval =
-      evaluate(model, teacher, held_out.text, held_out.settings,
-               [&](int64_t done, int64_t, double perplexity) {
-                 if (watch.go_on) watch.go_on();
-                 progress.update(done, "perplexity " + fixed_text(perplexity, 4));
-               });
+  const Evaluation eval = evaluate(
+      model, teacher, held_out.text, held_out.settings,
+      [&](int64_t done, int64_t, double perplexity) {
+        if (watch.go_on) watch.go_on();
+        progress.update(done, "perplexity " + fixed_text(perplexity, 4));
+      },
+      watch.ranks);
   progress.finish();
   return {eval, held_out.settings, held_out.tokens(), held_out.sha256};
 }
@@ -27,10 +28,13 @@ TextResult evaluate_text(Decoder& model, Decoder* teacher, const HeldOutText& he
 TaskScores score(Decoder& model, const TaskInput& task, const std::string& what,
                  const EvalWatch& watch) {
   Progress progress(what, static_cast<int64_t>(task.tokens.sequences.size()), watch.quiet);
-  TaskScores out = score_task(model, task.tokens, [&](int64_t done, int64_t) {
-    if (watch.go_on) watch.go_on();
-    progress.update(done, "");
-  });
+  TaskScores out = score_task(
+      model, task.tokens,
+      [&](int64_t done, int64_t) {
+        if (watch.go_on) watch.go_on();
+        progress.update(done, "");
+      },
+      watch.ranks);
   progress.finish();
   return out;
 }

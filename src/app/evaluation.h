@@ -32,11 +32,13 @@ void add_task(const std::string& name, const EvalSettings& settings, const Token
 void move_to_evaluate(Decoder& model, Device device);
 
 // With `teacher`, agreement with it on the texts, and its figures of the tasks. `samples` gets the
-// lines of task_samples. `go_on()` is asked between windows and batches, and may throw.
+// lines of task_samples. `go_on()` is asked between windows and batches, and may throw; several
+// ranks, which share the work out, ask it together.
 struct EvalWatch {
   bool quiet = false;
   std::function<void()> go_on;
   std::string* samples = nullptr;
+  Ranks ranks;
 };
 EvalResults evaluate_all(Decoder& model, Decoder* teacher, const EvalInputs& inputs,
                          const EvalWatch& watch);

@@ -1,7 +1,8 @@
 #include "app/identity.h"
 
-#include "app/recipe.h"
+#include "app/many_ranks.h"
 #include "halftone/base/error.h"
+#include "halftone/base/sha256.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/device.h"
@@ -12,7 +13,47 @@ namespace {
 
 constexpr const char* kCpu = "cpu";
 
+void forget_paths(Recipe& recipe) {
+  recipe.teacher.model = {};
+  recipe.data.train = {};
+  recipe.data.generate.prefix = {};
+  for (SourceSettings& source : recipe.data.sources) source.path = {};
+  for (SourceSettings& prefix : recipe.data.generate.prefixes) prefix.path = {};
+  recipe.calibration.text = {};
+}
+
 }  // namespace
+
+std::string identity_text(Recipe recipe, int ranks) {
+  const TrainSettings defaults;
+  forget_paths(recipe);
+  recipe.run.output_dir = {};
+  recipe.run.name = {};
+  recipe.run.threads = 0;
+  recipe.run.device = {};  // stands beside it, as the machine
+  recipe.train.gradient_accumulation_steps *= ranks;
+  recipe.train.max_steps = recipe.train.logging_steps = recipe.train.eval_steps =
+      recipe.train.save_steps = 0;
+  recipe.train.num_train_epochs = 0;
+  recipe.train.save_minutes = defaults.save_minutes;
+  recipe.train.save_total_limit = defaults.save_total_limit;
+  recipe.eval = {};
+  return write_recipe(recipe);
+}
+
+void require_one_recipe(const Ranks& ranks, Recipe recipe) {
+  if (ranks.alone()) return;
+  forget_paths(recipe);
+  recipe.eval.text = recipe.eval.tasks_dir = {};
+  for (TextSettings& text : recipe.eval.texts) text.text = {};
+  std::map<std::string, std::string> own{{"program", sha256_file("/proc/self/exe").substr(0, 16)},
+                                         {"version", HALFTONE_VERSION},
+                                         {"instruction set", isa_name(isa())},
+                                         {"threads", std::to_string(threads())},
+                                         {"BLAS", blas_name()}};
+  for (const auto& [key, value] : recipe_entries(write_recipe(recipe), "recipe")) own[key] = value;
+  require_agreement(ranks, ErrorKind::recipe, own);
+}
 
 std::map<std::string, std::string> identity_meta(const RunIdentity& identity) {
   return {{"recipe", identity.recipe},

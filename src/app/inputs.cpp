@@ -11,6 +11,7 @@
 #include "halftone/eval/perplexity.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/spec.h"
+#include "halftone/tensor/device.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
@@ -52,7 +53,7 @@ ModelOutline teacher_outline(const Recipe& recipe) {
   return out;
 }
 
-void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
+void check_training_text(const Recipe& recipe, const RunInputs& inputs, int ranks) {
   const int64_t sequences = planned_sequences(recipe, inputs);
   if (sequences == 0)
     throw_error(ErrorKind::recipe,
@@ -64,7 +65,7 @@ void check_training_text(const Recipe& recipe, const RunInputs& inputs) {
                 "train.per_device_train_batch_size: found {}, at most the {} sequences of "
                 "data.max_seq_length = {} tokens that the data has expected",
                 recipe.train.per_device_train_batch_size, sequences, recipe.data.max_seq_length);
-  const int64_t steps = planned_steps(recipe.train, sequences);
+  const int64_t steps = planned_steps(recipe.train, sequences, ranks);
   if (recipe.train.warmup_steps > steps)
     throw_error(ErrorKind::recipe,
                 "train.warmup_steps: found {}, at most the {} steps of {} epochs "
@@ -108,7 +109,7 @@ void add_held_out(const Recipe& recipe, const std::string& directory, RunInputs&
 }
 
 void read_texts(const Recipe& recipe, const std::string& directory, const TokenCache& cache,
-                RunInputs& inputs, Faults& faults) {
+                RunInputs& inputs, int ranks, Faults& faults) {
   const Tokenizer& tokenizer = *inputs.tokenizer;
   for (const TextSettings& text : texts_of(recipe.eval))
     faults.collect([&] {
@@ -122,7 +123,7 @@ void read_texts(const Recipe& recipe, const std::string& directory, const TokenC
     faults.collect([&] {
       inputs.training = read_sources(recipe.data, tokenizer, cache);
       require_rows_of(inputs.training.tokens, inputs, "data.train");
-      check_training_text(recipe, inputs);
+      check_training_text(recipe, inputs, ranks);
       if (recipe.data.held_out > 0) add_held_out(recipe, directory, inputs);
     });
   if (recipe.run.ptq)
@@ -211,13 +212,18 @@ int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs) {
   return (inputs.training.tokens.size() + recipe.data.generate.sequences * (length + 1)) / length;
 }
 
-RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens) {
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens,
+                      int ranks) {
   RunInputs inputs;
   Faults faults;
+  if (ranks > 1 && gpu_index(recipe.run.device))
+    faults.add(ErrorKind::recipe,
+               fmt::format("run.device: found {}, but several ranks run on \"cpu\" alone",
+                           recipe.run.device));
   inputs.teacher = teacher_outline(recipe);
   faults.collect([&] {
     inputs.tokenizer = load_model_tokenizer(inputs.teacher.home, inputs.teacher.config);
-    read_texts(recipe, directory, token_cache(recipe, keep_tokens), inputs, faults);
+    read_texts(recipe, directory, token_cache(recipe, keep_tokens), inputs, ranks, faults);
   });
   for (const auto& [key, tokens] : contexts(recipe))
     faults.collect([&, key = key, tokens = tokens] {

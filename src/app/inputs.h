@@ -29,7 +29,8 @@ struct RunInputs {
 // is to be drawn from them, a batch larger than the data, a disk too full for what the run writes
 // to `directory`.
 // `keep_tokens`: tokens of texts that are not there yet are kept beside the run directories.
-RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens);
+RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens,
+                      int ranks = 1);
 
 // Sequences of the training text; of text that is yet to be drawn, the most that it can have.
 int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs);

@@ -1,13 +1,11 @@
 // The program: arguments in, exit codes out; what is thrown ends here as one.
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <filesystem>
-#include <new>
 #include <sstream>
 
 #include "app/commands.h"
 #include "app/console.h"
-#include "app/interrupt.h"
+#include "app/failure.h"
 #include "app/recipe.h"
 #include "halftone/base/error.h"
 #include "halftone/eval/tasks.h"
@@ -25,6 +23,14 @@ const CLI::Validator kFiniteFromZero(
           CLI::detail::lexical_cast(text, value) && value >= 0 && std::isfinite(value);
       return good ? std::string()
                   : fmt::format("found {}, a finite number from 0 on expected", printable(text));
+    },
+    "", "");
+const CLI::Validator kAboveZero(
+    [](std::string& text) {
+      double value = 0;
+      const bool good = CLI::detail::lexical_cast(text, value) && value > 0 && std::isfinite(value);
+      return good ? std::string()
+                  : fmt::format("found {}, a finite number above 0 expected", printable(text));
     },
     "", "");
 const CLI::Range kFromZero(int64_t{0}, std::numeric_limits<int64_t>::max());
@@ -101,10 +107,22 @@ int run_program(int argc, char** argv) {
       app.add_subcommand("check", "Validate a recipe; print what it would do; compute nothing");
   check->add_option("RECIPE", recipe)->required();
   add_overrides(check);
+  CheckOptions check_options;
+  check
+      ->add_option("--ranks", check_options.ranks,
+                   "what each of so many ranks would hold and send, and how long a step would take")
+      ->check(CLI::Range(1, 1 << 20));
+  check->add_option("--gflops", check_options.gflops, "GFLOP/s that a rank computes at [100]")
+      ->check(kAboveZero);
+  check->add_option("--gbytes", check_options.gbytes, "GB/s that a rank sends at [1]")
+      ->check(kAboveZero);
+  check->add_option("--latency", check_options.latency, "microseconds that a message takes [20]")
+      ->check(kFiniteFromZero);
   check->footer(
       recipe_help() +
       "\nExample: halftone check recipes/quickstart/onebit.toml --set train.max_steps=20");
-  check->callback([&] { command = [&] { return check_command(recipe, overrides); }; });
+  check->callback(
+      [&] { command = [&] { return check_command(recipe, overrides, check_options); }; });
 
   CLI::App* run = app.add_subcommand("run", "Carry out a recipe");
   run->add_option("RECIPE", recipe)->required();
@@ -362,20 +380,7 @@ int main(int argc, char** argv) {
     const int code = run_program(argc, argv);
     close_results();
     return code;
-  } catch (const Error& error) {
-    say("halftone: {}\n", error.what());
-    return exit_code(error.kind());
-  } catch (const Interrupted&) {
-    say("halftone: interrupted; what was done is saved\n");
-    return kExitInterrupted;
-  } catch (const std::filesystem::filesystem_error& error) {
-    say("halftone: {}\n", error.what());
-    return exit_code(read_failure(error.code().value()));
-  } catch (const std::bad_alloc&) {
-    say("halftone: out of memory\n");
-    return exit_code(ErrorKind::memory);
-  } catch (const std::exception& error) {
-    say("halftone: internal error: {}\n", error.what());
-    return 1;
+  } catch (...) {
+    return tell_failure(std::current_exception());
   }
 }

@@ -9,11 +9,12 @@
 #include "app/identity.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
+#include "app/many_ranks.h"
 #include "app/progress.h"
+#include "app/summary.h"
 #include "app/teacher_logits.h"
 #include "app/text_tokens.h"
 #include "halftone/base/error.h"
-#include "halftone/base/number_text.h"
 #include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
 #include "halftone/compress/onebit_start.h"
@@ -63,49 +64,6 @@ LoadedModel start_student(const Recipe& recipe, const ModelConfig& config,
   return student;
 }
 
-// The recipe without what may differ between two sittings of one run, and without paths of what is
-// hashed by itself.
-std::string identity_text(Recipe recipe) {
-  const TrainSettings defaults;
-  recipe.teacher.model = {};
-  recipe.data.train = {};
-  recipe.data.generate.prefix = {};
-  for (SourceSettings& source : recipe.data.sources) source.path = {};
-  for (SourceSettings& prefix : recipe.data.generate.prefixes) prefix.path = {};
-  recipe.calibration.text = {};
-  recipe.run.output_dir = {};
-  recipe.run.name = {};
-  recipe.run.threads = 0;
-  recipe.run.device = {};  // stands beside it, as the machine
-  recipe.train.max_steps = recipe.train.logging_steps = recipe.train.eval_steps =
-      recipe.train.save_steps = 0;
-  recipe.train.num_train_epochs = 0;
-  recipe.train.save_minutes = defaults.save_minutes;
-  recipe.train.save_total_limit = defaults.save_total_limit;
-  recipe.eval = {};
-  return write_recipe(recipe);
-}
-
-void print_summary(const RunResult& r, const std::string& directory) {
-  print("{}: {}\n", r.name, r.method);
-  for (const TextResult& text : r.eval.texts) {
-    const Evaluation& eval = text.eval;
-    print("  perplexity   {}", fixed_text(eval.perplexity, 4));
-    if (const auto& with = eval.agreement)
-      print("  ({} times the teacher's {}; KL {}, top-1 {:.1f} %)",
-            fixed_text(eval.perplexity / with->teacher_perplexity, 4),
-            fixed_text(with->teacher_perplexity, 4), fixed_text(with->kl, 4), 100 * with->top1);
-    if (r.eval.texts.size() > 1) print("  of {}", printable(text.settings.name));
-    print("\n");
-  }
-  print_tasks(r.eval.tasks, "  ");
-  print("  bits         paper {:.4f}, linears {:.4f}, file {:.3f}  ({:.2f} MB, {} parameters)\n",
-        r.student.paper_bits, r.student.linear_bits, r.student.file_bits,
-        static_cast<double>(r.model_bytes) / 1e6, r.student.parameters);
-  print("  tokens seen  {}\n  time         {}\n  files        {}\n", r.tokens_seen,
-        duration_text(r.seconds.total), directory);
-}
-
 // One run from its recipe to its result, a stage a function.
 class Run {
  public:
@@ -113,6 +71,7 @@ class Run {
       Stopwatch total)
       : recipe_(recipe),
         options_(options),
+        ranks_(options.ranks),
         directory_(std::move(directory)),
         inputs_(std::move(inputs)),
         total_(total) {
@@ -120,21 +79,18 @@ class Run {
     result_.method = method_name(recipe.run);
     result_.recipe_sha256 = recipe_sha256(recipe);
     result_.seed = recipe.run.seed;
+    result_.ranks = ranks_.size();
   }
 
   void import() {
-    // The run directory is a model by itself, wherever it or its teacher goes.
-    write_companions(read_companions(inputs_.teacher.home, inputs_.teacher.config),
-                     directory_.path(), !options_.resume);
-    keep_held_out();
-    if (!has_teacher()) return;
-    teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype});
-    for (const std::string& note : teacher_.notes) say("{}\n", note);
-    result_.teacher_path = recipe_.teacher.model;
-    result_.teacher_sha256 = teacher_.sha256;
-    result_.teacher_parameters = footprint(teacher_.decoder, 0).parameters;
-    result_.teacher_fp16_bytes = 2 * result_.teacher_parameters;
-    result_.seconds.import = total_.seconds();
+    ranks_.first_does([&] {
+      // The run directory is a model by itself, wherever it or its teacher goes.
+      write_companions(read_companions(inputs_.teacher.home, inputs_.teacher.config),
+                       directory_.path(), !options_.resume);
+      keep_held_out();
+    });
+    if (has_teacher()) import_teacher();
+    require_one_input();
   }
 
   // False when a signal ended it; the state is saved then.
@@ -150,18 +106,24 @@ class Run {
     result_.seconds.quantise = starting.seconds();
     const std::string origin =
         has_teacher() ? teacher_.sha256 : sha256_hex(config_json(student_.config, DType::f32));
-    const RunIdentity identity{identity_text(recipe_), origin, inputs_.tokenizer->hash(),
-                               text.sha256, cache ? cache->sha256() : ""};
+    const RunIdentity identity{identity_text(recipe_, ranks_.size()), origin,
+                               inputs_.tokenizer->hash(), text.sha256,
+                               cache ? cache->sha256() : ""};
+    require_one_start(identity);
     if (cache) release_teacher();
     const TrainSettings& settings = recipe_.train;
-    const int64_t steps = planned_steps(settings, text.sequences.count());
+    const int64_t steps = planned_steps(settings, text.sequences.count(), ranks_.size());
     const Device device = use_device(recipe_.run.device);
     move_to(device);
     Batches batches(text.sequences, settings.per_device_train_batch_size,
                     static_cast<uint64_t>(recipe_.run.seed));
     Trainer trainer(student_.decoder, has_teacher() && !cache ? &teacher_.decoder : nullptr,
-                    batches, recipe_.loss, settings, steps, cache ? &*cache : nullptr);
-    if (const auto from = newest_checkpoint(identity)) restore(trainer, *from, steps);
+                    batches, recipe_.loss, settings, steps, cache ? &*cache : nullptr, ranks_);
+    ranks_.together([&] {
+      if (const auto from = newest_checkpoint(identity)) restore(trainer, *from, steps);
+    });
+    require_agreement(ranks_, ErrorKind::checkpoint,
+                      {{"step of the newest checkpoint", std::to_string(trainer.state().step)}});
     Progress progress("train", steps, options_.quiet, trainer.state().step);
     const TrainingResult training = run_training(context(identity, progress), trainer, student_,
                                                  settings, held_out_perplexity());
@@ -173,32 +135,23 @@ class Run {
     return !training.interrupted;
   }
 
-  // False when a signal ended it; the finished blocks are saved then.
+  // False when a signal ended it; the finished blocks are saved then. Each block waits for the one
+  // before it: the first rank quantises, the others wait for its file.
   bool quantise() {
     const CalibrationText text = calibration_text(recipe_, options_, *inputs_.tokenizer,
                                                   std::move(inputs_.calibration), teacher_);
-    student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
-    const RunIdentity identity{identity_text(recipe_), teacher_.sha256, inputs_.tokenizer->hash(),
-                               text.sha256};
-    std::optional<CheckpointContent> from = newest_checkpoint(identity);
-    Progress progress(method_name(recipe_.run),
-                      static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet,
-                      from ? meta_number(*from, "step") : 0);
-    QuantisingResult quantised = run_quantising(
-        context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
-        start_calibration(student_.decoder, text.tokens, text.sequences), std::move(from));
-    progress.finish();
-    result_.layers = std::move(quantised.layers);
-    result_.seconds.calibrate = quantised.calibrate_seconds;
-    result_.seconds.quantise = quantised.quantise_seconds;
-    return !quantised.interrupted;
+    bool finished = true;
+    ranks_.first_does([&] { finished = quantise_blocks(text); });
+    return !ranks_.any(!finished);
   }
 
   // Writes the final model and reads it back: what is evaluated is what was written.
   void pack() {
-    write_checkpoint_file(directory_.model_file(),
-                          model_content(student_.decoder, student_.config));
-    student_ = load_model(directory_.model_file());
+    ranks_.first_does([&] {
+      write_checkpoint_file(directory_.model_file(),
+                            model_content(student_.decoder, student_.config));
+    });
+    ranks_.together([&] { student_ = load_model(directory_.model_file()); });
     release_kept_memory();
   }
 
@@ -213,21 +166,23 @@ class Run {
     const Device device = use_device(recipe_.run.device);
     move_to_evaluate(model.decoder, device);
     if (teacher) move_to_evaluate(*teacher, device);
-    result_.eval =
-        evaluate_all(model.decoder, teacher, inputs_.eval, {.quiet = options_.quiet, .go_on = [] {
-                                                              if (interrupted())
-                                                                throw Interrupted();
-                                                            }});
+    const auto go_on = [this] {
+      if (ranks_.any(interrupted())) throw Interrupted();
+    };
+    result_.eval = evaluate_all(model.decoder, teacher, inputs_.eval,
+                                {.quiet = options_.quiet, .go_on = go_on, .ranks = ranks_});
     result_.seconds.eval = evaluating.seconds();
   }
 
   void report() {
     result_.seconds.total = total_.seconds();
     const std::string json = result_json(result_);
-    write_text_durably(directory_.result_file(), json + "\n");
-    print_copy_of(directory_.result_file(), [&] {
-      if (options_.json) return print("{}\n", json);
-      print_summary(result_, directory_.path());
+    ranks_.first_does([&] {
+      write_text_durably(directory_.result_file(), json + "\n");
+      print_copy_of(directory_.result_file(), [&] {
+        if (options_.json) return print("{}\n", json);
+        print_summary(result_, directory_.path());
+      });
     });
   }
 
@@ -254,15 +209,66 @@ class Run {
                     .held_out_tokens = inputs_.training.held_out.size()};
   }
 
+  void import_teacher() {
+    ranks_.together(
+        [&] { teacher_ = load_model(recipe_.teacher.model, {.dtype = recipe_.teacher.dtype}); });
+    for (const std::string& note : teacher_.notes)
+      if (ranks_.first()) say("{}\n", note);
+    result_.teacher_path = recipe_.teacher.model;
+    result_.teacher_sha256 = teacher_.sha256;
+    result_.teacher_parameters = footprint(teacher_.decoder, 0).parameters;
+    result_.teacher_fp16_bytes = 2 * result_.teacher_parameters;
+    result_.seconds.import = total_.seconds();
+  }
+
+  // The ranks have read the same.
+  void require_one_input() const {
+    if (ranks_.alone()) return;
+    std::map<std::string, std::string> own{{"teacher_sha256", result_.teacher_sha256},
+                                           {"tokenizer_hash", inputs_.tokenizer->hash()}};
+    for (const HeldOutText& text : inputs_.eval.texts)
+      own[fmt::format("eval.text {}: sha256", printable(text.settings.name))] = text.sha256;
+    for (const TaskInput& task : inputs_.eval.tasks)
+      own[fmt::format("eval.tasks {}: sha256", task.documents.task->name)] = task.documents.sha256;
+    require_agreement(ranks_, ErrorKind::format, own);
+  }
+
+  bool quantise_blocks(const CalibrationText& text) {
+    student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
+    const RunIdentity identity{identity_text(recipe_, 1), teacher_.sha256,
+                               inputs_.tokenizer->hash(), text.sha256};
+    std::optional<CheckpointContent> from = newest_checkpoint(identity);
+    Progress progress(method_name(recipe_.run),
+                      static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet,
+                      from ? meta_number(*from, "step") : 0);
+    QuantisingResult quantised = run_quantising(
+        context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
+        start_calibration(student_.decoder, text.tokens, text.sequences), std::move(from));
+    progress.finish();
+    result_.layers = std::move(quantised.layers);
+    result_.seconds.calibrate = quantised.calibrate_seconds;
+    result_.seconds.quantise = quantised.quantise_seconds;
+    return !quantised.interrupted;
+  }
+
   bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
 
   RunContext context(const RunIdentity& identity, Progress& progress) const {
     return {.directory = directory_,
             .identity = identity_meta(identity),
             .stop = interrupted,
-            .progress = [&progress](int64_t done, const std::string& text) {
-              progress.update(done, text);
-            }};
+            .progress = [&progress](int64_t done,
+                                    const std::string& text) { progress.update(done, text); },
+            .ranks = ranks_};
+  }
+
+  // They train on the same, and begin with the same numbers.
+  void require_one_start(const RunIdentity& identity) {
+    if (ranks_.alone()) return;
+    require_agreement(ranks_, ErrorKind::format,
+                      {{"data_sha256", identity.data_sha256},
+                       {"teacher_logits_sha256", identity.teacher_logits_sha256},
+                       {"student's first weights", tensors_digest(weights_of(student_.decoder))}});
   }
 
   // What a resumed run goes on from; none: it starts from the beginning.
@@ -270,10 +276,11 @@ class Run {
     if (!options_.resume) return {};
     std::vector<std::string> damaged;
     auto content = directory_.newest_content(damaged);
-    for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
+    if (ranks_.first())
+      for (const std::string& what : damaged) say("skipped a damaged checkpoint: {}\n", what);
     if (content)
       check_identity(*content, identity, options_.allow_inexact);
-    else
+    else if (ranks_.first())
       say("no whole checkpoint: starting from the beginning\n");
     return content;
   }
@@ -283,7 +290,8 @@ class Run {
     if (inputs_.eval.texts.empty()) return {};
     return [this] {
       const HeldOutText& first = inputs_.eval.texts.front();
-      return halftone::evaluate(student_.decoder, nullptr, first.text, first.settings).perplexity;
+      return halftone::evaluate(student_.decoder, nullptr, first.text, first.settings, {}, ranks_)
+          .perplexity;
     };
   }
 
@@ -323,6 +331,7 @@ class Run {
 
   const Recipe& recipe_;
   const RunOptions& options_;
+  const Ranks& ranks_;
   RunDirectory directory_;
   RunInputs inputs_;
   Stopwatch total_;
@@ -354,22 +363,33 @@ void require_unused(const std::string& directory) {
 int run_recipe(const Recipe& given, const RunOptions& options) {
   const Stopwatch total;
   Recipe recipe = given;
+  const Ranks& ranks = options.ranks;
   const RunDirectory directory(
       options.run_dir.empty() ? recipe.run.output_dir + "/" + recipe.run.name : options.run_dir);
   recipe.run.output_dir = fs::absolute(directory.path() + "/..").lexically_normal().parent_path();
-  if (!options.resume) require_unused(directory.path());
-  set_threads(static_cast<int>(recipe.run.threads));
-  RunInputs inputs = read_inputs(recipe, directory.path(), true);
-  if (!options.resume)
+  set_threads(recipe.run.threads > 0 ? static_cast<int>(recipe.run.threads) : ranks.cores());
+  require_one_recipe(ranks, recipe);
+  if (!options.resume) ranks.first_does([&] { require_unused(directory.path()); });
+  RunInputs inputs;
+  const auto read = [&] {
+    inputs = read_inputs(recipe, directory.path(), ranks.first(), ranks.size());
+  };
+  ranks.first_does(read);  // and keeps the tokens that the others read then
+  ranks.together([&] {
+    if (!ranks.first()) read();
+  });
+  if (!options.resume && ranks.first())
     for (const std::string& warning : inputs.warnings) say("warning: {}\n", warning);
 
-  directory.create();
-  const DirectoryLock lock(directory.path());
-  remove_temporaries(directory.path());
-  if (!options.resume) {
+  std::optional<DirectoryLock> lock;
+  ranks.first_does([&] {
+    directory.create();
+    lock.emplace(directory.path());
+    remove_temporaries(directory.path());
+    if (options.resume) return;
     require_unused(directory.path());
     write_text_durably(directory.recipe_file(), write_recipe(recipe));
-  }
+  });
   catch_interrupts();
 
   Run run(recipe, options, directory, std::move(inputs), total);
@@ -377,9 +397,9 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   if (run.made()) {
     const bool finished = is_trained(recipe.run.method) ? run.train() : run.quantise();
     // Only now: a resume that is refused has changed nothing.
-    write_text_durably(directory.recipe_file(), write_recipe(recipe));
+    ranks.first_does([&] { write_text_durably(directory.recipe_file(), write_recipe(recipe)); });
     if (!finished) {
-      say("interrupted; go on with: halftone resume {}\n", directory.path());
+      if (ranks.first()) say("interrupted; go on with: halftone resume {}\n", directory.path());
       return kExitInterrupted;
     }
     run.pack();

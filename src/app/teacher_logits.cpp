@@ -1,8 +1,11 @@
 #include "app/teacher_logits.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include "app/interrupt.h"
+#include "app/many_ranks.h"
 #include "app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
@@ -29,26 +32,49 @@ TopLogProbs rows_of(Decoder& teacher, const TokenSequences& sequences, int64_t b
                       recipe.loss.kl_temperature);
 }
 
+// Makes one part; false when a signal ended it.
+bool make_part(LogitCache& cache, int64_t part, const Recipe& recipe,
+               const TokenSequences& sequences, Decoder& teacher,
+               const std::function<void(int64_t sequences)>& made) {
+  const LogitCacheSpec& spec = cache.spec();
+  const int64_t at_a_time = std::max<int64_t>(1, kBatchTokens / spec.length);
+  std::vector<TopLogProbs> rows;
+  const int64_t last = spec.first_sequence(part + 1);
+  for (int64_t begin = spec.first_sequence(part); begin < last; begin += at_a_time) {
+    if (interrupted()) return false;
+    const int64_t end = std::min(begin + at_a_time, last);
+    rows.push_back(rows_of(teacher, sequences, begin, end, recipe));
+    made(end - begin);
+  }
+  cache.write(part, rows);
+  return true;
+}
+
+// A part of each rank at a time.
 void make_missing(LogitCache& cache, const Recipe& recipe, const RunOptions& options,
                   const TokenSequences& sequences, Decoder& teacher) {
   const LogitCacheSpec& spec = cache.spec();
-  int64_t done = 0;
-  for (int64_t part = 0; part < spec.parts(); ++part)
-    if (cache.holds(part)) done += spec.first_sequence(part + 1) - spec.first_sequence(part);
-  Progress progress("teacher logits", sequences.count(), options.quiet, done);
-  const int64_t at_a_time = std::max<int64_t>(1, kBatchTokens / spec.length);
+  const Ranks& ranks = options.ranks;
+  std::vector<int64_t> missing;
+  int64_t done = sequences.count();
   for (int64_t part = 0; part < spec.parts(); ++part) {
     if (cache.holds(part)) continue;
-    std::vector<TopLogProbs> rows;
-    const int64_t last = spec.first_sequence(part + 1);
-    for (int64_t begin = spec.first_sequence(part); begin < last; begin += at_a_time) {
-      if (interrupted()) throw Interrupted();
-      const int64_t end = std::min(begin + at_a_time, last);
-      rows.push_back(rows_of(teacher, sequences, begin, end, recipe));
-      done += end - begin;
-      progress.update(done, fmt::format("{} tokens", done * spec.length));
-    }
-    cache.write(part, rows);
+    missing.push_back(part);
+    done -= spec.first_sequence(part + 1) - spec.first_sequence(part);
+  }
+  require_agreement(
+      ranks, ErrorKind::format,
+      {{"parts missing in " + spec.directory, fmt::format("{}", fmt::join(missing, " "))}});
+  Progress progress("teacher logits", sequences.count(), options.quiet, done);
+  const auto made = [&](int64_t count) {
+    done = std::min(done + count * ranks.size(), sequences.count());
+    progress.update(done, fmt::format("{} tokens", done * spec.length));
+  };
+  for (size_t next = 0; next < missing.size(); next += static_cast<size_t>(ranks.size())) {
+    const size_t own = next + static_cast<size_t>(ranks.rank());
+    const bool stopped =
+        own < missing.size() && !make_part(cache, missing[own], recipe, sequences, teacher, made);
+    if (ranks.any(stopped)) throw Interrupted();
   }
 }
 
@@ -75,13 +101,21 @@ LogitCache teacher_logits(const Recipe& recipe, const RunOptions& options, const
                                     spec.top_k, recipe.loss.kl_temperature, kFormat));
   spec.directory =
       fmt::format("{}/teacher-logits-{}", recipe.run.output_dir, spec.key.substr(0, 16));
+  const Ranks& ranks = options.ranks;
   LogitCache cache(spec);
-  if (cache.whole()) return cache;
-  make_directories(spec.directory);
-  const DirectoryLock lock(spec.directory);
-  remove_temporaries(spec.directory);
+  if (!ranks.any(!cache.whole())) return cache;
+  std::optional<DirectoryLock> lock;
+  ranks.first_does([&] {
+    make_directories(spec.directory);
+    lock.emplace(spec.directory);
+    remove_temporaries(spec.directory);
+  });
   make_missing(cache, recipe, options, text.sequences, teacher.decoder);
   release_kept_memory();
+  if (!ranks.alone()) cache = LogitCache(spec);
+  if (!cache.whole())
+    throw_error(ErrorKind::io, "{}: what other ranks wrote is not there; a shared folder expected",
+                spec.directory);
   return cache;
 }
 

@@ -16,7 +16,8 @@ LogitCacheSpec planned_teacher_logits(const Recipe& recipe, const ModelConfig& t
 
 // The whole cache, beside the run directories in a folder named by all that decides its content.
 // What of it is missing is made first; an interrupted making goes on at the part that it was at.
-// Throws Error(format) naming a damaged file of it, Error(recipe) while another run makes the same.
+// Several ranks make a part each at a time. Throws Error(format) naming a damaged file of it,
+// Error(recipe) while another run makes the same.
 LogitCache teacher_logits(const Recipe& recipe, const RunOptions& options, const TrainingText& text,
                           LoadedModel& teacher);
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "app/interrupt.h"
+#include "app/many_ranks.h"
 #include "app/progress.h"
 #include "halftone/base/error.h"
 #include "halftone/base/rng.h"
@@ -59,21 +60,28 @@ void generate_missing(const Recipe& recipe, const RunOptions& options, const Tok
   GeneratorVocabulary vocabulary = generator_vocabulary(tokenizer);
   vocabulary.prefixes = std::move(prefixes);
   Progress progress("generate", g.sequences, options.quiet, done);
-  make_directories(recipe.run.output_dir);
+  const Ranks& ranks = options.ranks;
+  ranks.first_does([&] { make_directories(recipe.run.output_dir); });
   for (auto saved = std::chrono::steady_clock::now(); done < g.sequences;) {
-    const int64_t count = std::min(g.batch_size, g.sequences - done);
-    for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g,
-                                                   recipe.data.max_seq_length, done, count)) {
-      tokens.insert(tokens.end(), sequence.begin(), sequence.end());
-      tokens.push_back(vocabulary.end_token);
-    }
-    done += count;
+    const int64_t own = done + ranks.rank() * g.batch_size,
+                  count = std::clamp<int64_t>(g.sequences - own, 0, g.batch_size);
+    std::vector<double> drawn;  // as ranks gather numbers
+    if (count > 0)
+      for (const auto& sequence : generate_sequences(teacher.decoder, vocabulary, g,
+                                                     recipe.data.max_seq_length, own, count)) {
+        drawn.insert(drawn.end(), sequence.begin(), sequence.end());
+        drawn.push_back(vocabulary.end_token);
+      }
+    for (const std::vector<double>& of_rank : ranks.gather(drawn))
+      for (const double id : of_rank) tokens.push_back(static_cast<int32_t>(id));
+    done = std::min(done + ranks.size() * g.batch_size, g.sequences);
     progress.update(done, fmt::format("{} tokens", tokens.size()));
-    const bool due = std::chrono::steady_clock::now() - saved >= kSaveInterval;
-    if (done < g.sequences && !interrupted() && !due) continue;
-    write_token_file(cache, tokens, tokenizer);
+    const bool stopped = ranks.any(interrupted()),
+               due = ranks.any(std::chrono::steady_clock::now() - saved >= kSaveInterval);
+    if (done < g.sequences && !stopped && !due) continue;
+    ranks.first_does([&] { write_token_file(cache, tokens, tokenizer); });
     saved = std::chrono::steady_clock::now();
-    if (interrupted() && done < g.sequences) throw Interrupted();
+    if (stopped && done < g.sequences) throw Interrupted();
   }
 }
 
@@ -98,6 +106,8 @@ std::vector<int32_t> generated_tokens(const Recipe& recipe, const RunOptions& op
   std::vector<int32_t> tokens;
   if (exists_at(cache)) tokens = read_token_file(cache, tokenizer);
   const int64_t done = std::count(tokens.begin(), tokens.end(), end);
+  require_agreement(options.ranks, ErrorKind::format,
+                    {{"sequences in " + cache, std::to_string(done)}});
   if (done < wanted) generate_missing(recipe, options, tokenizer, cache, done, prefixes, tokens);
   release_kept_memory();
   // A cache with more sequences than asked for gives its first ones.

@@ -52,7 +52,7 @@ TokenCache token_cache(const Recipe& recipe, bool write);
 
 // `read`, the tokens of data.train or data.source, and those of data.generate. Generated text is
 // cached beside the run directories, in a file named by the teacher and the settings; an
-// interrupted generation goes on where it was.
+// interrupted generation goes on where it was. Several ranks make a batch each at a time.
 TrainingText training_text(const Recipe& recipe, const RunOptions& options,
                            const Tokenizer& tokenizer, TokenStream read,
                            const LoadedModel* teacher);

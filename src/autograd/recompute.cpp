@@ -5,7 +5,7 @@ namespace halftone {
 Var recomputed(const Var& x, Segment segment) {
   Tape& tape = x.tape();
   if (!x.needs_grad()) return segment(tape, x);
-  Tape reading(Tape::Mode::no_grad, tape.times());
+  Tape reading(Tape::Mode::no_grad, tape.times(), &tape);
   const Tensor y = segment(reading, reading.constant(x.value())).value();
   return tape.record("recomputed", {x}, y,
                      [x, segment = std::move(segment), times = tape.times()](const Tensor& dy) {

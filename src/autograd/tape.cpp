@@ -1,5 +1,7 @@
 #include "halftone/autograd/tape.h"
 
+#include <algorithm>
+
 #include "halftone/tensor/arithmetic.h"
 
 namespace halftone {
@@ -59,6 +61,7 @@ Var Tape::variable(Tensor value) {
 Var Tape::param(Param& param) {
   std::shared_ptr<Node> node = make(param.value, true);
   node->grad = &param.grad;
+  if (Tape* tape = recording() ? this : outer_) tape->add_leaf(param);
   return Var(std::move(node), param.value);
 }
 
@@ -76,15 +79,27 @@ Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value
   return Var(std::move(node), std::move(value));
 }
 
-void Tape::backward(const Var& loss, double seed) {
-  require(loss.value().numel() == 1, "backward: the loss has shape {}, expected one element",
-          shape_text(loss.shape()));
-  backward(loss, Tensor::full(loss.shape(), loss.dtype(), seed, loss.device()));
+void Tape::add_leaf(Param& param) {
+  const bool known = std::ranges::any_of(leaves_, [&](const Leaf& l) { return l.param == &param; });
+  if (!known) leaves_.push_back({&param, records_.size()});
 }
 
-void Tape::backward(const Var& y, const Tensor& dy) {
+// The leaves to which no record that is left adds.
+void Tape::end_leaves(const Done& done) {
+  for (; !leaves_.empty() && leaves_.back().first >= records_.size(); leaves_.pop_back())
+    if (done) done(*leaves_.back().param);
+}
+
+void Tape::backward(const Var& loss, double seed, const Done& done) {
+  require(loss.value().numel() == 1, "backward: the loss has shape {}, expected one element",
+          shape_text(loss.shape()));
+  backward(loss, Tensor::full(loss.shape(), loss.dtype(), seed, loss.device()), done);
+}
+
+void Tape::backward(const Var& y, const Tensor& dy, const Done& done) {
   require(y.needs_grad(), "backward: the loss depends on nothing that needs a gradient");
   y.add_grad(dy);
+  end_leaves(done);
   while (!records_.empty()) {
     Record record = std::move(records_.back());
     records_.pop_back();
@@ -93,6 +108,7 @@ void Tape::backward(const Var& y, const Tensor& dy) {
     record.output->own = {};
     record.backward = {};  // what it held is freed in its own time
     if (times_) times_->count(record.op, OpTimes::Pass::backward);
+    end_leaves(done);
   }
 }
 

@@ -54,6 +54,15 @@ std::vector<int32_t> window_of(const EvalText& text, const TextSettings& s, int6
   return out;
 }
 
+// One window of each rank.
+std::vector<TokenScores> gathered(const TokenScores& own, const Ranks& ranks) {
+  std::vector<TokenScores> out;
+  for (const std::vector<double>& s :
+       ranks.gather(std::vector{own.nll, own.teacher_nll, own.kl, own.agree}))
+    out.push_back({s.at(0), s.at(1), s.at(2), s.at(3)});
+  return out;
+}
+
 }  // namespace
 
 int64_t evaluation_windows(const EvalText& text, const TextSettings& s) {
@@ -73,19 +82,27 @@ int64_t evaluation_windows(const EvalText& text, const TextSettings& s) {
 }
 
 Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text, const TextSettings& s,
-                    const EvalProgress& progress) {
+                    const EvalProgress& progress, const Ranks& ranks) {
   const int64_t windows = evaluation_windows(text, s);
   const int64_t first = s.protocol == Protocol::llamacpp ? s.context / 2 : 0;
   const int64_t each = window_predictions(s);
-  TokenScores total;
-  for (int64_t k = 0; k < windows; ++k) {
+  const auto scores_of = [&](int64_t k) {
     const std::vector<int32_t> window = window_of(text, s, k);
     const Scored own = states_of(model, window);
     Scored other;
     if (teacher) other = states_of(*teacher, window);
-    total.add(score(own, teacher ? &other : nullptr, window, first));
-    if (progress)
-      progress(k + 1, windows, std::exp(total.nll / static_cast<double>((k + 1) * each)));
+    return score(own, teacher ? &other : nullptr, window, first);
+  };
+  TokenScores total;
+  for (int64_t k = 0; k < windows;) {
+    const int64_t mine = k + ranks.rank();
+    for (const TokenScores& scores :
+         gathered(mine < windows ? scores_of(mine) : TokenScores(), ranks))
+      if (k < windows) {
+        total.add(scores);
+        ++k;
+      }
+    if (progress) progress(k, windows, std::exp(total.nll / static_cast<double>(k * each)));
   }
   // Windows are equally long, so the mean of the windows' means is the mean over all predictions.
   const double count = static_cast<double>(windows * each);

@@ -169,6 +169,7 @@ std::string result_json(const RunResult& r) {
   out["machine"] = {{"cpu", cpu_name()},
                     {"isa", isa_name(isa())},
                     {"threads", threads()},
+                    {"ranks", r.ranks},
                     {"blas", blas_name()},
                     {"device", gpu_description().empty() ? std::string("cpu") : gpu_description()}};
   for (const QuantisedLinear& layer : r.layers)

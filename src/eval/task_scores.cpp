@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <span>
 
 #include "halftone/base/error.h"
 #include "halftone/ops/embedding.h"
@@ -98,8 +98,7 @@ void add_scores(Tensor& logits, const std::vector<Prediction>& all, size_t from,
   }
 }
 
-void score_batch(Decoder& model, const std::vector<const TaskSequence*>& batch,
-                 TaskScores& scores) {
+void score_batch(Decoder& model, std::span<const TaskSequence* const> batch, TaskScores& scores) {
   const size_t length = batch[0]->ids.size();
   std::vector<int32_t> ids;
   std::vector<Prediction> all;
@@ -123,6 +122,45 @@ void score_batch(Decoder& model, const std::vector<const TaskSequence*>& batch,
   }
 }
 
+std::vector<const TaskSequence*> longest_first(const TaskTokens& tokens) {
+  std::vector<const TaskSequence*> order;
+  for (const TaskSequence& sequence : tokens.sequences) order.push_back(&sequence);
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [](const TaskSequence* s) { return s->ids.size(); });
+  return order;
+}
+
+// Where the batches begin, and the end.
+std::vector<size_t> batch_bounds(const std::vector<const TaskSequence*>& order) {
+  std::vector<size_t> bounds{0};
+  while (bounds.back() < order.size()) {
+    const auto longest = static_cast<int64_t>(order[bounds.back()]->ids.size());
+    const auto count = static_cast<size_t>(std::max<int64_t>(kBatchTokens / longest, 1));
+    bounds.push_back(std::min(bounds.back() + count, order.size()));
+  }
+  return bounds;
+}
+
+// A choice is scored by one rank; with the others it is as at first.
+void add_other_ranks(const Ranks& ranks, TaskScores& scores) {
+  if (ranks.alone()) return;
+  std::vector<double> own;
+  for (const std::vector<ChoiceScore>& document : scores)
+    for (const ChoiceScore& s : document)
+      own.insert(own.end(), {s.log_probability, s.greedy ? 1.0 : 0.0});
+  const std::vector<std::vector<double>> all = ranks.gather(own);
+  size_t at = 0;
+  for (std::vector<ChoiceScore>& document : scores)
+    for (ChoiceScore& s : document) {
+      s = {};
+      for (const std::vector<double>& of_rank : all) {
+        s.log_probability += of_rank.at(at);
+        s.greedy = s.greedy && of_rank.at(at + 1) != 0;
+      }
+      at += 2;
+    }
+}
+
 }  // namespace
 
 TaskTokens task_tokens(const TaskDocuments& task, const Tokenizer& tokenizer,
@@ -137,22 +175,21 @@ TaskTokens task_tokens(const TaskDocuments& task, const Tokenizer& tokenizer,
   return out;
 }
 
-TaskScores score_task(Decoder& model, const TaskTokens& tokens, const TaskProgress& progress) {
+TaskScores score_task(Decoder& model, const TaskTokens& tokens, const TaskProgress& progress,
+                      const Ranks& ranks) {
   TaskScores scores;
   for (const size_t choices : tokens.choices) scores.emplace_back(choices);
-  std::vector<const TaskSequence*> order;
-  for (const TaskSequence& sequence : tokens.sequences) order.push_back(&sequence);
-  std::ranges::stable_sort(order, std::greater<>(),
-                           [](const TaskSequence* s) { return s->ids.size(); });
-  for (size_t done = 0; done < order.size();) {
-    const auto longest = static_cast<int64_t>(order[done]->ids.size());
-    const size_t count =
-        std::min<size_t>(std::max<int64_t>(kBatchTokens / longest, 1), order.size() - done);
-    const auto from = order.begin() + static_cast<std::ptrdiff_t>(done);
-    score_batch(model, {from, from + static_cast<std::ptrdiff_t>(count)}, scores);
-    done += count;
+  const std::vector<const TaskSequence*> order = longest_first(tokens);
+  const std::vector<size_t> bounds = batch_bounds(order);
+  const size_t batches = bounds.size() - 1, together = static_cast<size_t>(ranks.size());
+  for (size_t k = 0; k < batches; k += together) {
+    if (const size_t mine = k + static_cast<size_t>(ranks.rank()); mine < batches)
+      score_batch(model, std::span(order).subspan(bounds[mine], bounds[mine + 1] - bounds[mine]),
+                  scores);
+    const size_t done = bounds[std::min(k + together, batches)];
     if (progress) progress(static_cast<int64_t>(done), static_cast<int64_t>(order.size()));
   }
+  add_other_ranks(ranks, scores);
   return scores;
 }
 

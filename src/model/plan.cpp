@@ -4,11 +4,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "halftone/base/ranks.h"
 #include "halftone/model/spec.h"
 #include "halftone/ops/head_loss.h"
 
 namespace halftone {
 namespace {
+
+// Of a rank: buckets whose numbers are held for others, operations of backward a weight and token
+// (of blocks that are computed twice, their second forward too), and collective calls of a step for
+// losses, norm, flipped signs and whether to stop.
+constexpr double kBucketsUnderWay = 8, kBackwardFlop = 4, kRecomputeFlop = 2, kGathers = 10;
 
 // Calls visit(slot) for every linear.
 template <class Visit>
@@ -107,6 +113,38 @@ double plan_flop(const DecoderSpec& spec, const TrainingShape& shape, int64_t tr
       6.0 + (shape.gradient_checkpointing ? 2.0 : 0.0) + (shape.teacher ? 2.0 : 0.0);
   return static_cast<double>(parameter_count(spec)) *
          (static_cast<double>(trained_tokens) * each + 2.0 * static_cast<double>(teacher_tokens));
+}
+
+RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const RanksShape& of) {
+  const MemoryPlan one = plan_training(spec, shape);
+  const auto parameters = static_cast<double>(parameter_count(spec)),
+             ranks = static_cast<double>(of.ranks);
+  const double bucket = static_cast<double>(exchanged_numbers(of.ranks));
+  const double buckets = std::ceil(parameters / bucket), others = ranks - 1;
+  RankPlan out{.teacher = one.teacher,
+               .weights = 4.0 * parameters,
+               .states = 8.0 * parameters / ranks,
+               .gradients = 4.0 * parameters / ranks,
+               .activations = one.activations + one.logits};
+  const auto micro_batches = static_cast<double>(of.micro_batches);
+  const double flop = plan_flop(spec, shape, shape.tokens, 0);
+  out.compute_seconds = micro_batches * flop / of.flop_per_second;
+  if (of.ranks == 1) return out;
+  out.gradients += kBucketsUnderWay * 4.0 * std::min(bucket, parameters);
+  // Once for the gradients of each micro-batch, once for the values.
+  out.sent_bytes = (micro_batches + 1) * 4.0 * parameters * others / ranks;
+  out.messages = (micro_batches + 1) * buckets * others;
+  const double exchange =
+      (out.messages * of.latency_seconds + out.sent_bytes / of.bytes_per_second) /
+      (micro_batches + 1);
+  // Backward hides all but the last bucket, as far as it lasts.
+  const double each = kBackwardFlop + (shape.gradient_checkpointing ? kRecomputeFlop : 0.0),
+               backward =
+                   each * parameters * static_cast<double>(shape.tokens) / of.flop_per_second,
+               hidden = std::min(backward, exchange) * (buckets - 1) / buckets;
+  out.wait_seconds = micro_batches * (exchange - hidden) + exchange +
+                     kGathers * std::ceil(std::log2(ranks)) * of.latency_seconds;
+  return out;
 }
 
 }  // namespace halftone

@@ -14,10 +14,9 @@ HT_KERNEL(adamw_update, const Tensor& grad, const AdamWCoefficients& c, Tensor& 
 HT_CPU_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m,
               Tensor& v)
 HT_KERNEL(sum_of_squares, const std::vector<Tensor>& xs, Tensor& sum)
+HT_CPU_KERNEL(block_sums_of_squares, const Tensor& x, std::vector<double>& sums)
 
 namespace {
-
-constexpr int64_t kBlock = 1 << 14;
 
 // The coefficients in the numbers' precision.
 struct Factors {
@@ -56,7 +55,7 @@ void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Ten
                   .eps = static_cast<float>(c.epsilon)};
   const float* g = grad.data<float>();
   float *ws = w.data<float>(), *ms = m.data<float>(), *vs = v.data<float>();
-  *flips.data<double>() += parallel_sum(w.numel(), kBlock, [&](int64_t begin, int64_t end) {
+  *flips.data<double>() += parallel_sum(w.numel(), kUpdateBlock, [&](int64_t begin, int64_t end) {
     int flipped = 0;
     simd([&]() HT_INLINE {
       flipped = update(end - begin, f, g + begin, ws + begin, ms + begin, vs + begin);
@@ -78,14 +77,20 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
   }
 }
 
+void block_sums_of_squares(const Tensor& x, std::vector<double>& sums) {
+  const float* xs = x.data<float>();
+  parallel_for(x.numel(), kUpdateBlock, [&](int64_t begin, int64_t end) {
+    float part = 0;
+    simd([&]() HT_INLINE { part = row_dot(end - begin, xs + begin, xs + begin); });
+    sums[begin / kUpdateBlock] = part;
+  });
+}
+
 void sum_of_squares(const std::vector<Tensor>& xs, Tensor& sum) {
-  for (const Tensor& tensor : xs) {
-    const float* x = tensor.data<float>();
-    *sum.data<double>() += parallel_sum(tensor.numel(), kBlock, [&](int64_t begin, int64_t end) {
-      float part = 0;
-      simd([&]() HT_INLINE { part = row_dot(end - begin, x + begin, x + begin); });
-      return static_cast<double>(part);
-    });
+  for (const Tensor& x : xs) {
+    double of_tensor = 0;
+    for (const double part : halftone::block_sums_of_squares(x)) of_tensor += part;
+    *sum.data<double>() += of_tensor;
   }
 }
 
@@ -111,6 +116,12 @@ Tensor sum_of_squares(const std::vector<Tensor>& xs) {
   Tensor sum = Tensor::zeros({}, DType::f64, device);
   HT_RUN(sum_of_squares, device, xs, sum);
   return sum;
+}
+
+std::vector<double> block_sums_of_squares(const Tensor& x) {
+  std::vector<double> sums(static_cast<size_t>(divide_up(x.numel(), kUpdateBlock)));
+  HT_RUN(block_sums_of_squares, x.device(), x, sums);
+  return sums;
 }
 
 }  // namespace halftone

@@ -17,16 +17,24 @@ void Batches::shuffle() {
   order_ = permutation(static_cast<uint64_t>(sequences_.count()), seed_, stream);
 }
 
+int64_t Batches::advance() {
+  if (cursor_.position == sequences_.count()) {
+    cursor_ = {cursor_.epoch + 1, 0};
+    shuffle();
+  }
+  return static_cast<int64_t>(order_[cursor_.position++]);
+}
+
+void Batches::skip(int64_t batches) {
+  for (int64_t i = 0; i < batches * batch_size_; ++i) advance();
+}
+
 std::vector<int32_t> Batches::next() {
   std::vector<int32_t> ids;
   ids.reserve(batch_size_ * sequences_.length());
   given_.clear();
   for (int64_t i = 0; i < batch_size_; ++i) {
-    if (cursor_.position == sequences_.count()) {
-      cursor_ = {cursor_.epoch + 1, 0};
-      shuffle();
-    }
-    given_.push_back(static_cast<int64_t>(order_[cursor_.position++]));
+    given_.push_back(advance());
     const auto sequence = sequences_.sequence(given_.back());
     ids.insert(ids.end(), sequence.begin(), sequence.end());
   }

@@ -23,9 +23,9 @@ void fields(FieldVisitor& v, TrainSettings& s) {
   v.field("num_train_epochs", s.num_train_epochs, {0, 1e6},
           "passes over the data; 0 = by max_steps");
   v.field("per_device_train_batch_size", s.per_device_train_batch_size, {1, 1 << 20},
-          "sequences at a time");
+          "sequences at a time, of a rank");
   v.field("gradient_accumulation_steps", s.gradient_accumulation_steps, {1, 1 << 20},
-          "batches a step");
+          "batches a step, of a rank");
   v.field("learning_rate", s.learning_rate, {0, 1e3}, "the highest of the schedule");
   choice(v, "lr_scheduler_type", s.lr_scheduler_type,
          {{"cosine", LrScheduler::cosine},

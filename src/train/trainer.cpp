@@ -11,48 +11,48 @@
 namespace halftone {
 namespace {
 
-// Of micro-batches of one size.
-LossTerms mean(const std::vector<BatchLoss>& losses) {
-  const double share = 1.0 / static_cast<double>(losses.size());
-  LossTerms out;
-  for (const BatchLoss& loss : losses) {
-    const LossTerms terms = loss.terms();
-    out.total += share * terms.total;
-    out.kl += share * terms.kl;
-    out.hidden += share * terms.hidden;
-    out.labels += share * terms.labels;
-  }
+std::vector<Param*> params_of(Decoder& decoder) {
+  std::vector<Param*> out;
+  decoder.visit([&](Param& param) { out.push_back(&param); });
   return out;
 }
 
 }  // namespace
 
 Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
-                 const TrainSettings& settings, int64_t max_steps, const LogitCache* cache)
+                 const TrainSettings& settings, int64_t max_steps, const LogitCache* cache,
+                 Ranks ranks)
     : student_(student),
       teacher_(teacher),
       batches_(batches),
       loss_(loss),
       settings_(settings),
       max_steps_(max_steps),
-      cache_(cache) {
-  student_.visit([&](Param& param) {
-    const Tensor& value = param.value;
-    params_.push_back(&param);
+      cache_(cache),
+      ranks_(std::move(ranks)),
+      params_(params_of(student)),
+      gradients_(params_, ranks_) {
+  for (const Shard& shard : gradients_.shards()) {
+    const Tensor& value = shard.part.value;
     moments_.push_back({Tensor::zeros(value.shape(), DType::f32, value.device()),
                         Tensor::zeros(value.shape(), DType::f32, value.device())});
-  });
+  }
+}
+
+int64_t Trainer::micro_batches() const {
+  return settings_.gradient_accumulation_steps * ranks_.size();
 }
 
 StepReport Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
-  for (Param* param : params_) param->grad.clear();
+  gradients_.clear();
   std::vector<BatchLoss> losses;
   for (int64_t i = 0; i < settings_.gradient_accumulation_steps; ++i)
     losses.push_back(accumulate());
+  gradients_.finish();
   report.loss = mean(losses);
-  report.grad_norm = std::sqrt(squared_gradient_norm(params_).item());
+  report.grad_norm = gradients_.norm();
   report.learning_rate = learning_rate_at(state_.step, max_steps_, settings_);
   report.skipped = !std::isfinite(report.loss.total) || !std::isfinite(report.grad_norm);
   if (!report.skipped) update(report);
@@ -65,22 +65,45 @@ StepReport Trainer::step() {
   return report;
 }
 
-// Forward and backward of one micro-batch; gradients add up in the parameters.
+// Forward and backward of this rank's micro-batch of the next ones of all.
 BatchLoss Trainer::accumulate() {
+  batches_.skip(ranks_.rank());
   const std::vector<int32_t> ids = batches_.next();
-  const double share = 1.0 / static_cast<double>(settings_.gradient_accumulation_steps);
+  const double share = 1.0 / static_cast<double>(micro_batches());
   TopLogProbs teacher_topk;
   if (cache_) teacher_topk = cache_->rows(batches_.given());
+  batches_.skip(ranks_.size() - 1 - ranks_.rank());
   Tape tape;
   BatchLoss batch =
       batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
                  {cache_ ? &teacher_topk : nullptr, settings_.gradient_checkpointing});
-  tape.backward(batch.loss, share);
-  state_.tokens += static_cast<int64_t>(ids.size());
+  tape.backward(batch.loss, share, [this](Param& param) { gradients_.add(param); });
+  gradients_.end_batch();
+  state_.tokens += static_cast<int64_t>(ids.size()) * ranks_.size();
   return batch;
 }
 
-// Clip by the global norm, then AdamW.
+// Over the micro-batches of all ranks, which are of one size, in their order.
+LossTerms Trainer::mean(const std::vector<BatchLoss>& losses) const {
+  std::vector<double> own;
+  for (const BatchLoss& loss : losses) {
+    const LossTerms terms = loss.terms();
+    own.insert(own.end(), {terms.total, terms.kl, terms.hidden, terms.labels});
+  }
+  const double share = 1.0 / static_cast<double>(micro_batches());
+  const std::vector<std::vector<double>> all = ranks_.gather(own);
+  LossTerms out;
+  for (size_t i = 0; i < own.size(); i += 4)
+    for (const std::vector<double>& terms : all) {
+      out.total += share * terms.at(i);
+      out.kl += share * terms.at(i + 1);
+      out.hidden += share * terms.at(i + 2);
+      out.labels += share * terms.at(i + 3);
+    }
+  return out;
+}
+
+// Clip by the global norm, then AdamW on this rank's shards.
 void Trainer::update(StepReport& report) {
   const double clip = settings_.max_grad_norm > 0
                           ? std::min(1.0, settings_.max_grad_norm / (report.grad_norm + 1e-6))
@@ -90,14 +113,25 @@ void Trainer::update(StepReport& report) {
   const Device device = student_.embedding.value.device();
   Tensor flips = Tensor::zeros({}, DType::f64, device),
          others = Tensor::zeros({}, DType::f64, device);
-  int64_t latents = 0;
-  for (size_t i = 0; i < params_.size(); ++i) {
-    const bool latent = params_[i]->role == ParamRole::latent;
-    adamw_step(*params_[i], moments_[i], state_.step + 1, report.learning_rate, clip, adamw,
-               latent ? flips : others);
-    if (latent) latents += params_[i]->value.numel();
+  for (size_t i = 0; i < moments_.size(); ++i) {
+    Param& part = gradients_.shards()[i].part;
+    adamw_step(part, moments_[i], state_.step + 1, report.learning_rate, clip, adamw,
+               part.role == ParamRole::latent ? flips : others);
   }
-  report.sign_flip_rate = latents ? flips.item() / static_cast<double>(latents) : 0;
+  gradients_.share_values();
+  report.sign_flip_rate = flip_rate(flips);
+}
+
+// Of the latent weights of all ranks; `flips` is what this one has counted.
+double Trainer::flip_rate(const Tensor& flips) const {
+  int64_t latents = 0;
+  for (const Param* param : params_)
+    if (param->role == ParamRole::latent) latents += param->value.numel();
+  if (latents == 0) return 0;
+  double flipped = 0;
+  for (const std::vector<double>& of_rank : ranks_.gather(std::vector{flips.item()}))
+    flipped += of_rank.at(0);
+  return flipped / static_cast<double>(latents);
 }
 
 void Trainer::count_skip() {
@@ -114,25 +148,40 @@ void Trainer::count_skip() {
 }
 
 std::map<std::string, Tensor> Trainer::tensors() const {
-  std::map<std::string, Tensor> out;
-  for (size_t i = 0; i < params_.size(); ++i) {
-    out["model/" + params_[i]->name] = params_[i]->value;
-    out["optimizer/m/" + params_[i]->name] = moments_[i].m;
-    out["optimizer/v/" + params_[i]->name] = moments_[i].v;
+  std::vector<Tensor> m, v;
+  for (const Moments& moments : moments_) {
+    m.push_back(moments.m);
+    v.push_back(moments.v);
   }
+  std::map<std::string, Tensor> out;
+  for (const Param* param : params_) out["model/" + param->name] = param->value;
+  for (auto& [name, tensor] : gradients_.whole(m)) out["optimizer/m/" + name] = tensor;
+  for (auto& [name, tensor] : gradients_.whole(v)) out["optimizer/v/" + name] = tensor;
   return out;
 }
 
 void Trainer::require_finite() const {
-  for (const auto& [name, tensor] : tensors())
+  const auto require_one = [&](const std::string& name, const Tensor& tensor) {
     if (count_non_finite(tensor.to(Device::cpu)) != 0)
       throw_error(ErrorKind::numerical,
                   "step {}: '{}' holds a number that is not finite; nothing was saved", state_.step,
                   name);
+  };
+  ranks_.together([&] {
+    for (const Param* param : params_) require_one("model/" + param->name, param->value);
+    for (size_t i = 0; i < moments_.size(); ++i) {
+      const std::string& name = gradients_.shards()[i].part.name;
+      require_one("optimizer/m/" + name, moments_[i].m);
+      require_one("optimizer/v/" + name, moments_[i].v);
+    }
+  });
 }
 
 void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerState& state) {
-  std::map<std::string, Tensor> own = tensors();
+  std::map<std::string, Tensor> own;  // moments have the place of their parameter
+  for (const Param* param : params_)
+    for (const char* group : {"model/", "optimizer/m/", "optimizer/v/"})
+      own[group + param->name] = param->value;
   for (const auto& [name, tensor] : from)
     if (!own.contains(name))
       throw_error(ErrorKind::checkpoint, "checkpoint: tensor '{}' has no place in this run's model",
@@ -151,15 +200,20 @@ void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerSt
     throw_error(ErrorKind::checkpoint,
                 "checkpoint: it is at sequence {} of epoch {}, this run's text has fewer",
                 state.cursor.position, state.cursor.epoch);
-  for (auto& [name, tensor] : own) tensor.copy_from(from.at(name));
+  for (Param* param : params_) param->value.copy_from(from.at("model/" + param->name));
+  for (size_t i = 0; i < moments_.size(); ++i) {
+    const Shard& shard = gradients_.shards()[i];
+    moments_[i].m.copy_from(shard.of_whole(from.at("optimizer/m/" + shard.part.name)));
+    moments_[i].v.copy_from(shard.of_whole(from.at("optimizer/v/" + shard.part.name)));
+  }
   state_ = state;
   batches_.seek(state.cursor);
 }
 
-int64_t planned_steps(const TrainSettings& s, int64_t sequences) {
+int64_t planned_steps(const TrainSettings& s, int64_t sequences, int ranks) {
   if (s.max_steps > 0) return s.max_steps;
   const double each =
-      static_cast<double>(s.per_device_train_batch_size * s.gradient_accumulation_steps);
+      static_cast<double>(s.per_device_train_batch_size * s.gradient_accumulation_steps * ranks);
   return static_cast<int64_t>(
       std::ceil(s.num_train_epochs * static_cast<double>(sequences) / each));
 }

@@ -38,7 +38,7 @@ class Saves {
         const TrainSettings& settings)
       : run_(run), trainer_(trainer), student_(student), settings_(settings) {}
 
-  bool due() const {
+  bool due() const {  // asked of the first rank
     const std::chrono::duration<double> interval(60 * settings_.save_minutes);
     return (settings_.save_steps > 0 && trainer_.state().step % settings_.save_steps == 0) ||
            (settings_.save_minutes > 0 && Clock::now() - last_ >= interval);
@@ -47,10 +47,12 @@ class Saves {
   void save() {
     trainer_.require_finite();
     const int64_t step = trainer_.state().step;
-    run_.directory.flush_log();
-    write_checkpoint_file(run_.directory.checkpoint_file(step),
-                          checkpoint_content(run_, trainer_, student_));
-    run_.directory.remove_old_checkpoints(step, settings_.save_total_limit);
+    const CheckpointContent content = checkpoint_content(run_, trainer_, student_);
+    run_.ranks.first_does([&] {
+      run_.directory.flush_log();
+      write_checkpoint_file(run_.directory.checkpoint_file(step), content);
+      run_.directory.remove_old_checkpoints(step, settings_.save_total_limit);
+    });
     last_ = Clock::now();
   }
 
@@ -119,7 +121,8 @@ void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_ste
 TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel& student,
                             const TrainSettings& settings,
                             const std::function<double()>& held_out_perplexity) {
-  run.directory.rewind(trainer.state().step, settings.save_total_limit);
+  run.ranks.first_does(
+      [&] { run.directory.rewind(trainer.state().step, settings.save_total_limit); });
   TrainingResult result;
   std::vector<double> seconds;
   Saves saves(run, trainer, student, settings);
@@ -129,11 +132,14 @@ TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel
     run.progress(report.step, fmt::format("loss {:.4f}  {:.0f} tokens/s", report.loss.total,
                                           rate(report.tokens, report.step, report.seconds)));
     if (report.step % settings.logging_steps == 0 || report.skipped || trainer.done())
-      run.directory.append_log(log_line(report));
-    if (held_out_perplexity && settings.eval_steps > 0 && report.step % settings.eval_steps == 0)
-      run.directory.append_log(eval_line(report.step, held_out_perplexity()));
-    result.interrupted = run.stop() && !trainer.done();
-    if (result.interrupted || trainer.done() || saves.due()) saves.save();
+      run.ranks.first_does([&] { run.directory.append_log(log_line(report)); });
+    if (held_out_perplexity && settings.eval_steps > 0 && report.step % settings.eval_steps == 0) {
+      const std::string line = eval_line(report.step, held_out_perplexity());
+      run.ranks.first_does([&] { run.directory.append_log(line); });
+    }
+    result.interrupted = run.ranks.any(run.stop()) && !trainer.done();
+    if (result.interrupted || trainer.done() || run.ranks.any(run.ranks.first() && saves.due()))
+      saves.save();
   }
   result.tokens = trainer.state().tokens;
   result.seconds = std::accumulate(seconds.begin(), seconds.end(), 0.0);

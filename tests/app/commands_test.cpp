@@ -53,6 +53,32 @@ TEST_F(CommandsTest, CheckPrintsTheEffectiveRecipeWithoutComputing) {
     EXPECT_NE(got.out.find(phrase), std::string::npos) << phrase;
 }
 
+TEST_F(CommandsTest, CheckPlansRanks) {
+  const std::string recipe = HALFTONE_SOURCE_DIR "/recipes/quickstart/onebit.toml";
+  const Output got = program({"check", recipe, "--ranks", "6", "--gflops", "50"});
+  EXPECT_EQ(got.code, 0) << got.err;
+  for (const char* phrase : {"# at 50 GFLOP/s a rank", "efficiency", "\n#      1 ", "\n#      2 ",
+                             "\n#      4 ", "\n#      6 "})
+    EXPECT_NE(got.out.find(phrase), std::string::npos) << phrase << "\n" << got.out;
+  EXPECT_EQ(program({"check", recipe}).out.find("GFLOP/s a rank"), std::string::npos);
+  expect_failure(2, "--ranks: a trained method expected",
+                 {"check", HALFTONE_SOURCE_DIR "/recipes/quickstart/xnor.toml", "--ranks", "2"});
+  EXPECT_EQ(program({"check", recipe, "--ranks", "2", "--gflops", "0"}).code, 2);
+}
+
+// A launcher's variables, and no MPI in the build: each process would be a run of its own.
+#ifndef HALFTONE_MPI
+TEST_F(CommandsTest, SeveralRanksWithoutMpiAreRefused) {
+  setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+  expect_failure(2, "HALFTONE_MPI",
+                 {"run", HALFTONE_SOURCE_DIR "/recipes/quickstart/onebit.toml", "--run-dir",
+                  folder_ + "/run"});
+  setenv("OMPI_COMM_WORLD_SIZE", "1", 1);
+  expect_failure(2, "nothing.toml", {"run", folder_ + "/nothing.toml"});
+  unsetenv("OMPI_COMM_WORLD_SIZE");
+}
+#endif
+
 TEST_F(CommandsTest, EvalAsJsonGivesTheSameFiguresTwice) {
   const std::vector<std::string> arguments{"eval", teacher_,        "--text", text_,    "--context",
                                            "64",   "--max-windows", "4",      "--json", "--quiet"};

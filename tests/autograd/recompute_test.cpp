@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "halftone/autograd/grad_check.h"
 
 namespace halftone {
@@ -72,6 +74,36 @@ TEST(Recomputed, RunsTheSegmentAsItIsWhereItsInputNeedsNoGradient) {
   tape.backward(sum(y));
   EXPECT_EQ(forwards, 1);
   EXPECT_DOUBLE_EQ(param.grad.tensor.data<double>()[2], 5.0);
+}
+
+// A segment within another one too.
+TEST(Recomputed, ParametersInsideAreDoneWithTheirSegment) {
+  Param before{.name = "a", .value = three(), .grad = {}},
+      inside{.name = "b", .value = three(), .grad = {}},
+      innermost{.name = "c", .value = three(), .grad = {}},
+      behind{.name = "d", .value = three(), .grad = {}};
+  const auto plus = [](const Var& x, const Var& y) {
+    Tensor z = Tensor::uninitialized({3}, DType::f64);
+    for (int64_t i = 0; i < 3; ++i)
+      z.data<double>()[i] = x.value().data<double>()[i] + y.value().data<double>()[i];
+    return x.tape().record("plus", {x, y}, z, [x, y](const Tensor& dz) {
+      if (x.needs_grad()) x.add_grad(dz);
+      if (y.needs_grad()) y.add_grad(dz);
+    });
+  };
+  const Segment inner = [&](Tape& on, const Var& x) { return plus(x, on.param(innermost)); };
+  const Segment outer = [&](Tape& on, const Var& x) {
+    const Var y = square(x);
+    return recomputed(plus(y, on.param(inside)), inner);
+  };
+  Tape tape;
+  const Var y = recomputed(tape.param(before), outer), z = plus(y, tape.param(behind));
+  std::string done;
+  tape.backward(sum(z), 1.0, [&](Param& param) {
+    EXPECT_TRUE(param.grad.filled);
+    done += param.name;
+  });
+  EXPECT_EQ(done, "dcba");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -45,6 +46,26 @@ TEST(Tape, GoesBackInReverseAndIsEmptyThen) {
   EXPECT_EQ(order, "42");
   EXPECT_EQ(tape.size(), 0u);
   EXPECT_EQ(two.grad().tensor.item(), 120);
+}
+
+TEST(Tape, SaysWhenAParametersGradientIsDone) {
+  Param first{.name = "a", .value = number(2), .grad = {}},
+      twice{.name = "b", .value = number(3), .grad = {}},
+      last{.name = "c", .value = number(5), .grad = {}},
+      unused{.name = "d", .value = number(7), .grad = {}};
+  Tape tape;
+  const Var a = tape.param(first), b = tape.param(twice);
+  const Var ab = times(a, b);
+  const Var abb = times(ab, tape.param(twice));
+  const Var y = times(abb, tape.param(last));  // a b^2 c
+  tape.param(unused);
+  std::string done;
+  tape.backward(y, 1, [&](Param& param) {
+    const bool filled = param.grad.filled;
+    done +=
+        param.name + (filled ? std::to_string(std::lround(param.grad.tensor.item())) : "") + " ";
+  });
+  EXPECT_EQ(done, "d c18 b60 a45 ");
 }
 
 TEST(Tape, RecordsNothingThatNeedsNoGradient) {

@@ -30,6 +30,7 @@ const std::map<std::string, std::string> kWithoutStem{
     {"base/mirror", "reads the names of the sources"},
     {"gpu/", "the kernels of GPUs against the CPU's, in a program of their own"},
     {"ops/op_cases", "every op by one list of cases"},
+    {"ranks/", "the program on several ranks, as a launcher of MPI starts it"},
     {"quant/reference", "every method against plain NumPy"},
     {"train/families", "every family of models through the whole program"},
 };

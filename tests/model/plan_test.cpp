@@ -96,5 +96,26 @@ TEST(Plan, QuantisingHoldsADenseCopyAndGrowsWithTheCalibration) {
   EXPECT_EQ(more.activations - few.activations, 3 * 4.0 * 200 * 32);
 }
 
+TEST(Plan, RanksShareStatesAndPayForWhatTheySend) {
+  const TrainingShape shape{.tokens = 1000, .teacher = true};
+  const auto of = [&](RanksShape ranks) { return plan_rank(spec(), shape, ranks); };
+  const auto parameters = static_cast<double>(parameter_count(spec()));
+  const RankPlan one = of({}), four = of({.ranks = 4}), twice = of({.ranks = 4, .micro_batches = 2});
+  EXPECT_EQ(one.efficiency(), 1);
+  EXPECT_EQ(one.sent_bytes, 0);
+  EXPECT_EQ(one.states, 8 * parameters);
+  EXPECT_EQ(four.states, one.states / 4);
+  EXPECT_EQ(four.weights, one.weights);
+  // Gradients out, values in: three quarters of four bytes each.
+  EXPECT_EQ(four.sent_bytes, 2 * 4 * parameters * 3 / 4);
+  EXPECT_EQ(twice.sent_bytes, 1.5 * four.sent_bytes);
+  EXPECT_EQ(four.compute_seconds, one.compute_seconds);
+  EXPECT_LT(four.efficiency(), 1);
+  EXPECT_GT(of({.ranks = 4, .bytes_per_second = 1e12, .latency_seconds = 0}).efficiency(),
+            four.efficiency());
+  // One bucket, which nothing hides: both exchanges and ten gathers of two rounds.
+  EXPECT_NEAR(four.wait_seconds, four.sent_bytes / 1e9 + (2 * 3 + 10 * 2) * 20e-6, 1e-12);
+}
+
 }  // namespace
 }  // namespace halftone

@@ -69,6 +69,17 @@ TEST(SumOfSquares, AddsThoseOfEveryNumberAndSeesANan) {
   EXPECT_TRUE(std::isnan(sum_of_squares({x, y}).item()));
 }
 
+TEST(SumOfSquares, ByBlocksAPartIsAsInTheWhole) {
+  Rng rng(3, RngStream::test);
+  Tensor x = Tensor::uninitialized({2 * kUpdateBlock + 77}, DType::f32);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = static_cast<float>(rng.normal());
+  const std::vector<double> whole = block_sums_of_squares(x),
+                            part = block_sums_of_squares(x.rows(kUpdateBlock, x.numel()));
+  ASSERT_EQ(whole.size(), 3u);
+  EXPECT_EQ(part, std::vector<double>(whole.begin() + 1, whole.end()));
+  EXPECT_EQ(sum_of_squares({x}).item(), whole[0] + whole[1] + whole[2]);
+}
+
 TEST(AdamWUpdate, NumbersThatDoNotFitAreRefused) {
   Tensor w = Tensor::zeros({3}, DType::f32), m = w.clone(), v = w.clone(),
          flips = Tensor::scalar(0, DType::f64);

@@ -50,6 +50,21 @@ TEST(Batches, GiveEverySequenceOnceAnEpochAndResumeAnywhere) {
   EXPECT_NE(another_seed.next(), same_seed.next());
 }
 
+TEST(Batches, WhatIsPassedOverIsNotGiven) {
+  const TokenSequences sequences({0, 1, 2, 3, 4, 5, 6}, 1);
+  Batches whole(sequences, 2, 9), parts(sequences, 2, 9);
+  for (int i = 0; i < 4; ++i) {
+    whole.next();
+    const std::vector<int32_t> second = whole.next();
+    whole.next();
+    parts.skip(1);
+    EXPECT_EQ(parts.next(), second) << i;
+    EXPECT_EQ(parts.given(), std::vector<int64_t>(second.begin(), second.end()));
+    parts.skip(1);
+    EXPECT_EQ(parts.cursor(), whole.cursor());
+  }
+}
+
 TEST(Batches, NoPlaceBeyondTheEpochIsTaken) {
   const TokenSequences sequences(std::vector<int32_t>(7, 1), 1);
   Batches batches(sequences, 2, 9);

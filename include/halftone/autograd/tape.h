@@ -97,8 +97,10 @@ class Var {
 class Tape {
  public:
   enum class Mode { record, no_grad };
-  // With `times`, which must outlive the tape, every op's passes are timed.
-  explicit Tape(Mode mode = Mode::record, OpTimes* times = nullptr) : mode_(mode), times_(times) {}
+  // With `times`, which must outlive the tape, every op's passes are timed. `outer` is the tape
+  // that a tape without gradients computes a part for, which is computed again in its backward.
+  explicit Tape(Mode mode = Mode::record, OpTimes* times = nullptr, Tape* outer = nullptr)
+      : mode_(mode), times_(times), outer_(outer) {}
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
@@ -106,10 +108,12 @@ class Tape {
   Var variable(Tensor value);  // a leaf whose gradient is read with grad()
   Var param(Param& param);     // a leaf whose gradient is the Param's
 
+  // Called with each Param of the tape as soon as nothing on it is left that adds to its gradient.
+  using Done = std::function<void(Param&)>;
   // Gradients of a one-element `loss` (times `seed`) into all leaves; the tape is empty afterwards.
-  void backward(const Var& loss, double seed = 1.0);
+  void backward(const Var& loss, double seed = 1.0, const Done& done = nullptr);
   // The same from a `y` of any shape, given the gradient of the loss in it.
-  void backward(const Var& y, const Tensor& dy);
+  void backward(const Var& y, const Tensor& dy, const Done& done = nullptr);
 
   bool recording() const { return mode_ == Mode::record; }
   size_t size() const { return records_.size(); }
@@ -126,11 +130,21 @@ class Tape {
     std::shared_ptr<Node> output;
     Backward backward;
   };
+  // A Param, and the record before which it came onto the tape: none before it adds to its
+  // gradient.
+  struct Leaf {
+    Param* param;
+    size_t first;
+  };
   std::shared_ptr<Node> make(const Tensor& value, bool needs_grad);
+  void add_leaf(Param& param);
+  void end_leaves(const Done& done);
 
   Mode mode_;
   OpTimes* times_;
+  Tape* outer_;
   std::vector<Record> records_;
+  std::vector<Leaf> leaves_;
 };
 
 }  // namespace halftone

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "halftone/base/ranks.h"
 #include "halftone/eval/settings.h"
 #include "halftone/nn/decoder.h"
 
@@ -43,9 +44,11 @@ int64_t evaluation_windows(const EvalText& text, const TextSettings& settings);
 // llamacpp: the windows without a BOS, but only predictions from position context / 2 on count; a
 // BOS takes the place of the window's first token, as in llama.cpp.
 // max_windows > 0 stops early. `progress(windows done, of, perplexity so far)` may be empty. Throws
-// Error(recipe) as evaluation_windows does.
+// Error(recipe) as evaluation_windows does. Several ranks, which all call, share the windows out;
+// they are added up in their order, to the same bits on each.
 using EvalProgress = std::function<void(int64_t, int64_t, double)>;
 Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text,
-                    const TextSettings& settings, const EvalProgress& progress = {});
+                    const TextSettings& settings, const EvalProgress& progress = {},
+                    const Ranks& ranks = {});
 
 }  // namespace halftone

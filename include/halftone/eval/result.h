@@ -57,6 +57,7 @@ struct RunResult {
   int64_t tokens_seen = 0;
   std::vector<QuantisedLinear> layers;  // of post-training methods
   RunSeconds seconds;
+  int ranks = 1;
   double tokens_per_second = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "halftone/base/ranks.h"
 #include "halftone/eval/tasks.h"
 #include "halftone/nn/decoder.h"
 #include "halftone/text/tokenizer.h"
@@ -48,8 +49,9 @@ using TaskScores = std::vector<std::vector<ChoiceScore>>;  // of each document, 
 
 // Sequences are read in batches of about 2048 tokens, longest first, those of a batch padded behind
 // to one length. Logits in F32; a broken model's scores may be NaN. `progress(sequences done, of)`
-// may be empty.
+// may be empty. Several ranks, which all call, share the batches out, to the same bits on each.
 using TaskProgress = std::function<void(int64_t, int64_t)>;
-TaskScores score_task(Decoder& model, const TaskTokens& tokens, const TaskProgress& progress = {});
+TaskScores score_task(Decoder& model, const TaskTokens& tokens, const TaskProgress& progress = {},
+                      const Ranks& ranks = {});
 
 }  // namespace halftone

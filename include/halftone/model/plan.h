@@ -29,6 +29,27 @@ struct TrainingShape {
 };
 MemoryPlan plan_training(const DecoderSpec& spec, const TrainingShape& shape);
 
+// Ranks that share a step out (train/gradient_sum.h), and what they compute and send with. Time is
+// what computing takes at a rate, and what sending n bytes in m messages does: m latency + n / rate
+// (alpha-beta), both ways at once. What backward leaves time for is not counted.
+struct RanksShape {
+  int64_t ranks = 1;
+  int64_t micro_batches = 1;  // a step and rank
+  double flop_per_second = 1e11;
+  double bytes_per_second = 1e9;
+  double latency_seconds = 20e-6;
+};
+
+// Of one rank: bytes held, and what a step takes.
+struct RankPlan {
+  double teacher = 0, weights = 0, states = 0, gradients = 0, activations = 0;
+  double sent_bytes = 0, messages = 0;
+  double compute_seconds = 0, wait_seconds = 0;
+  double bytes() const { return teacher + weights + states + gradients + activations; }
+  double efficiency() const { return compute_seconds / (compute_seconds + wait_seconds); }
+};
+RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const RanksShape& ranks);
+
 // A post-training method with so many calibration tokens.
 MemoryPlan plan_quantising(const DecoderSpec& spec, double teacher_bytes, int64_t tokens);
 

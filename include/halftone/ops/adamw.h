@@ -25,8 +25,16 @@ void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Ten
 // (F32), with moments in F64 and in F64 throughout. For the few numbers of a block's norms.
 void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m, Tensor& v);
 
+// Numbers that a loop over a tensor takes at a time, from its first on: parts of a tensor that
+// begin at a multiple are computed as in the whole.
+inline constexpr int64_t kUpdateBlock = 1 << 14;
+
 // sum_i x_i^2 over all numbers of tensors in F32 on one device (one number, F64), in a fixed order;
 // NaN or infinite if an x_i is.
 Tensor sum_of_squares(const std::vector<Tensor>& xs);
+
+// The same of one tensor (F32, CPU) by blocks of kUpdateBlock: added up in their order they are
+// what sum_of_squares adds of it.
+std::vector<double> block_sums_of_squares(const Tensor& x);
 
 }  // namespace halftone

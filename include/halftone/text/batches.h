@@ -21,6 +21,8 @@ class Batches {
 
   // batch_size sequences, one after another; a batch may run over into the next epoch.
   std::vector<int32_t> next();
+  // Passes over so many batches.
+  void skip(int64_t batches);
   // The numbers of the sequences that next() gave last.
   const std::vector<int64_t>& given() const { return given_; }
   Cursor cursor() const { return cursor_; }
@@ -29,6 +31,7 @@ class Batches {
 
  private:
   void shuffle();
+  int64_t advance();  // the number of the next sequence
 
   const TokenSequences& sequences_;
   int64_t batch_size_;

@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "halftone/base/ranks.h"
 #include "halftone/nn/decoder.h"
 #include "halftone/text/batches.h"
 #include "halftone/train/adamw.h"
 #include "halftone/train/distillation.h"
+#include "halftone/train/gradient_sum.h"
 #include "halftone/train/logit_cache.h"
 #include "halftone/train/settings.h"
 
@@ -44,9 +46,12 @@ inline constexpr int64_t kMostSkippedInWindow = 10;
 class Trainer {
  public:
   // `teacher` may be null: labels only, or what the cache says of the teacher. References and
-  // pointers must outlive the trainer.
+  // pointers must outlive the trainer. Of several ranks each takes its share of the micro-batches
+  // (gradient_sum.h), gradient_accumulation_steps a step; step(), tensors() and require_finite()
+  // are collective then.
   Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
-          const TrainSettings& settings, int64_t max_steps, const LogitCache* cache = nullptr);
+          const TrainSettings& settings, int64_t max_steps, const LogitCache* cache = nullptr,
+          Ranks ranks = {});
 
   bool done() const { return state_.step >= max_steps_; }
   // One optimiser step. Throws Error(numerical) after too many steps that were not finite.
@@ -54,7 +59,7 @@ class Trainer {
 
   const TrainerState& state() const { return state_; }
   // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared
-  // storage.
+  // storage. Moments are on the first rank alone.
   std::map<std::string, Tensor> tensors() const;
   // Throws Error(numerical), naming the tensor, when one holds a number that is not finite: such a
   // state must not become a checkpoint.
@@ -63,8 +68,11 @@ class Trainer {
   void restore(const std::map<std::string, Tensor>& tensors, const TrainerState& state);
 
  private:
+  int64_t micro_batches() const;  // a step, of all ranks
   BatchLoss accumulate();
+  LossTerms mean(const std::vector<BatchLoss>& losses) const;
   void update(StepReport& report);
+  double flip_rate(const Tensor& flips) const;
   void count_skip();
 
   Decoder& student_;
@@ -74,12 +82,14 @@ class Trainer {
   TrainSettings settings_;
   int64_t max_steps_;
   const LogitCache* cache_;
+  Ranks ranks_;
   std::vector<Param*> params_;
-  std::vector<Moments> moments_;
+  GradientSum gradients_;
+  std::vector<Moments> moments_;  // of its shards
   TrainerState state_;
 };
 
 // Steps of a run: max_steps, or num_train_epochs over `sequences` sequences, rounded up.
-int64_t planned_steps(const TrainSettings& settings, int64_t sequences);
+int64_t planned_steps(const TrainSettings& settings, int64_t sequences, int ranks = 1);
 
 }  // namespace halftone

@@ -1,0 +1,73 @@
+// The gradients of a step, summed over its micro-batches and over the ranks that share them out;
+// and the parameters, each number of which one rank updates (ZeRO-1: Rajbhandari et al., 2020,
+// arXiv 1910.02054, section 5.1).
+//
+//   micro-batch a R + r of a step is number a of rank r of R;  sum = ((g_0 + g_1) + g_2) + ...
+//
+// whatever R is: each gradient is taken whole, and they are added in this order by the rank that
+// owns the number. So R ranks give the bits of one rank with R times the micro-batches.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "halftone/autograd/tape.h"
+#include "halftone/base/ranks.h"
+
+namespace halftone {
+
+// What this rank updates of a parameter: numbers `begin` and on, as a parameter whose value shares
+// the storage. One rank alone has each parameter whole, in its shape; else a part is flat.
+struct Shard {
+  Param part;
+  Param* of = nullptr;
+  int64_t begin = 0;
+
+  // The same part of a tensor of the parameter's size; the storage is shared.
+  Tensor of_whole(const Tensor& whole) const;
+};
+
+class GradientSum {
+ public:
+  // The parameters (F32; of several ranks on the CPU) must outlive this, and keep their storage.
+  GradientSum(const std::vector<Param*>& params, Ranks ranks);
+  ~GradientSum();
+
+  // In the order of the parameters, each begun at a multiple of ops/adamw.h's kUpdateBlock.
+  std::vector<Shard>& shards() { return shards_; }
+  const std::vector<Shard>& shards() const { return shards_; }
+
+  // A step: clear(); for each micro-batch add() of the parameters as their gradients are done, in
+  // any order, and end_batch(); finish(). What is added leaves the parameter. While backward goes
+  // on, sums of several ranks are under way; after finish() they are in the shards' gradients.
+  void clear();
+  void add(Param& param);
+  void end_batch();  // adds those that were not
+  void finish();
+
+  // The square root of the sum of squares, in the order of one rank.
+  double norm();
+  // Gives every rank what the others updated.
+  void share_values();
+  // Whole tensors of what shards have, by parameter; empty but on the first rank.
+  std::map<std::string, Tensor> whole(const std::vector<Tensor>& of_shards) const;
+
+ private:
+  struct Bucket;
+
+  void make_buckets(const std::vector<Param*>& params);
+  void make_shards(const Bucket& bucket);
+  void start(Bucket& bucket);
+  void complete(Bucket& bucket);
+  void let_go_on();
+
+  Ranks ranks_;
+  std::vector<Shard> shards_;
+  std::vector<Bucket> buckets_;           // of several ranks
+  std::map<const Param*, size_t> place_;  // its shard, or its bucket
+  int64_t batches_ = 0;                   // ended since clear()
+};
+
+}  // namespace halftone
