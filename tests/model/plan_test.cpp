@@ -100,7 +100,8 @@ TEST(Plan, RanksShareStatesAndPayForWhatTheySend) {
   const TrainingShape shape{.tokens = 1000, .teacher = true};
   const auto of = [&](RanksShape ranks) { return plan_rank(spec(), shape, ranks); };
   const auto parameters = static_cast<double>(parameter_count(spec()));
-  const RankPlan one = of({}), four = of({.ranks = 4}), twice = of({.ranks = 4, .micro_batches = 2});
+  const RankPlan one = of({}), four = of({.ranks = 4}),
+                 twice = of({.ranks = 4, .micro_batches = 2});
   EXPECT_EQ(one.efficiency(), 1);
   EXPECT_EQ(one.sent_bytes, 0);
   EXPECT_EQ(one.states, 8 * parameters);
