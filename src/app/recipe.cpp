@@ -313,8 +313,8 @@ void check_device(const Recipe& r, RecipeReport& report) {
   } catch (const Error& error) {
     return report.rule(true, {"run.device"}, error.what());
   }
-  report.rule(!is_trained(r.run.method), {"run.device", "run.method"},
-              fmt::format("found {}, \"cpu\" expected: GPUs run trained methods alone",
+  report.rule(r.run.ptq && r.ptq.norm_tweak_present, {"run.device", "ptq.norm_tweak"},
+              fmt::format("found {}, \"cpu\" expected: norms are tweaked there alone",
                           toml_string(r.run.device)));
 }
 

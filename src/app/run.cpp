@@ -241,9 +241,11 @@ class Run {
     Progress progress(method_name(recipe_.run),
                       static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet,
                       from ? meta_number(*from, "step") : 0);
-    QuantisingResult quantised = run_quantising(
-        context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
-        start_calibration(student_.decoder, text.tokens, text.sequences), std::move(from));
+    QuantisingResult quantised =
+        run_quantising(context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
+                       start_calibration(student_.decoder, text.tokens, text.sequences,
+                                         use_device(recipe_.run.device)),
+                       std::move(from));
     progress.finish();
     result_.layers = std::move(quantised.layers);
     result_.seconds.calibrate = quantised.calibrate_seconds;

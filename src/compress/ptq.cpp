@@ -18,6 +18,21 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// A block's parameters while it runs where the calibration lies; quantised they are on the CPU.
+class BlockOnDevice {
+ public:
+  BlockOnDevice(Block& block, Device device) : block_(block), device_(device) {
+    if (device_ != Device::cpu) block_.move_to(device_);
+  }
+  ~BlockOnDevice() {
+    if (device_ != Device::cpu) block_.move_to(Device::cpu);
+  }
+
+ private:
+  Block& block_;
+  Device device_;
+};
+
 // Linears with the same input.
 using InputGroup = std::vector<SlotRole>;
 
@@ -35,7 +50,9 @@ std::vector<InputGroup> input_groups(const BlockSpec& spec) {
 Tensor run_block(Decoder& model, size_t index, const Calibration& calibration) {
   const int64_t length = calibration.inputs.dim(0) / calibration.sequences;
   const int64_t at_once = std::max<int64_t>(1, kTokensAtOnce / length);
-  Tensor out = Tensor::uninitialized(calibration.inputs.shape(), DType::f32);
+  const Device device = calibration.inputs.device();
+  Tensor out = Tensor::uninitialized(calibration.inputs.shape(), DType::f32, device);
+  BlockOnDevice there(model.blocks[index], device);
   for (int64_t s = 0; s < calibration.sequences; s += at_once) {
     const int64_t last = std::min(calibration.sequences, s + at_once);
     Tape tape(Tape::Mode::no_grad);
@@ -52,7 +69,8 @@ std::vector<Tensor> record_hessians(Decoder& model, size_t index, const Calibrat
   Block& block = model.blocks[index];
   std::map<SlotRole, HessianSum> sums;  // of the first linear of each group
   for (const InputGroup& group : groups)
-    sums.emplace(group.front(), HessianSum(block.spec.slot(group.front()).in));
+    sums.emplace(group.front(),
+                 HessianSum(block.spec.slot(group.front()).in, calibration.inputs.device()));
   block.observer = [&](const Slot& slot, const Tensor& x) {
     if (const auto sum = sums.find(slot.role); sum != sums.end())
       sum->second.add(x, x.dim(0) / length);
@@ -77,10 +95,10 @@ QuantisedLinear quantise_linear(std::unique_ptr<LinearLike>& linear, const Tenso
 
 }  // namespace
 
-Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens,
-                              int64_t sequences) {
+Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens, int64_t sequences,
+                              Device device) {
   Tape tape(Tape::Mode::no_grad);
-  return {model.embed(tape, tokens, sequences).value().to(DType::f32), sequences};
+  return {model.embed(tape, tokens, sequences).value().to(DType::f32).to(device), sequences};
 }
 
 BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration,

@@ -40,7 +40,7 @@ CheckpointContent block_content(const RunContext& run, LoadedModel& student, siz
   add_model_meta(content, student.decoder, student.config);
   for (const auto& [name, tensor] : packed_weights(student.decoder))
     if (is_done(student.decoder.spec, done, name)) content.tensors["model/" + name] = tensor;
-  content.tensors["state/inputs"] = calibration.inputs;
+  content.tensors["state/inputs"] = calibration.inputs.to(Device::cpu);
   content.meta["kind"] = "quantising";
   content.meta["step"] = std::to_string(done);
   content.meta["layers"] = layers_json(result.layers);
@@ -76,7 +76,7 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
   for (const auto& [name, tensor] : weights_of(student.decoder))
     if (!is_done(student.decoder.spec, done, name)) whole.tensors["model/" + name] = tensor;
   student.decoder = decoder_of(whole, student.config);
-  calibration.inputs = inputs->second;
+  calibration.inputs = inputs->second.to(calibration.inputs.device());
   result.layers = layers_of(content);
   return done;
 }

@@ -66,6 +66,13 @@ void Block::visit(const ParamVisitor& visitor) {
   }
 }
 
+void Block::move_to(Device device) {
+  visit([&](Param& param) {
+    param.value = param.value.to(device);
+    param.grad.clear();
+  });
+}
+
 void Decoder::visit(const ParamVisitor& visitor) {
   const auto where_there = [&](Param& param) {
     if (param.value.defined()) visitor(param);
@@ -93,10 +100,10 @@ void Decoder::visit_linears(const std::function<void(std::unique_ptr<LinearLike>
       if (!slot.is_norm()) visitor(b.linears.at(slot.role));
 }
 
-const RotaryTable& Decoder::rotary_table(size_t index, int64_t context, DType dtype) {
+const RotaryTable& Decoder::rotary_table(size_t index, int64_t context, DType dtype,
+                                         Device device) {
   tables_.resize(spec.frequencies.size());
   RotaryTable& table = tables_[index];
-  const Device device = embedding.value.device();
   if (!table.cos.defined() || table.cos.dim(0) != context || table.cos.dtype() != dtype ||
       table.cos.device() != device) {
     table = make_rotary_table(context, spec.frequencies[index](context), dtype);
@@ -130,7 +137,8 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
     const Var y = b.norm(tape, norm, made);
     if (!b.spec.rotary) return y;
     const int64_t context = cache ? cache->capacity : length;
-    return rotary(y, rotary_table(*b.spec.rotary, context, sum_dtype(x.dtype())), count, length,
+    const DType dtype = sum_dtype(x.dtype());
+    return rotary(y, rotary_table(*b.spec.rotary, context, dtype, x.device()), count, length,
                   first);
   };
   const Var q = heads(qkv[0], SlotRole::q_norm, b.spec.heads);

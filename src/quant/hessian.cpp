@@ -30,7 +30,7 @@ void HessianSum::add(const Tensor& x, int64_t sequences) {
 }
 
 Tensor HessianSum::hessian() const {
-  return symmetric(sum_, sequences_ ? 2.0 / static_cast<double>(sequences_) : 0);
+  return symmetric(sum_.to(Device::cpu), sequences_ ? 2.0 / static_cast<double>(sequences_) : 0);
 }
 
 PreparedHessian prepare_hessian(const Tensor& hessian, double damp_percent) {

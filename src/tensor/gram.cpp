@@ -9,7 +9,7 @@
 
 namespace halftone {
 
-HT_CPU_KERNEL(add_gram, const Tensor& x, Tensor& sum)
+HT_KERNEL(add_gram, const Tensor& x, Tensor& sum)
 HT_CPU_KERNEL(symmetric, const Tensor& upper, double k, Tensor& out)
 
 namespace {

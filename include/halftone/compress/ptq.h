@@ -14,14 +14,16 @@
 namespace halftone {
 
 // Calibration activations: the inputs of the next block, N sequences of L tokens (N L x C, F32).
+// Blocks run, and Hessians are summed, on the device where they lie; weights are quantised on the
+// CPU.
 struct Calibration {
   Tensor inputs;
   int64_t sequences = 0;
 };
 
-// The embeddings of `tokens`, N sequences one after another.
-Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens,
-                              int64_t sequences);
+// The embeddings of `tokens`, N sequences one after another, of a model on the CPU.
+Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens, int64_t sequences,
+                              Device device = Device::cpu);
 
 struct QuantisedLinear {
   std::string name;

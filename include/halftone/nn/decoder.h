@@ -46,6 +46,7 @@ class Block {
   std::vector<Var> linear(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x);
   Var norm(Tape& tape, SlotRole role, const Var& x);  // x itself where the block has none
   void visit(const ParamVisitor& visitor);            // in the order of spec.slots
+  void move_to(Device device);                        // its parameters; gradients are forgotten
 };
 
 // The context is the number of tokens that the rotary frequencies are made for, where these depend
@@ -102,7 +103,7 @@ class Decoder {
   void visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor);
 
  private:
-  const RotaryTable& rotary_table(size_t index, int64_t context, DType dtype);
+  const RotaryTable& rotary_table(size_t index, int64_t context, DType dtype, Device device);
   Var attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache);
   Var mix(Tape& tape, Block& b, const Var& x);
 

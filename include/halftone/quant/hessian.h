@@ -9,9 +9,10 @@ namespace halftone {
 // up to 2048 tokens in F32. A little more than m^2 FLOP a token: one triangle is made.
 class HessianSum {
  public:
-  explicit HessianSum(int64_t columns) : sum_(Tensor::zeros({columns, columns}, DType::f64)) {}
+  explicit HessianSum(int64_t columns, Device device = Device::cpu)
+      : sum_(Tensor::zeros({columns, columns}, DType::f64, device)) {}
   void add(const Tensor& x, int64_t sequences);  // x: rows of `sequences` sequences, F32
-  Tensor hessian() const;                        // m x m, F64
+  Tensor hessian() const;                        // m x m, F64, on the CPU
 
  private:
   Tensor sum_;  // the upper triangle
