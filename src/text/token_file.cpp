@@ -143,14 +143,20 @@ TokenFile::TokenFile(const std::string& path, const Tokenizer& tokenizer)
                     begin + static_cast<int64_t>(i), static_cast<uint32_t>(ids[i]),
                     tokenizer.vocab_size() - 1);
   }
+  tells_documents_ = header.version == kMarked;
+  end_ = tokenizer.eos();
   documents_.resize(header.documents);
-  if (header.version == kMarked) {
-    read_documents();
-  } else {
-    ids.resize(static_cast<size_t>(count_));
+  if (tells_documents_) read_documents();
+}
+
+const std::vector<DocumentMark>& TokenFile::documents() const {
+  std::call_once(asked_, [&] {
+    if (tells_documents_) return;
+    std::vector<int32_t> ids(static_cast<size_t>(count_));
     read(0, ids);
-    documents_ = marks_at_ends(ids, tokenizer.eos());
-  }
+    documents_ = marks_at_ends(ids, end_);
+  });
+  return documents_;
 }
 
 void TokenFile::read_documents() {

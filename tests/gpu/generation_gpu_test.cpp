@@ -1,6 +1,7 @@
 // Text drawn from a teacher on a GPU: the ids that the CPU draws.
 #include <gtest/gtest.h>
 
+#include "gpu/gpu_testing.h"
 #include "halftone/model/build.h"
 #include "halftone/model/spec.h"
 #include "halftone/tensor/device.h"
@@ -10,16 +11,7 @@ namespace halftone {
 namespace {
 
 Decoder teacher(int64_t heads, int64_t key_value_heads, int64_t head_dim) {
-  const ModelConfig config{.hidden_size = 96,
-                           .intermediate_size = 160,
-                           .num_hidden_layers = 2,
-                           .num_attention_heads = heads,
-                           .num_key_value_heads = key_value_heads,
-                           .head_dim = head_dim,
-                           .vocab_size = 500,
-                           .max_position_embeddings = 64,
-                           .rms_norm_eps = 1e-5,
-                           .tie_word_embeddings = true};
+  const ModelConfig config = small_config(heads, key_value_heads, head_dim);
   Weights weights = random_weights(decoder_spec(config), 3);
   for (auto& [name, tensor] : weights)  // so that likeliest ids are far apart
     if (tensor.rank() == 2)

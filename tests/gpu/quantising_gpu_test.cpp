@@ -2,13 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 
+#include "gpu/gpu_testing.h"
 #include "halftone/compress/ptq.h"
 #include "halftone/model/build.h"
 #include "halftone/model/spec.h"
 #include "halftone/tensor/gram.h"
-#include "halftone/tensor/linalg.h"
 #include "ops/ops_testing.h"
 
 namespace halftone {
@@ -35,16 +34,7 @@ struct Quantised {
 };
 
 Quantised quantised(const char* method, Device device) {
-  const ModelConfig config{.hidden_size = 96,
-                           .intermediate_size = 160,
-                           .num_hidden_layers = 2,
-                           .num_attention_heads = 3,
-                           .num_key_value_heads = 1,
-                           .head_dim = 32,
-                           .vocab_size = 500,
-                           .max_position_embeddings = 64,
-                           .rms_norm_eps = 1e-5,
-                           .tie_word_embeddings = true};
+  const ModelConfig config = small_config(3, 1, 32);
   const DecoderSpec spec = decoder_spec(config);
   Decoder model = build_decoder(spec, random_weights(spec, 3));
   std::vector<int32_t> tokens(40 * 64);

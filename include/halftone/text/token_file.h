@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -50,8 +51,8 @@ class TokenFile {
   int64_t size() const { return count_; }  // ids
   // Fills `out` with the ids from `begin` on.
   void read(int64_t begin, std::span<int32_t> out) const;
-  // Those that the file tells, else those of marks_at_ends.
-  const std::vector<DocumentMark>& documents() const { return documents_; }
+  // Those that the file tells, else those of marks_at_ends, made when they are first asked for.
+  const std::vector<DocumentMark>& documents() const;
 
  private:
   TokenFile(const std::string& path, const Tokenizer& tokenizer);
@@ -60,7 +61,10 @@ class TokenFile {
   std::shared_ptr<const MappedFile> file_;
   int64_t count_ = 0;
   size_t width_ = 0, ids_at_ = 0;
-  std::vector<DocumentMark> documents_;
+  bool tells_documents_ = false;
+  std::optional<int32_t> end_;  // the tokenizer's
+  mutable std::once_flag asked_;
+  mutable std::vector<DocumentMark> documents_;
 };
 
 // All its ids.
