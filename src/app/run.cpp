@@ -28,6 +28,7 @@
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
 #include "halftone/tensor/device.h"
+#include "halftone/tensor/exchange.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/token_file.h"
 #include "halftone/train/training.h"
@@ -371,6 +372,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   recipe.run.output_dir = fs::absolute(directory.path() + "/..").lexically_normal().parent_path();
   set_threads(recipe.run.threads > 0 ? static_cast<int>(recipe.run.threads) : ranks.cores());
   require_one_recipe(ranks, recipe);
+  ranks.together([&] { require_exchange(ranks, use_device(recipe.run.device)); });
   if (!options.resume) ranks.first_does([&] { require_unused(directory.path()); });
   RunInputs inputs;
   const auto read = [&] {
