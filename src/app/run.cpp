@@ -227,10 +227,7 @@ class Run {
     if (ranks_.alone()) return;
     std::map<std::string, std::string> own{{"teacher_sha256", result_.teacher_sha256},
                                            {"tokenizer_hash", inputs_.tokenizer->hash()}};
-    for (const HeldOutText& text : inputs_.eval.texts)
-      own[fmt::format("eval.text {}: sha256", printable(text.settings.name))] = text.sha256;
-    for (const TaskInput& task : inputs_.eval.tasks)
-      own[fmt::format("eval.tasks {}: sha256", task.documents.task->name)] = task.documents.sha256;
+    own.merge(digests(inputs_.eval));
     require_agreement(ranks_, ErrorKind::format, own);
   }
 
