@@ -18,6 +18,7 @@ namespace halftone {
 namespace {
 
 typedef int16_t SixteenShorts __attribute__((vector_size(32)));
+typedef uint8_t ThirtyTwoBytes __attribute__((vector_size(32)));
 
 constexpr int64_t kRows = SignTiles::kRows, kColumns = SignTiles::kColumns;
 constexpr int64_t kTables = kColumns / 4;  // of a chunk of columns
@@ -39,22 +40,71 @@ HT_INLINE inline float round_inputs(const float* x, const float* scale, int64_t 
   return most / kMost;
 }
 
+// In every 128 bits of the result elements of a and of b in turns, those of the first halves of
+// their 128 bits or of the second ones.
+template <int half, class Vector, int... i>
+HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out,
+                                 std::integer_sequence<int, i...>) {
+  constexpr int kAll = sizeof...(i), kEach = kAll * 16 / static_cast<int>(sizeof(Vector));
+  out = __builtin_shufflevector(
+      a, b, (i % 2 * kAll + i / kEach * kEach + half * kEach / 2 + i % kEach / 2)...);
+}
+
+template <int half, class Vector>
+HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out) {
+  interleave<half>(a, b, out, std::make_integer_sequence<int, sizeof(Vector) / sizeof(a[0])>());
+}
+
+// The quarters of a vector of 32 bytes in another order.
+template <int a, int b, int c, int d, class Vector>
+HT_INLINE inline void permute_quarters(const Vector& from, Vector& out) {
+  typedef uint64_t FourLongs __attribute__((vector_size(32)));
+  out = (Vector)__builtin_shufflevector((FourLongs)from, (FourLongs)from, a, b, c, d);
+}
+
 // The tables of 32 inputs: entry e is the sum of +-q_k, minus where bit k of e is set; the low
-// bytes of the sixteen, then the high ones.
+// bytes of the sixteen, then the high ones. All eight are made at once: vectors hold an entry of
+// each, entry e in their first halves and e + 8 in the second, and are turned at the end.
 HT_INLINE inline void make_tables(const int16_t* q, uint8_t* table) {
-  constexpr SixteenShorts kFirst = {1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1},
-                          kSecond = {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1},
-                          kThird = {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1},
-                          kFourth = {1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1};
-  for (int64_t g = 0; g < kTables; ++g, q += 4, table += kTable) {
-    const SixteenShorts sums = q[0] * kFirst + q[1] * kSecond + q[2] * kThird + q[3] * kFourth;
-    typedef uint8_t Bytes __attribute__((vector_size(32)));
-    Bytes bytes;
-    std::memcpy(&bytes, &sums, sizeof(bytes));
-    const Bytes halves =
-        __builtin_shufflevector(bytes, bytes, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
-                                30, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    std::memcpy(table, &halves, sizeof(halves));
+  constexpr int kPlace[kTables] = {0, 1, 4, 5, 2, 3, 6, 7};  // of the table that comes out i-th
+  constexpr SixteenShorts kFourth = {1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1};
+  SixteenShorts in[2], twos[2], fours[2], x[4];
+  std::memcpy(in, q, sizeof(in));
+  interleave<0>(in[0], in[1], twos[0]);
+  interleave<1>(in[0], in[1], twos[1]);
+  interleave<0>(twos[0], twos[1], fours[0]);  // first and second inputs of the tables
+  interleave<1>(twos[0], twos[1], fours[1]);  // third and fourth
+  permute_quarters<0, 2, 0, 2>(fours[0], x[0]);
+  permute_quarters<1, 3, 1, 3>(fours[0], x[1]);
+  permute_quarters<0, 2, 0, 2>(fours[1], x[2]);
+  permute_quarters<1, 3, 1, 3>(fours[1], x[3]);
+  x[3] *= kFourth;
+  const SixteenShorts low[4] = {x[0] + x[1], x[1] - x[0], x[0] - x[1], -x[0] - x[1]},
+                      high[2] = {x[2] + x[3], x[3] - x[2]};
+  ThirtyTwoBytes rows[kTables], mixed[kTables];
+#pragma GCC unroll 8
+  for (int e = 0; e < kTables; ++e) rows[e] = (ThirtyTwoBytes)(low[e % 4] + high[e / 4]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    interleave<0>(rows[i], rows[i + 4], mixed[i]);
+    interleave<1>(rows[i], rows[i + 4], mixed[i + 4]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const int at = i / 2 * 4 + i % 2;
+    interleave<0>(mixed[at], mixed[at + 2], rows[at]);
+    interleave<1>(mixed[at], mixed[at + 2], rows[at + 2]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    ThirtyTwoBytes turned[2];
+    interleave<0>(rows[2 * i], rows[2 * i + 1], turned[0]);
+    interleave<1>(rows[2 * i], rows[2 * i + 1], turned[1]);
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      permute_quarters<0, 2, 1, 3>(turned[half], turned[half]);
+      std::memcpy(table + kPlace[2 * i + half] * kTable, &turned[half], kTable);
+    }
   }
 }
 
@@ -94,21 +144,6 @@ struct Vectors {
   typedef float Floats __attribute__((vector_size(16 * tiles)));
   typedef int16_t HalfShorts __attribute__((vector_size(8 * tiles)));
 };
-
-// In every 128 bits of the result elements of a and of b in turns, those of the first halves of
-// their 128 bits or of the second ones.
-template <int half, class Vector, int... i>
-HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out,
-                                 std::integer_sequence<int, i...>) {
-  constexpr int kAll = sizeof...(i), kEach = kAll * 16 / static_cast<int>(sizeof(Vector));
-  out = __builtin_shufflevector(
-      a, b, (i % 2 * kAll + i / kEach * kEach + half * kEach / 2 + i % kEach / 2)...);
-}
-
-template <int half, class Vector>
-HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out) {
-  interleave<half>(a, b, out, std::make_integer_sequence<int, sizeof(Vector) / sizeof(a[0])>());
-}
 
 // The same 16 bytes to every 128 bits.
 template <class Bytes>
@@ -334,6 +369,7 @@ void sign_int_gemv(const Tensor& x, std::vector<SignProduct>& products) {
     });
   });
   std::vector<Product> out;
+  out.reserve(products.size());
   for (SignProduct& p : products) {
     const int64_t first = scale_of[out.size()] * inputs;
     out.push_back({.w = *p.w,
