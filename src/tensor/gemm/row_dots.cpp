@@ -106,7 +106,7 @@ struct Rows {
 template <class Vector>
 struct Rows<Vector, q8_0_t> {
   static constexpr int64_t kStep = q8_0_t::kNumbers, kParts = kStep / kLanes<Vector>,
-                           kAhead = 2048;  // bytes
+                           kAhead = 4096;  // bytes
   const q8_0_t* data;
   int64_t stride;
   template <int M>
