@@ -212,6 +212,9 @@ std::map<std::string, Tensor> PackedFile::tensors() const {
     if (!value[1].is_array())
       throw_error(ErrorKind::format, "{}: found shape {}, a list expected", of,
                   printable(value[1].dump()));
+    if (value[1].size() > Shape::kMostRank)
+      throw_error(ErrorKind::format, "{}: {} dimensions, expected at most {}", of, value[1].size(),
+                  Shape::kMostRank);
     Shape shape;
     int64_t numbers = 1;
     for (const Json& dim : value[1]) {

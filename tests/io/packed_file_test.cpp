@@ -285,6 +285,7 @@ TEST_F(PackedFileTest, AListOfTensorsThatDoesNotFitIsNamed) {
   refuse_tensor("a whole number expected", R"(["F32", [-1], 0])");
   refuse_tensor("a whole number expected", R"(["F32", [1.0], 0])");
   refuse_tensor("a whole number expected", R"(["F32", [1], "0"])");
+  refuse_tensor("9 dimensions, expected at most 8", R"(["F32", [1, 1, 1, 1, 1, 1, 1, 1, 1], 0])");
   refuse_tensor("is too large", R"(["F32", [18446744073709551615], 0])");
   refuse_tensor("is too large", R"(["F32", [1099511627776, 1099511627776], 0])");
   refuse_tensor("does not fit its dtype", R"(["F32", [1099511627776, 1048576], 0])");
