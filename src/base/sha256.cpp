@@ -34,7 +34,10 @@ std::string Sha256::hex() {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256_Final(digest, &context_->state);
   std::string out;
-  for (const unsigned char byte : digest) out += fmt::format("{:02x}", byte);
+  for (const unsigned char byte : digest) {
+    out += "0123456789abcdef"[byte >> 4];
+    out += "0123456789abcdef"[byte & 15];
+  }
   return out;
 }
 
