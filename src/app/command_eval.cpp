@@ -4,9 +4,11 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/evaluation.h"
+#include "app/many_ranks.h"
 #include "app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/base/number_text.h"
+#include "halftone/base/threads.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/model/companions.h"
 #include "halftone/tensor/device.h"
@@ -60,26 +62,42 @@ void print_texts(const std::vector<TextResult>& texts) {
   }
 }
 
+// Windows and batches go round the ranks; the first tells the figures.
+int evaluate_on(const Ranks& ranks, const EvalOptions& options) {
+  LoadedModel model;
+  EvalInputs inputs;
+  set_threads(ranks.cores());
+  ranks.together([&] {
+    check_options(options);
+    const Device device = use_device(options.device);
+    model = load_model_argument(options.model, {.dtype = options.dtype, .widen = true});
+    take_inputs(model, options.inputs);
+    inputs = read_eval_inputs(options.settings, model);
+    move_to_evaluate(model.decoder, device);
+  });
+  std::map<std::string, std::string> own = digests(inputs);
+  own["model: sha256"] = model.sha256;
+  require_agreement(ranks, ErrorKind::format, own);
+  std::string samples;
+  const EvalResults results =
+      evaluate_all(model.decoder, nullptr, inputs,
+                   {.quiet = options.quiet || !ranks.first(), .samples = &samples, .ranks = ranks});
+  ranks.first_does([&] {
+    if (options.json) {
+      print("{}\n", evaluation_json(results));
+    } else {
+      print_texts(results.texts);
+      print_tasks(results.tasks, "");
+    }
+    if (!options.samples.empty()) write_text_durably(options.samples, samples);
+  });
+  return 0;
+}
+
 }  // namespace
 
 int eval_command(const EvalOptions& options) {
-  check_options(options);
-  const Device device = use_device(options.device);
-  LoadedModel model = load_model_argument(options.model, {.dtype = options.dtype, .widen = true});
-  take_inputs(model, options.inputs);
-  const EvalInputs inputs = read_eval_inputs(options.settings, model);
-  move_to_evaluate(model.decoder, device);
-  std::string samples;
-  const EvalResults results =
-      evaluate_all(model.decoder, nullptr, inputs, {.quiet = options.quiet, .samples = &samples});
-  if (options.json) {
-    print("{}\n", evaluation_json(results));
-  } else {
-    print_texts(results.texts);
-    print_tasks(results.tasks, "");
-  }
-  if (!options.samples.empty()) write_text_durably(options.samples, samples);
-  return 0;
+  return on_ranks([&](const Ranks& ranks) { return evaluate_on(ranks, options); });
 }
 
 }  // namespace halftone

@@ -91,6 +91,15 @@ void add_task(const std::string& name, const EvalSettings& settings, const Token
   inputs.task_bos = bos.has_value();
 }
 
+std::map<std::string, std::string> digests(const EvalInputs& inputs) {
+  std::map<std::string, std::string> out;
+  for (const HeldOutText& text : inputs.texts)
+    out[fmt::format("eval.text {}: sha256", printable(text.settings.name))] = text.sha256;
+  for (const TaskInput& task : inputs.tasks)
+    out[fmt::format("eval.tasks {}: sha256", task.documents.task->name)] = task.documents.sha256;
+  return out;
+}
+
 void move_to_evaluate(Decoder& model, Device device) {
   if (device == Device::cpu) return;
   model.visit_linears([](std::unique_ptr<LinearLike>& linear) {

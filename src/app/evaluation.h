@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ struct EvalInputs {
 // Throws Error as read_task and task_tokens do, and for ids without a row.
 void add_task(const std::string& name, const EvalSettings& settings, const Tokenizer& tokenizer,
               const ModelConfig& config, EvalInputs& inputs);
+
+// What tells the files apart: a key for each, and its sha256.
+std::map<std::string, std::string> digests(const EvalInputs& inputs);
 
 // A model that is only evaluated from here on: its linears as they are multiplied there, in F32.
 void move_to_evaluate(Decoder& model, Device device);

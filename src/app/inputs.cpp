@@ -216,10 +216,6 @@ RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool k
                       int ranks) {
   RunInputs inputs;
   Faults faults;
-  if (ranks > 1 && gpu_index(recipe.run.device))
-    faults.add(ErrorKind::recipe,
-               fmt::format("run.device: found {}, but several ranks run on \"cpu\" alone",
-                           recipe.run.device));
   inputs.teacher = teacher_outline(recipe);
   faults.collect([&] {
     inputs.tokenizer = load_model_tokenizer(inputs.teacher.home, inputs.teacher.config);

@@ -5,6 +5,7 @@
 
 #include "app/failure.h"
 #include "app/interrupt.h"
+#include "halftone/tensor/device.h"
 
 namespace halftone {
 namespace {
@@ -25,6 +26,7 @@ std::map<std::string, std::string> entries_of(const std::string& text) {
 
 int on_ranks(const std::function<int(const Ranks&)>& command) {
   const Ranks ranks = Ranks::of_launcher();
+  share_gpus(ranks.place_on_host());
   const auto told_by_first = [&](int code) {
     return ranks.first() ? tell_failure(std::current_exception()) : code;
   };

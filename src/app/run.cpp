@@ -28,6 +28,7 @@
 #include "halftone/model/load.h"
 #include "halftone/model/spec.h"
 #include "halftone/tensor/device.h"
+#include "halftone/tensor/exchange.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/text/token_file.h"
 #include "halftone/train/training.h"
@@ -226,10 +227,7 @@ class Run {
     if (ranks_.alone()) return;
     std::map<std::string, std::string> own{{"teacher_sha256", result_.teacher_sha256},
                                            {"tokenizer_hash", inputs_.tokenizer->hash()}};
-    for (const HeldOutText& text : inputs_.eval.texts)
-      own[fmt::format("eval.text {}: sha256", printable(text.settings.name))] = text.sha256;
-    for (const TaskInput& task : inputs_.eval.tasks)
-      own[fmt::format("eval.tasks {}: sha256", task.documents.task->name)] = task.documents.sha256;
+    own.merge(digests(inputs_.eval));
     require_agreement(ranks_, ErrorKind::format, own);
   }
 
@@ -371,6 +369,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   recipe.run.output_dir = fs::absolute(directory.path() + "/..").lexically_normal().parent_path();
   set_threads(recipe.run.threads > 0 ? static_cast<int>(recipe.run.threads) : ranks.cores());
   require_one_recipe(ranks, recipe);
+  ranks.together([&] { require_exchange(ranks, use_device(recipe.run.device)); });
   if (!options.resume) ranks.first_does([&] { require_unused(directory.path()); });
   RunInputs inputs;
   const auto read = [&] {

@@ -51,11 +51,13 @@ std::shared_ptr<Node> Tape::make(const Tensor& value, bool needs_grad) {
 }
 
 Var Tape::constant(Tensor value) {
-  return Var(make(value, false), value);
+  std::shared_ptr<Node> node = make(value, false);
+  return Var(std::move(node), std::move(value));
 }
 
 Var Tape::variable(Tensor value) {
-  return Var(make(value, true), value);
+  std::shared_ptr<Node> node = make(value, true);
+  return Var(std::move(node), std::move(value));
 }
 
 Var Tape::param(Param& param) {
@@ -65,8 +67,7 @@ Var Tape::param(Param& param) {
   return Var(std::move(node), param.value);
 }
 
-Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value,
-                 Backward backward) {
+Var Tape::made(const char* op, Inputs inputs, Tensor value) {
   bool needs_grad = false;
   for (const Var& input : inputs) {
     if (!input.defined()) continue;
@@ -75,8 +76,11 @@ Var Tape::record(const char* op, std::initializer_list<Var> inputs, Tensor value
   }
   std::shared_ptr<Node> node = make(value, needs_grad);
   if (times_) times_->count(op, recording() ? OpTimes::Pass::forward : OpTimes::Pass::no_grad);
-  if (node->needs_grad) records_.push_back({op, node, std::move(backward)});
   return Var(std::move(node), std::move(value));
+}
+
+void Tape::add_record(const char* op, const Var& output, Backward backward) {
+  records_.push_back({op, output.node_, std::move(backward)});
 }
 
 void Tape::add_leaf(Param& param) {

@@ -35,6 +35,13 @@ void check(int status, const char* call) {
   throw_error(ErrorKind::io, "{}: {}", call, std::string(text.data(), static_cast<size_t>(length)));
 }
 
+bool all_done(std::vector<MPI_Request>& requests) {
+  int done = 0;
+  check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+        "MPI_Testall");
+  return done != 0;
+}
+
 // Not even as one that its parent has not asked for yet.
 bool has_ended(int64_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
@@ -55,12 +62,12 @@ bool was_launched() {
 
 struct Ranks::Group {
   MPI_Comm world = MPI_COMM_NULL;
-  int size = 1, rank = 0, cores = 0;
+  int size = 1, rank = 0, cores = 0, place = 0;
   std::vector<std::pair<int, int64_t>> neighbours;  // ranks of this host, and their pids
 
   Group();
   void meet_neighbours();
-  // Waits for MPI_Testall; the requests are null then.
+  void wait(const std::function<bool()>& done, double seconds) const;
   void wait(std::vector<MPI_Request>& requests, double seconds) const;
 };
 
@@ -96,6 +103,7 @@ void Ranks::Group::meet_neighbours() {
   CPU_ZERO(&together);
   int asked = 0;
   for (const Neighbour& one : all) {
+    if (one.rank < rank) ++place;
     asked += CPU_COUNT(&one.cores);
     CPU_OR(&together, &together, &one.cores);
     // Containers of one host do not see each other's processes.
@@ -106,15 +114,10 @@ void Ranks::Group::meet_neighbours() {
     cores = std::max(1, CPU_COUNT(&own.cores) * CPU_COUNT(&together) / asked);
 }
 
-void Ranks::Group::wait(std::vector<MPI_Request>& requests, double seconds) const {
+void Ranks::Group::wait(const std::function<bool()>& done, double seconds) const {
   const auto start = Clock::now();
   auto looked = start;
-  for (;;) {
-    int done = 0;
-    check(
-        MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
-        "MPI_Testall");
-    if (done) return;
+  while (!done()) {
     const auto now = Clock::now();
     if (now - start > kEager) std::this_thread::sleep_for(kNap);
     if (now - looked < kLookAround) continue;
@@ -126,6 +129,11 @@ void Ranks::Group::wait(std::vector<MPI_Request>& requests, double seconds) cons
     if (std::chrono::duration<double>(now - start).count() > seconds)
       throw_error(ErrorKind::io, "no word from the other ranks for {:.0f} seconds", seconds);
   }
+}
+
+// The requests are null then.
+void Ranks::Group::wait(std::vector<MPI_Request>& requests, double seconds) const {
+  wait([&] { return all_done(requests); }, seconds);
 }
 
 Ranks Ranks::of_launcher() {
@@ -143,6 +151,14 @@ int Ranks::rank() const {
 
 int Ranks::cores() const {
   return group_ ? group_->cores : 0;
+}
+
+int Ranks::place_on_host() const {
+  return group_ ? group_->place : 0;
+}
+
+void Ranks::wait(const std::function<bool()>& done) const {
+  group_->wait(done, kMessageSeconds);
 }
 
 std::vector<std::string> Ranks::exchanged(const std::string& own, double seconds) const {
@@ -230,11 +246,7 @@ void Messages::receive(int from, int tag, void* data, size_t bytes) {
 }
 
 bool Messages::arrived() {
-  int done = 0;
-  check(MPI_Testall(static_cast<int>(requests_->pending.size()), requests_->pending.data(), &done,
-                    MPI_STATUSES_IGNORE),
-        "MPI_Testall");
-  return done != 0;
+  return all_done(requests_->pending);
 }
 
 void Messages::wait() {

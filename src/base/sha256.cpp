@@ -1,7 +1,10 @@
 #include "halftone/base/sha256.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
+// OpenSSL's plain functions: its later door reads a configuration and builds tables of all that it
+// knows, which takes longer than a small model takes to load.
+#define OPENSSL_API_COMPAT 10100
+#include <openssl/sha.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,26 +17,27 @@
 namespace halftone {
 
 struct Sha256::Context {
-  EVP_MD_CTX* evp = EVP_MD_CTX_new();
-  ~Context() { EVP_MD_CTX_free(evp); }
+  SHA256_CTX state;
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  EVP_DigestInit_ex(context_->evp, EVP_sha256(), nullptr);
+  SHA256_Init(&context_->state);
 }
 
 Sha256::~Sha256() = default;
 
 void Sha256::update(const void* data, size_t bytes) {
-  EVP_DigestUpdate(context_->evp, data, bytes);
+  SHA256_Update(&context_->state, data, bytes);
 }
 
 std::string Sha256::hex() {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_DigestFinal_ex(context_->evp, digest, &size);
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256_Final(digest, &context_->state);
   std::string out;
-  for (unsigned int i = 0; i < size; ++i) out += fmt::format("{:02x}", digest[i]);
+  for (const unsigned char byte : digest) {
+    out += "0123456789abcdef"[byte >> 4];
+    out += "0123456789abcdef"[byte & 15];
+  }
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <cstring>
+#include <ranges>
 #include <set>
 
 #include "descriptor.h"
@@ -109,8 +110,8 @@ std::string make_header(const std::vector<GgufKey>& keys,
   for (const GgufTensorSource& tensor : tensors) {
     out.text(tensor.name);
     out.number(static_cast<uint32_t>(tensor.shape.size()));
-    for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size)
-      out.number(static_cast<uint64_t>(*size));
+    for (const int64_t size : std::views::reverse(tensor.shape))
+      out.number(static_cast<uint64_t>(size));
     out.number(tensor.type->id);
     out.number(at);
     at = checked_add(at, padded(gguf_bytes(*tensor.type, tensor.shape)), "GGUF data");

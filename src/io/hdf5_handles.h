@@ -14,7 +14,6 @@ namespace halftone::hdf5 {
 static_assert(std::endian::native == std::endian::little);
 
 inline constexpr size_t kMostNameBytes = 1024;
-inline constexpr int kMostDimensions = 16;
 
 // An identifier of the library, given back when it goes out of scope.
 class Handle {

@@ -67,7 +67,7 @@ const Message* find(const std::vector<Message>& messages, uint16_t type) {
 std::optional<std::vector<uint64_t>> dimensions(std::string_view space) {
   if (space.size() < 8 || space[0] != 1) return {};
   const size_t rank = static_cast<uint8_t>(space[1]);
-  if (rank > kMostDimensions || space.size() < 8 + 8 * rank) return {};
+  if (rank > Shape::kMostRank || space.size() < 8 + 8 * rank) return {};
   std::vector<uint64_t> out;
   for (size_t i = 0; i < rank; ++i) out.push_back(get<uint64_t>(space, 8 + 8 * i));
   return out;

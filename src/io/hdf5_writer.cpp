@@ -85,9 +85,7 @@ void Hdf5Writer::make_group(const std::string& name) {
 }
 
 void Hdf5Writer::write(const std::string& name, const Tensor& tensor) {
-  require(tensor.defined() && tensor.rank() <= hdf5::kMostDimensions,
-          "HDF5 dataset '{}': a tensor of at most {} dimensions expected", printable(name),
-          hdf5::kMostDimensions);
+  require(tensor.defined(), "HDF5 dataset '{}': a tensor expected", printable(name));
   const std::vector<hsize_t> dims(tensor.shape().begin(), tensor.shape().end());
   const Handle space(dims.empty()
                          ? H5Screate(H5S_SCALAR)

@@ -41,17 +41,23 @@ RegularFile::RegularFile(const std::string& path) : path_(path) {
   }
 }
 
+RegularFile::State RegularFile::state_of(const struct stat& status) {
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size = static_cast<uint64_t>(status.st_size),
+          .modified_seconds = status.st_mtim.tv_sec,
+          .modified_nanoseconds = status.st_mtim.tv_nsec};
+}
+
 void RegularFile::examine() {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) throw_errno(path_, "cannot be examined");
   if (!S_ISREG(status.st_mode))
     throw_error(ErrorKind::format, "{}: is {}, a regular file is expected", path_,
                 kind_of_file(status.st_mode));
-  size_ = static_cast<uint64_t>(status.st_size);
-  modified_seconds_ = status.st_mtim.tv_sec;
-  modified_nanoseconds_ = status.st_mtim.tv_nsec;
+  state_ = state_of(status);
   constexpr std::string_view kPointer = "version https://git-lfs.github.com/spec/";
-  if (size_ < 1024 && start(kPointer.size()) == kPointer)
+  if (size() < 1024 && start(kPointer.size()) == kPointer)
     throw_error(
         ErrorKind::format,
         "{}: is a Git LFS pointer, the file itself is expected: fetch it with `git lfs pull`",
@@ -77,9 +83,13 @@ std::string RegularFile::start(size_t bytes) const {
 void RegularFile::expect_unchanged() const {
   struct stat status {};
   if (::fstat(descriptor_, &status)) throw_errno(path_, "cannot be examined");
-  if (static_cast<uint64_t>(status.st_size) != size_ ||
-      status.st_mtim.tv_sec != modified_seconds_ || status.st_mtim.tv_nsec != modified_nanoseconds_)
+  if (state_of(status) != state_)
     throw_error(ErrorKind::format, "{}: was changed by another program while it was read", path_);
+}
+
+bool RegularFile::is_at(const std::string& path) const {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && state_of(status) == state_;
 }
 
 MappedFile::MappedFile(const std::string& path) : file_(path) {

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "byte_reader.h"
@@ -140,25 +141,34 @@ void write_packed_file(const std::string& path, const PackedContent& content,
 }
 
 PackedFile PackedFile::open(const std::string& path) {
-  PackedFile out;
-  out.file_ = MappedFile::open(path);
-  out.read_directory();
-  return out;
+  static std::mutex mutex;
+  static std::weak_ptr<const Held> last;
+  const std::lock_guard lock(mutex);
+  auto held = last.lock();
+  if (!held || held->map->path() != path || !held->map->is_at(path)) {
+    held = std::make_shared<const Held>(path);
+    last = held;
+  }
+  return PackedFile(std::move(held));
+}
+
+PackedFile::Held::Held(const std::string& path) : map(MappedFile::open(path)) {
+  read_directory();
 }
 
 // The text of the directory, behind which the list of tensors and the data begin.
-std::string_view PackedFile::read_head() {
-  const std::string& path = file_->path();
-  if (file_->size() < kSealBytes)
-    throw_error(ErrorKind::format, "{}: {} bytes are no packed model", path, file_->size());
-  ByteReader in(file_->bytes().first(file_->size() - kSealBytes), path);
+std::string_view PackedFile::Held::read_head() {
+  const std::string& path = map->path();
+  if (map->size() < kSealBytes)
+    throw_error(ErrorKind::format, "{}: {} bytes are no packed model", path, map->size());
+  ByteReader in(map->bytes().first(map->size() - kSealBytes), path);
   in.need(kHead, "the head");
   const auto text = [&](uint64_t bytes) {
-    const std::string_view out(reinterpret_cast<const char*>(file_->data()) + in.offset(), bytes);
+    const std::string_view out(reinterpret_cast<const char*>(map->data()) + in.offset(), bytes);
     in.skip(bytes, "a list");
     return out;
   };
-  const std::string_view head(reinterpret_cast<const char*>(file_->data()), kHead);
+  const std::string_view head(reinterpret_cast<const char*>(map->data()), kHead);
   if (text(kMagic.size()) != kMagic) in.fail("no packed model");
   const auto version = in.number<uint32_t>("version");
   if (version == 0 || version > kVersion)
@@ -172,46 +182,50 @@ std::string_view PackedFile::read_head() {
   const std::string_view digest = text(version > 1 ? kDigest : 0);
   in.need(directory_bytes + list_bytes, "the lists");
   const std::string_view directory_text = text(directory_bytes);
-  list_ = text(list_bytes);
-  if (version > 1 && digest != lists_digest(head, directory_text, list_))
+  list = text(list_bytes);
+  if (version > 1 && digest != lists_digest(head, directory_text, list))
     throw_error(ErrorKind::format,
                 "{}: damaged: the SHA-256 of its lists is not the one in its head", path);
-  data_ = std::min(aligned(in.offset()), file_->size() - kSealBytes);
+  data = std::min(aligned(in.offset()), map->size() - kSealBytes);
   return directory_text;
 }
 
-void PackedFile::read_directory() {
-  const std::string where = file_->path() + ": directory";
+void PackedFile::Held::read_directory() {
+  const std::string where = map->path() + ": directory";
   const Json directory = object(parse_strict_json(read_head(), where), where);
   for (const char* key : {"meta", "files"})
     if (!directory.contains(key)) throw_error(ErrorKind::format, "{}: no '{}'", where, key);
   for (const auto& [name, value] : object(directory.at("meta"), where).items()) {
     if (!value.is_string())
       throw_error(ErrorKind::format, "{}: meta '{}' is no text", where, printable(name));
-    meta_[name] = value.get<std::string>();
+    meta[name] = value.get<std::string>();
   }
   const auto member = [&](const Json& value, const std::string& of) {
     const uint64_t bytes = whole(entry(value, 2, of)[1], of),
-                   at = place(data_, whole(value[0], of), bytes, file_->size() - kSealBytes, of);
-    return std::string_view(reinterpret_cast<const char*>(file_->data()) + at, bytes);
+                   at = place(data, whole(value[0], of), bytes, map->size() - kSealBytes, of);
+    return std::string_view(reinterpret_cast<const char*>(map->data()) + at, bytes);
   };
   for (const auto& [name, value] : object(directory.at("files"), where).items())
-    files_[name] = member(value, fmt::format("{}: file '{}'", where, printable(name)));
+    files[name] = member(value, fmt::format("{}: file '{}'", where, printable(name)));
   if (directory.contains("tokenizer"))
-    tokenizer_ = member(directory.at("tokenizer"), where + ": tokenizer");
+    tokenizer = member(directory.at("tokenizer"), where + ": tokenizer");
 }
 
 std::map<std::string, Tensor> PackedFile::tensors() const {
-  const std::string where = file_->path() + ": list of tensors";
-  const uint64_t size = file_->size() - kSealBytes;
-  const Json list = parse_strict_json(list_, where);
+  const std::shared_ptr<const MappedFile> file = map();
+  const std::string where = file->path() + ": list of tensors";
+  const uint64_t size = file->size() - kSealBytes;
+  const Json list = parse_strict_json(held_->list, where);
   std::map<std::string, Tensor> out;
   for (const auto& [name, value] : object(list, where).items()) {
-    const std::string of = fmt::format("{}: tensor '{}'", file_->path(), printable(name));
+    const std::string of = fmt::format("{}: tensor '{}'", file->path(), printable(name));
     const DType dtype = dtype_of_name(entry(value, 3, of)[0], of);
     if (!value[1].is_array())
       throw_error(ErrorKind::format, "{}: found shape {}, a list expected", of,
                   printable(value[1].dump()));
+    if (value[1].size() > Shape::kMostRank)
+      throw_error(ErrorKind::format, "{}: {} dimensions, expected at most {}", of, value[1].size(),
+                  Shape::kMostRank);
     Shape shape;
     int64_t numbers = 1;
     for (const Json& dim : value[1]) {
@@ -225,15 +239,16 @@ std::map<std::string, Tensor> PackedFile::tensors() const {
         (dtype == DType::q8_0 && (shape.empty() || shape.back() % q8_0_t::kNumbers != 0)))
       throw_error(ErrorKind::format, "{}: shape {} does not fit its dtype {}", of,
                   shape_text(shape), dtype_name(dtype));
-    const uint64_t at = place(data_, whole(value[2], of), storage_bytes(dtype, numbers), size, of);
-    out[name] = mapped_tensor(file_, at, std::move(shape), dtype);
+    const uint64_t at =
+        place(held_->data, whole(value[2], of), storage_bytes(dtype, numbers), size, of);
+    out[name] = mapped_tensor(file, at, std::move(shape), dtype);
   }
   return out;
 }
 
 StoredTensors PackedFile::list() const {
   StoredTensors out = stored_tensors(tensors());
-  out.file_bytes = file_->size();
+  out.file_bytes = held_->map->size();
   return out;
 }
 
@@ -247,8 +262,8 @@ std::optional<std::string> packed_member(const std::string& path) {
     if (!fs::is_regular_file(found)) continue;
     if (RegularFile(outer.string()).start(kMagic.size()) != kMagic) return {};
     const PackedFile file = PackedFile::open(outer.string());
-    const auto member = file.files_.find(fs::path(path).lexically_relative(outer).string());
-    if (member == file.files_.end()) return {};
+    const auto member = file.held_->files.find(fs::path(path).lexically_relative(outer).string());
+    if (member == file.held_->files.end()) return {};
     return std::string(member->second);
   }
   return {};

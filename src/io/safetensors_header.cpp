@@ -6,12 +6,12 @@
 
 #include "halftone/base/error.h"
 #include "halftone/io/strict_json.h"
+#include "halftone/tensor/shape.h"
 
 namespace halftone {
 namespace {
 
 constexpr size_t kMaxName = 1024;
-constexpr size_t kMaxRank = 16;
 
 using Json = nlohmann::json;
 
@@ -93,7 +93,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     auto& entry = header.entries.back();
     const bool shape = field_ == "shape";
     auto& list = shape ? entry.shape : entry.offsets;
-    if (list.size() == (shape ? kMaxRank : 2))
+    if (list.size() == (shape ? Shape::kMostRank : 2))
       fail_text(fmt::format("{}: {} holds more than {} numbers", where(), field_, list.size()));
     list.push_back(value);
     return true;

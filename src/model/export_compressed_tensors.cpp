@@ -53,7 +53,7 @@ Weights packed_linears(Decoder& decoder, int64_t group) {
     const Tensor w = linear->dense_weight();
     out[linear->name + compressed_layout::kCodes] = pack_sign_codes(w);
     out[linear->name + compressed_layout::kScale] = group_magnitudes(w, width_of(group, w.dim(1)));
-    out[linear->name + compressed_layout::kShape] = Tensor::of<int64_t>({2}, w.shape());
+    out[linear->name + compressed_layout::kShape] = Tensor::of<int64_t>({2}, {w.dim(0), w.dim(1)});
   });
   return out;
 }

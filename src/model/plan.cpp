@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "halftone/base/ranks.h"
 #include "halftone/model/spec.h"
 #include "halftone/ops/head_loss.h"
+#include "halftone/tensor/exchange.h"
 
 namespace halftone {
 namespace {
@@ -119,7 +119,7 @@ RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const Ra
   const MemoryPlan one = plan_training(spec, shape);
   const auto parameters = static_cast<double>(parameter_count(spec)),
              ranks = static_cast<double>(of.ranks);
-  const double bucket = static_cast<double>(exchanged_numbers(of.ranks));
+  const double bucket = static_cast<double>(exchanged_numbers(shape.device, of.ranks));
   const double buckets = std::ceil(parameters / bucket), others = ranks - 1;
   RankPlan out{.teacher = one.teacher,
                .weights = 4.0 * parameters,

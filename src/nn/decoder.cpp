@@ -43,6 +43,7 @@ Var Block::linear(Tape& tape, SlotRole role, const Var& x) {
 
 std::vector<Var> Block::linear(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x) {
   std::vector<const PackedWeights*> packed;
+  packed.reserve(roles.size());
   for (const SlotRole role : roles)
     if (const auto* weights = linears.at(role)->packed(); weights && !observer)
       packed.push_back(weights);

@@ -2,6 +2,7 @@
 #include "halftone/ops/adamw.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "halftone/base/threads.h"
 #include "row_math.h"
@@ -13,8 +14,7 @@ HT_KERNEL(adamw_update, const Tensor& grad, const AdamWCoefficients& c, Tensor& 
           Tensor& v, Tensor& flips)
 HT_CPU_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m,
               Tensor& v)
-HT_KERNEL(sum_of_squares, const std::vector<Tensor>& xs, Tensor& sum)
-HT_CPU_KERNEL(block_sums_of_squares, const Tensor& x, std::vector<double>& sums)
+HT_KERNEL(block_sums_of_squares, const std::vector<Tensor>& xs, std::vector<double>& sums)
 
 namespace {
 
@@ -77,20 +77,16 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
   }
 }
 
-void block_sums_of_squares(const Tensor& x, std::vector<double>& sums) {
-  const float* xs = x.data<float>();
-  parallel_for(x.numel(), kUpdateBlock, [&](int64_t begin, int64_t end) {
-    float part = 0;
-    simd([&]() HT_INLINE { part = row_dot(end - begin, xs + begin, xs + begin); });
-    sums[begin / kUpdateBlock] = part;
-  });
-}
-
-void sum_of_squares(const std::vector<Tensor>& xs, Tensor& sum) {
+void block_sums_of_squares(const std::vector<Tensor>& xs, std::vector<double>& sums) {
+  size_t first = 0;
   for (const Tensor& x : xs) {
-    double of_tensor = 0;
-    for (const double part : halftone::block_sums_of_squares(x)) of_tensor += part;
-    *sum.data<double>() += of_tensor;
+    const float* numbers = x.data<float>();
+    parallel_for(x.numel(), kUpdateBlock, [&](int64_t begin, int64_t end) {
+      float part = 0;
+      simd([&]() HT_INLINE { part = row_dot(end - begin, numbers + begin, numbers + begin); });
+      sums[first + static_cast<size_t>(begin / kUpdateBlock)] = part;
+    });
+    first += static_cast<size_t>(divide_up(x.numel(), kUpdateBlock));
   }
 }
 
@@ -111,17 +107,25 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
   HT_RUN(adam_update, w.device(), grad, t, rate, w, m, v);
 }
 
-Tensor sum_of_squares(const std::vector<Tensor>& xs) {
-  const Device device = xs.empty() ? Device::cpu : xs.front().device();
-  Tensor sum = Tensor::zeros({}, DType::f64, device);
-  HT_RUN(sum_of_squares, device, xs, sum);
-  return sum;
+std::vector<std::vector<double>> block_sums_of_squares(const std::vector<Tensor>& xs) {
+  std::vector<std::vector<double>> out;
+  size_t blocks = 0;
+  for (const Tensor& x : xs)
+    blocks += out.emplace_back(static_cast<size_t>(divide_up(x.numel(), kUpdateBlock))).size();
+  if (blocks == 0) return out;
+  std::vector<double> sums(blocks);
+  HT_RUN(block_sums_of_squares, xs.front().device(), xs, sums);
+  auto next = sums.begin();
+  for (std::vector<double>& of_tensor : out)
+    for (double& sum : of_tensor) sum = *next++;
+  return out;
 }
 
-std::vector<double> block_sums_of_squares(const Tensor& x) {
-  std::vector<double> sums(static_cast<size_t>(divide_up(x.numel(), kUpdateBlock)));
-  HT_RUN(block_sums_of_squares, x.device(), x, sums);
-  return sums;
+double sum_of_squares(const std::vector<Tensor>& xs) {
+  double sum = 0;
+  for (const std::vector<double>& of_tensor : block_sums_of_squares(xs))
+    sum += std::accumulate(of_tensor.begin(), of_tensor.end(), 0.0);
+  return sum;
 }
 
 }  // namespace halftone

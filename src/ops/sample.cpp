@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "halftone/base/threads.h"
+#include "row_math.h"
 #include "tensor/dispatch.h"
 
 namespace halftone {
@@ -41,9 +42,26 @@ std::vector<int32_t> largest(int64_t v, const float* logits, int64_t kept) {
   return order;
 }
 
+// The first of the largest; 0 where none is a number above kNever.
+int32_t first_largest(int64_t v, const float* logits) {
+  constexpr int64_t kBlock = 512;
+  float most = kNever;
+  int64_t block = 0;
+  simd([&]() HT_INLINE {
+    for (int64_t i = 0; i < v; i += kBlock) {
+      const float largest = row_max(std::min(kBlock, v - i), logits + i);
+      if (largest > most) {
+        most = largest;
+        block = i;
+      }
+    }
+  });
+  const float* found = std::find(logits + block, logits + v, most);
+  return found == logits + v ? 0 : static_cast<int32_t>(found - logits);
+}
+
 int32_t sample(int64_t v, const float* logits, int64_t top_k, const SampleDraw& draw) {
-  if (draw.temperature <= 0)
-    return static_cast<int32_t>(std::max_element(logits, logits + v) - logits);
+  if (draw.temperature <= 0) return first_largest(v, logits);
   std::vector<int32_t> order = largest(v, logits, top_k > 0 ? std::min(top_k, v) : v);
   while (order.size() > 1 && logits[order.back()] == kNever) order.pop_back();
   std::vector<double> weights;

@@ -12,6 +12,7 @@ struct Gpu {
   cudaMemPool_t pool = nullptr;
 };
 Gpu in_use;
+int place_among_processes = 0;
 
 void start(int index) {
   if (in_use.index == index) return;
@@ -46,8 +47,12 @@ Device use_device(const std::string& name) {
                 cudaGetErrorString(error));
   if (*index >= count)
     throw_error(ErrorKind::recipe, "found \"{}\", but this machine has {} GPUs", name, count);
-  start(*index);
+  start((*index + place_among_processes) % count);
   return Device::cuda;
+}
+
+void share_gpus(int place) {
+  place_among_processes = place;
 }
 
 std::string gpu_description() {

@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <new>
 #include <set>
+#include <utility>
 
 #include "halftone/base/error.h"
 
@@ -18,7 +21,7 @@ namespace halftone {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kSmall = 1 << 14;  // left to malloc, which is good at them
+constexpr size_t kSmall = 1 << 14;  // smaller blocks come from malloc
 constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kSegment = size_t{64} << 20;  // asked of the operating system at a time
@@ -137,17 +140,76 @@ bool from_arena(size_t size) {
   return kUseArena && size >= kSmall;
 }
 
-void* take(size_t size) {
+void* take_new(size_t size) {
   if (!from_arena(size)) return std::aligned_alloc(kAlignment, size);
   const std::lock_guard lock(storage().mutex);
   return storage().arena.take(size);
 }
 
 void give_back(void* block, size_t size) {
-  storage().used_bytes -= size;
   if (!from_arena(size)) return std::free(block);
   const std::lock_guard lock(storage().mutex);
   storage().arena.give(block, size);
+}
+
+// What a thread has freed of small blocks, by their size: the next of a size is taken from there,
+// without a lock or a search. A decoded token asks for some thousand.
+class KeptBlocks {
+ public:
+  ~KeptBlocks() {
+    release();
+    ended = true;
+  }
+
+  // Of this thread; null where none are kept: of large blocks, and at the thread's end.
+  static KeptBlocks* of(size_t size) {
+    if (!kUseArena || size >= kMostKept || ended) return nullptr;
+    thread_local KeptBlocks blocks;
+    return &blocks;
+  }
+
+  void* take(size_t size) {
+    Link*& first = first_[size / kAlignment];
+    if (!first) return take_new(size);
+    bytes_ -= size;
+    return std::exchange(first, first->next);
+  }
+
+  void give(void* block, size_t size) {
+    if (bytes_ + size > kKeptBytes) return give_back(block, size);
+    Link*& first = first_[size / kAlignment];
+    first = new (block) Link{first};
+    bytes_ += size;
+  }
+
+  void release() {
+    for (size_t i = 0; i < first_.size(); ++i)
+      while (first_[i]) give_back(std::exchange(first_[i], first_[i]->next), i * kAlignment);
+    bytes_ = 0;
+  }
+
+ private:
+  struct Link {
+    Link* next;
+  };
+  static constexpr size_t kMostKept = 1 << 16, kKeptBytes = 4 << 20;
+  static thread_local bool ended;
+
+  std::array<Link*, kMostKept / kAlignment> first_{};
+  size_t bytes_ = 0;
+};
+
+thread_local bool KeptBlocks::ended = false;
+
+void* take(size_t size) {
+  KeptBlocks* kept = KeptBlocks::of(size);
+  return kept ? kept->take(size) : take_new(size);
+}
+
+void give(void* block, size_t size) {
+  storage().used_bytes -= size;
+  KeptBlocks* kept = KeptBlocks::of(size);
+  return kept ? kept->give(block, size) : give_back(block, size);
 }
 
 }  // namespace
@@ -162,10 +224,11 @@ std::shared_ptr<void> allocate(size_t bytes) {
                 "out of memory: {:.1f} MB asked for, {:.1f} MB in use by tensors", bytes / 1e6,
                 static_cast<double>(storage().used_bytes) / 1e6);
   storage().count(size);
-  return std::shared_ptr<void>(block, [size](void* b) { give_back(b, size); });
+  return std::shared_ptr<void>(block, [size](void* b) { give(b, size); });
 }
 
 void release_kept_memory() {
+  if (KeptBlocks* kept = KeptBlocks::of(0)) kept->release();
   Storage& s = storage();
   const std::lock_guard lock(s.mutex);
   s.arena.release();

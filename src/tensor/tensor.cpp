@@ -65,19 +65,6 @@ DType sum_dtype(DType dtype) {
   return dtype == DType::bf16 ? DType::f32 : dtype;
 }
 
-int64_t numel(const Shape& shape) {
-  int64_t n = 1;
-  for (int64_t d : shape) {
-    require(d >= 0, "shape {}: a dimension is negative", shape_text(shape));
-    require(!__builtin_mul_overflow(n, d, &n), "shape {}: too many elements", shape_text(shape));
-  }
-  return n;
-}
-
-std::string ShapeText::text() const {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
 void throw_not_real(DType dtype, const char* what) {
   throw std::invalid_argument(
       fmt::format("{}: dtype is {}, expected F32 or F64", what, dtype_name(dtype)));

@@ -25,7 +25,7 @@ void adamw_step(Param& param, Moments& moments, int64_t step, double learning_ra
                param.value, moments.m, moments.v, flips);
 }
 
-Tensor squared_gradient_norm(const std::vector<Param*>& params) {
+double squared_gradient_norm(const std::vector<Param*>& params) {
   std::vector<Tensor> gradients;
   for (const Param* param : params)
     if (param->grad.filled) gradients.push_back(param->grad.tensor);

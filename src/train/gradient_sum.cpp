@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <memory>
 
 #include "halftone/ops/adamw.h"
 #include "halftone/tensor/arithmetic.h"
@@ -32,12 +33,8 @@ void add_to(Tensor& sum, const Tensor& more) {
   sum = out;
 }
 
-void send(Messages& messages, int to, int tag, const Tensor& numbers) {
-  if (numbers.numel() > 0) messages.send(to, tag, numbers.raw(), numbers.bytes());
-}
-
-void receive(Messages& messages, int from, int tag, Tensor numbers) {
-  if (numbers.numel() > 0) messages.receive(from, tag, numbers.raw(), numbers.bytes());
+Device device_of(const std::vector<Param*>& params) {
+  return params.empty() ? Device::cpu : params.front()->value.device();
 }
 
 }  // namespace
@@ -51,7 +48,7 @@ struct GradientSum::Bucket {
   size_t missing = 0;   // params of this micro-batch
   int64_t started = 0;  // micro-batches
   Tensor sent, received, sum;
-  std::optional<Messages> messages;
+  std::unique_ptr<Transfer> transfer;
 
   Tensor piece(const Tensor& numbers, int rank) const {
     return numbers.rows(bounds[static_cast<size_t>(rank)], bounds[static_cast<size_t>(rank) + 1]);
@@ -97,7 +94,7 @@ Tensor Shard::of_whole(const Tensor& whole) const {
 }
 
 GradientSum::GradientSum(const std::vector<Param*>& params, Ranks ranks)
-    : ranks_(std::move(ranks)) {
+    : ranks_(std::move(ranks)), exchange_(ranks_, device_of(params)) {
   if (!ranks_.alone()) {
     make_buckets(params);
     return;
@@ -112,11 +109,14 @@ GradientSum::GradientSum(const std::vector<Param*>& params, Ranks ranks)
 GradientSum::~GradientSum() = default;
 
 void GradientSum::make_buckets(const std::vector<Param*>& params) {
+  const Device device = device_of(params);
+  const int64_t most = exchanged_numbers(device, ranks_.size());
   for (Param* param : params) {
-    require(param->value.dtype() == DType::f32 && param->value.device() == Device::cpu,
-            "GradientSum: '{}' is {} on {}, f32 on cpu expected of several ranks", param->name,
-            dtype_name(param->value.dtype()), device_name(param->value.device()));
-    if (buckets_.empty() || buckets_.back().offsets.back() >= exchanged_numbers(ranks_.size())) {
+    require(param->value.dtype() == DType::f32 && param->value.device() == device,
+            "GradientSum: '{}' is {} on {}, f32 on {} expected", param->name,
+            dtype_name(param->value.dtype()), device_name(param->value.device()),
+            device_name(device));
+    if (buckets_.empty() || buckets_.back().offsets.back() >= most) {
       buckets_.push_back({.offsets = {0}});
       buckets_.back().tag = static_cast<int>(buckets_.size()) % kTags;
     }
@@ -181,7 +181,8 @@ void GradientSum::end_batch() {
 // The bucket's gradients of this micro-batch to their owners.
 void GradientSum::start(Bucket& bucket) {
   complete(bucket);
-  bucket.sent = Tensor::uninitialized({bucket.offsets.back()}, DType::f32);
+  const Device device = device_of(bucket.params);
+  bucket.sent = Tensor::uninitialized({bucket.offsets.back()}, DType::f32, device);
   for (size_t i = 0; i < bucket.params.size(); ++i) {
     Grad& grad = bucket.params[i]->grad;
     Tensor numbers = bucket.of_param(bucket.sent, i);
@@ -192,23 +193,24 @@ void GradientSum::start(Bucket& bucket) {
     grad.clear();
   }
   const int own = ranks_.rank();
-  bucket.received = Tensor::uninitialized({ranks_.size(), bucket.piece_numbers(own)}, DType::f32);
-  bucket.messages.emplace(ranks_);
-  for (int q = 0; q < ranks_.size(); ++q)
-    if (q != own) receive(*bucket.messages, q, bucket.tag, bucket.received.rows(q, q + 1));
+  bucket.received =
+      Tensor::uninitialized({ranks_.size(), bucket.piece_numbers(own)}, DType::f32, device);
+  std::vector<Parcel> sent, received;
   for (int i = 1; i < ranks_.size(); ++i) {
     const int q = (own + i) % ranks_.size();  // not all to one at once
-    send(*bucket.messages, q, bucket.tag, bucket.piece(bucket.sent, q));
+    sent.push_back({q, bucket.piece(bucket.sent, q)});
+    received.push_back({q, bucket.received.rows(q, q + 1)});
   }
+  bucket.transfer = exchange_.start(bucket.tag, std::move(sent), std::move(received));
   bucket.missing = bucket.params.size();
   ++bucket.started;
 }
 
 // Adds what has come, in the order of the ranks.
 void GradientSum::complete(Bucket& bucket) {
-  if (!bucket.messages) return;
-  bucket.messages->wait();
-  bucket.messages.reset();
+  if (!bucket.transfer) return;
+  bucket.transfer->wait();
+  bucket.transfer.reset();
   const int64_t numbers = bucket.piece_numbers(ranks_.rank());
   for (int q = 0; q < ranks_.size(); ++q) {
     const Tensor more = q == ranks_.rank() ? bucket.piece(bucket.sent, q)
@@ -221,10 +223,10 @@ void GradientSum::complete(Bucket& bucket) {
   bucket.sent = bucket.received = {};
 }
 
-// Messages move, and memory is given back, while backward goes on.
+// Transfers move, and memory is given back, while backward goes on.
 void GradientSum::let_go_on() {
   for (Bucket& bucket : buckets_)
-    if (bucket.messages && bucket.messages->arrived()) complete(bucket);
+    if (bucket.transfer && bucket.transfer->arrived()) complete(bucket);
 }
 
 void GradientSum::finish() {
@@ -243,11 +245,13 @@ double GradientSum::norm() {
   if (ranks_.alone()) {
     std::vector<Param*> parts;
     for (Shard& shard : shards_) parts.push_back(&shard.part);
-    return std::sqrt(squared_gradient_norm(parts).item());
+    return std::sqrt(squared_gradient_norm(parts));
   }
+  std::vector<Tensor> gradients;
+  for (const Shard& shard : shards_) gradients.push_back(shard.part.grad.tensor);
   std::vector<double> own;
-  for (const Shard& shard : shards_)
-    for (const double part : block_sums_of_squares(shard.part.grad.tensor)) own.push_back(part);
+  for (const std::vector<double>& of_shard : block_sums_of_squares(gradients))
+    own.insert(own.end(), of_shard.begin(), of_shard.end());
   const std::vector<std::vector<double>> all = ranks_.gather(own);
   std::vector<size_t> taken(all.size(), 0);
   double sum = 0, of_param = 0;
@@ -266,18 +270,18 @@ double GradientSum::norm() {
 
 void GradientSum::share_values() {
   if (ranks_.alone()) return;
-  std::deque<Messages> under_way;
+  std::deque<std::unique_ptr<Transfer>> under_way;
   const auto wait_until_left = [&](size_t buckets) {
-    for (; under_way.size() > buckets; under_way.pop_front()) under_way.front().wait();
+    for (; under_way.size() > buckets; under_way.pop_front()) under_way.front()->wait();
   };
   for (const Bucket& bucket : buckets_) {
-    Messages& messages = under_way.emplace_back(ranks_);
+    std::vector<Parcel> sent, received;
     bucket.for_each_part([&](const Param& param, int owner, int64_t begin, int64_t end) {
       const Tensor part = flat(param.value).rows(begin, end);
-      if (owner != ranks_.rank()) return receive(messages, owner, bucket.tag, part);
-      for (int i = 1; i < ranks_.size(); ++i)
-        send(messages, (owner + i) % ranks_.size(), bucket.tag, part);
+      if (owner != ranks_.rank()) return received.push_back({owner, part});
+      for (int i = 1; i < ranks_.size(); ++i) sent.push_back({(owner + i) % ranks_.size(), part});
     });
+    under_way.push_back(exchange_.start(bucket.tag, std::move(sent), std::move(received)));
     wait_until_left(kBucketsAtOnce - 1);
   }
   wait_until_left(0);
@@ -291,17 +295,18 @@ std::map<std::string, Tensor> GradientSum::whole(const std::vector<Tensor>& of_s
     for (size_t i = 0; i < shards_.size(); ++i) out[shards_[i].part.name] = of_shards[i];
     return out;
   }
+  const Exchange memory(ranks_, Device::cpu);
   auto shard = of_shards.begin();
   for (const Bucket& bucket : buckets_) {
     Tensor numbers = Tensor::uninitialized({bucket.offsets.back()}, DType::f32);
     const Tensor own = bucket.piece(numbers, ranks_.rank());
     for (int64_t at = 0; at < own.numel(); at += shard++->numel())
       own.rows(at, at + shard->numel()).copy_from(flat(*shard));
-    Messages messages(ranks_);
-    if (!ranks_.first()) send(messages, 0, bucket.tag, own);
+    std::vector<Parcel> sent, received;
+    if (!ranks_.first()) sent.push_back({0, own});
     for (int q = 1; ranks_.first() && q < ranks_.size(); ++q)
-      receive(messages, q, bucket.tag, bucket.piece(numbers, q));
-    messages.wait();
+      received.push_back({q, bucket.piece(numbers, q)});
+    memory.start(bucket.tag, std::move(sent), std::move(received))->wait();
     for (size_t i = 0; ranks_.first() && i < bucket.params.size(); ++i)
       out[bucket.params[i]->name] =
           bucket.of_param(numbers, i).reshape(bucket.params[i]->value.shape());

@@ -44,6 +44,15 @@ TEST_F(CommandsTest, UnreadableInputExitsWithThreeNamingTheFile) {
   expect_failure(3, folder_, {"generate", folder_, "--prompt", "x"});
 }
 
+// HDF5's shared library brings curl and what it loads, which takes longer than a small answer.
+TEST_F(CommandsTest, TheProgramStartsWithoutTheNetworksLibraries) {
+  const Output loaded = shell("ldd \"$H\"");
+  if (loaded.code != 0) GTEST_SKIP() << loaded.err;
+  EXPECT_NE(loaded.out.find("libstdc++"), std::string::npos);
+  for (const char* library : {"libcurl", "libgnutls", "libkrb5", "libhdf5", "libopenblas"})
+    EXPECT_EQ(loaded.out.find(library), std::string::npos) << loaded.out;
+}
+
 TEST_F(CommandsTest, CheckPrintsTheEffectiveRecipeWithoutComputing) {
   const Output got = program({"check", HALFTONE_SOURCE_DIR "/recipes/quickstart/onebit.toml",
                               "--set", "train.max_steps=70"});

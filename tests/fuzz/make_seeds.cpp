@@ -4,59 +4,22 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "app/recipe.h"
 #include "halftone/base/threads.h"
 #include "halftone/io/checkpoint_file.h"
 #include "halftone/io/hdf5.h"
-#include "halftone/io/packed_file.h"
 #include "halftone/io/safetensors.h"
-#include "halftone/io/sealed_file.h"
-#include "halftone/model/packed.h"
-#include "halftone/quant/methods.h"
-#include "halftone/text/ready_tokenizer.h"
 #include "halftone/text/token_file.h"
 #include "logit_spec.h"
 #include "reliability/tiny_model.h"
+#include "seeds.h"
 #include "tiny_run.h"
 
 namespace halftone::fuzz {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
-
-const std::string kSource = HALFTONE_SOURCE_DIR, kFixtures = kSource + "/tests/fixtures",
-                  kCases = kSource + "/tests/cases/inputs";
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw std::runtime_error(path + " cannot be read");
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-class Seeds {
- public:
-  explicit Seeds(const std::string& folder) : folder_(folder) {}
-  void put(const std::string& target, const std::string& name, const std::string& bytes) const {
-    fs::create_directories(folder_ + "/" + target);
-    std::ofstream(folder_ + "/" + target + "/" + name, std::ios::binary) << bytes;
-  }
-  // Of a file that `write` makes.
-  template <class Write>
-  void made(const std::string& target, const std::string& name, const Write& write) const {
-    const std::string path = folder_ + "/made";
-    write(path);
-    put(target, name, bytes_of(path));
-    fs::remove(path);
-  }
-  const std::string& folder() const { return folder_; }
-
- private:
-  std::string folder_;
-};
 
 std::vector<std::string> files_in(const std::string& folder, const std::string& suffix) {
   std::vector<std::string> out;
@@ -71,10 +34,6 @@ std::string seed_name(const std::string& path) {
   for (char& c : out)
     if (c == '/') c = '-';
   return out;
-}
-
-std::string without_seal(const std::string& bytes) {
-  return bytes.substr(0, bytes.size() - kSealBytes);
 }
 
 void safetensors(const Seeds& seeds) {
@@ -267,61 +226,6 @@ void own_files(const Seeds& seeds) {
     seeds.put("logit_cache", wide ? "wide" : "narrow", without_seal(bytes_of(spec.part_file(0))));
     fs::remove_all(folder);
   }
-}
-
-// The tiny run's dense model, its linears quantised.
-LoadedModel quantised_model(const char* method) {
-  LoadedModel model;
-  model.config = parse_config(kConfig, "tiny config");
-  model.decoder = decoder_of(TinyRun(false).model_content(), model.config);
-  model.decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
-    const Tensor w = linear->dense_weight();
-    Tensor hessian = Tensor::zeros({w.dim(1), w.dim(1)}, DType::f64);
-    for (int64_t j = 0; j < w.dim(1); ++j) hessian.data<double>()[j * w.dim(1) + j] = 1;
-    linear = std::make_unique<LowBitLinear>(
-        linear->name,
-        ptq_method(method).quantise(w, hessian, {.bits = 3, .group_size = 4, .blocksize = 4}),
-        linear->bias.value);
-  });
-  return model;
-}
-
-void packed_models(const Seeds& seeds) {
-  const auto put = [&](const std::string& name, const auto& write) {
-    seeds.made("packed", name, write);
-    seeds.put("packed", name, without_seal(bytes_of(seeds.folder() + "/packed/" + name)));
-  };
-  const Companions companions{{{"tokenizer.json", "{}"}, {"merges.txt", ""}}};
-  for (const bool onebit : {false, true}) {
-    const CheckpointContent content = TinyRun(onebit).model_content();
-    const ModelConfig config = parse_config(kConfig, "tiny config");
-    LoadedModel model;
-    model.decoder = decoder_of(content, config);
-    model.config = config;
-    put(onebit ? "onebit" : "dense",
-        [&](const std::string& path) { export_packed(model, companions, {}, path); });
-  }
-  const std::string folder = kFixtures + "/tokenizers/";
-  for (const char* name : {"partial", "smollm", "spm-llama", "merges"})
-    put(std::string("tokenizer-") + name, [&](const std::string& path) {
-      write_packed_file(path, {.meta = {{"config", "{}"}, {"linear_forms", "{}"}},
-                               .files = {},
-                               .tensors = {},
-                               .tokenizer = ready_tokenizer(folder + name + ".json")});
-    });
-  for (const char* method : {"rtn", "xnor", "billm", "arb-rc"})
-    put(method, [&](const std::string& path) {
-      LoadedModel model = quantised_model(method);
-      export_packed(model, companions, {}, path);
-    });
-  put("tensors", [](const std::string& path) {
-    write_packed_file(path, {.meta = {{"config", "{}"}, {"linear_forms", "{}"}},
-                             .files = {{"a/b", std::string(70, 'b')}},
-                             .tensors = {{"q", Tensor::zeros({1, 32}, DType::f32).to(DType::q8_0)},
-                                         {"i", Tensor::zeros({2, 0}, DType::i64)},
-                                         {"", Tensor::zeros({}, DType::bf16)}}});
-  });
-  put("empty", [](const std::string& path) { write_packed_file(path, {}); });
 }
 
 void records(const Seeds& seeds) {

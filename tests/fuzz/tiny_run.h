@@ -12,7 +12,7 @@ inline constexpr const char* kConfig = R"({
   "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4,
   "intermediate_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1,
   "num_key_value_heads": 1,
-  "vocab_size": 6, "max_position_embeddings": 16, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+  "vocab_size": 8, "max_position_embeddings": 16, "rms_norm_eps": 1e-5, "hidden_act": "silu",
   "tie_word_embeddings": true})";
 
 class TinyRun {

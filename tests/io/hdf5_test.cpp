@@ -122,6 +122,7 @@ TEST_F(Hdf5, OnlyPlainContiguousNumbersInTheFileItselfAreRead) {
     dataset(file, "unwritten", H5T_IEEE_F32LE, {4}, H5P_DEFAULT);
     dataset(file, "claims", H5T_IEEE_F32LE, {hsize_t{1} << 40}, H5P_DEFAULT);
     dataset(file, "overflow", H5T_IEEE_F64LE, {hsize_t{1} << 31, hsize_t{1} << 29}, H5P_DEFAULT);
+    dataset(file, "rank", H5T_IEEE_F32LE, std::vector<hsize_t>(9, 1), H5P_DEFAULT);
     dataset(file, "big_endian", H5T_IEEE_F32BE, {4}, H5P_DEFAULT);
     dataset(file, "i16", H5T_STD_I16LE, {4}, H5P_DEFAULT);
     const hid_t text = H5Tcopy(H5T_C_S1);
@@ -138,7 +139,7 @@ TEST_F(Hdf5, OnlyPlainContiguousNumbersInTheFileItselfAreRead) {
       {"unwritten", "does not lie"},  {"claims", "claims 4398046511104 bytes"},
       {"overflow", "claims"},         {"big_endian", "is of a type"},
       {"i16", "is of a type"},        {"variable", "variable length"},
-      {"lists", "is of a type"}};
+      {"lists", "is of a type"},      {"rank", "no shape that Halftone writes"}};
   for (const auto& [name, phrase] : cases)
     EXPECT_NE(fault(name).find(phrase), std::string::npos) << name << ": " << fault(name);
 }

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "halftone/io/text_file.h"
 #include "io/file_builders.h"
 
@@ -47,6 +49,20 @@ TEST(MappedFile, NoticesThatTheFileChanged) {
   EXPECT_NO_THROW(file->expect_unchanged());
   ASSERT_EQ(truncate(file->path().c_str(), 2), 0);
   expect_refused("was changed", [&] { file->expect_unchanged(); });
+}
+
+TEST(MappedFile, KnowsWhetherAPathStillNamesIt) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("a", "four"), other = directory.write("b", "four");
+  const auto file = MappedFile::open(path);
+  EXPECT_TRUE(file->is_at(path));
+  EXPECT_FALSE(file->is_at(other));
+  EXPECT_FALSE(file->is_at(directory.file("absent")));
+  std::filesystem::rename(other, path);
+  EXPECT_FALSE(file->is_at(path));
+  const auto longer = MappedFile::open(path);
+  ASSERT_EQ(truncate(path.c_str(), 5), 0);
+  EXPECT_FALSE(longer->is_at(path));
 }
 
 TEST(MappedFile, TensorsAreViewsThatKeepTheMapAlive) {

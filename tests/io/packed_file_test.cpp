@@ -124,6 +124,27 @@ TEST_F(PackedFileTest, TensorsAreViewsOfTheMapThatOutliveTheReader) {
   EXPECT_EQ(std::as_const(tensors.at("t.F32")).data<float>()[5], 2);
 }
 
+TEST_F(PackedFileTest, AFileThatIsHeldIsNotReadAgain) {
+  PackedContent content = every_dtype();
+  write_packed_file(at("x.packed"), content);
+  const void* map;
+  Tensor held;
+  {
+    const PackedFile file = PackedFile::open(at("x.packed"));
+    map = file.map()->data();
+    held = file.tensors().at("t.F32");
+  }
+  EXPECT_EQ(PackedFile::open(at("x.packed")).map()->data(), map);
+  EXPECT_EQ(PackedFile::open(at("x.packed")).meta(), content.meta);
+  // What takes its place is.
+  content.meta["config"] = "{}";
+  write_packed_file(at("x.packed"), content);
+  EXPECT_EQ(PackedFile::open(at("x.packed")).meta(), content.meta);
+  EXPECT_EQ(std::as_const(held).data<float>()[5], 2);
+  std::filesystem::remove(at("x.packed"));
+  expect_refused("No such file", [&] { PackedFile::open(at("x.packed")); });
+}
+
 TEST_F(PackedFileTest, HasTheDocumentedLayout) {
   PackedContent content{
       .meta = {{"m", "text"}},
@@ -285,6 +306,7 @@ TEST_F(PackedFileTest, AListOfTensorsThatDoesNotFitIsNamed) {
   refuse_tensor("a whole number expected", R"(["F32", [-1], 0])");
   refuse_tensor("a whole number expected", R"(["F32", [1.0], 0])");
   refuse_tensor("a whole number expected", R"(["F32", [1], "0"])");
+  refuse_tensor("9 dimensions, expected at most 8", R"(["F32", [1, 1, 1, 1, 1, 1, 1, 1, 1], 0])");
   refuse_tensor("is too large", R"(["F32", [18446744073709551615], 0])");
   refuse_tensor("is too large", R"(["F32", [1099511627776, 1099511627776], 0])");
   refuse_tensor("does not fit its dtype", R"(["F32", [1099511627776, 1048576], 0])");

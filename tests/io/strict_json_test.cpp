@@ -17,6 +17,12 @@ TEST(StrictJson, ReadsWhatIsPlain) {
   EXPECT_EQ(parse_strict_json(R"( {"a": [1, {"a": 2}], "b": null} )", "f").dump(),
             R"({"a":[1,{"a":2}],"b":null})");
   EXPECT_EQ(parse_strict_json("[[[]]]", "f", 3).dump(), "[[[]]]");
+  for (const char* text :
+       {"null", "-7", "\"a\\n\"", "[]", "{}", "[[],{},[1,[2,{\"b\":[]}],3],{\"a\":{}}]",
+        "{\"a\":[true,false,null,1.5,-1,18446744073709551615,\"\u00e9\"],\"b\":{\"a\":1,\"b\":{}}"
+        "}"})
+    EXPECT_EQ(parse_strict_json(text, "f"), nlohmann::json::parse(text)) << text;
+  EXPECT_TRUE(parse_strict_json("1", "f").is_number_unsigned());
 }
 
 TEST(StrictJson, RefusesWhatTwoReadersCouldTakeInTwoWays) {

@@ -64,20 +64,22 @@ TEST(AdamUpdate, IsItsFormulaInDouble) {
 
 TEST(SumOfSquares, AddsThoseOfEveryNumberAndSeesANan) {
   Tensor x = Tensor::full({kSeveralBlocks}, DType::f32, 2), y = Tensor::full({1}, DType::f32, 1);
-  EXPECT_EQ(sum_of_squares({x, y}).item(), 1 + 4.0 * kSeveralBlocks);
+  EXPECT_EQ(sum_of_squares({x, y}), 1 + 4.0 * kSeveralBlocks);
   x.data<float>()[kSeveralBlocks - 1] = std::nanf("");
-  EXPECT_TRUE(std::isnan(sum_of_squares({x, y}).item()));
+  EXPECT_TRUE(std::isnan(sum_of_squares({x, y})));
 }
 
 TEST(SumOfSquares, ByBlocksAPartIsAsInTheWhole) {
   Rng rng(3, RngStream::test);
   Tensor x = Tensor::uninitialized({2 * kUpdateBlock + 77}, DType::f32);
   for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = static_cast<float>(rng.normal());
-  const std::vector<double> whole = block_sums_of_squares(x),
-                            part = block_sums_of_squares(x.rows(kUpdateBlock, x.numel()));
+  const std::vector<std::vector<double>> both =
+      block_sums_of_squares({x, x.rows(kUpdateBlock, x.numel())});
+  ASSERT_EQ(both.size(), 2u);
+  const std::vector<double>&whole = both[0], &part = both[1];
   ASSERT_EQ(whole.size(), 3u);
   EXPECT_EQ(part, std::vector<double>(whole.begin() + 1, whole.end()));
-  EXPECT_EQ(sum_of_squares({x}).item(), whole[0] + whole[1] + whole[2]);
+  EXPECT_EQ(sum_of_squares({x}), whole[0] + whole[1] + whole[2]);
 }
 
 TEST(AdamWUpdate, NumbersThatDoNotFitAreRefused) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "halftone/base/rng.h"
 
@@ -20,6 +22,17 @@ TEST(SampleTokens, DrawNoIdWithoutAToken) {
       }
   for (const int id : {1, 3, 5, 6, 7}) EXPECT_EQ(drawn[id], 0) << id;
   for (const int id : {0, 2, 4}) EXPECT_GT(drawn[id], 0) << id;
+}
+
+TEST(SampleTokens, WithoutTemperatureAreTheFirstOfTheLargest) {
+  Rng rng(3, RngStream::test);
+  for (const size_t size : {1, 7, 511, 512, 513, 3000}) {
+    std::vector<float> values(size);
+    for (float& value : values) value = static_cast<float>(rng.below(40)) - 60;
+    Tensor logits = Tensor::of({1, static_cast<int64_t>(size)}, values);
+    EXPECT_EQ(sample_tokens(logits, {}, {{}})[0],
+              std::max_element(values.begin(), values.end()) - values.begin());
+  }
 }
 
 TEST(SampleTokens, AreTheSameWhereEveryIdHasAToken) {

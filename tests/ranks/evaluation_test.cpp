@@ -52,6 +52,28 @@ TEST_F(RanksEvaluationTest, TextsAndTasksAreSharedOutToTheSameFigures) {
   }
 }
 
+TEST_F(RanksEvaluationTest, SoDoesACommandOfItsOwn) {
+  const Arguments eval{"eval",        folder_ + "/teacher",
+                       "--text",      folder_ + "/other.txt",
+                       "--context",   "32",
+                       "--tasks",     "piqa",
+                       "--tasks-dir", folder_ + "/tasks",
+                       "--json"};
+  Arguments one = eval;
+  one.insert(one.end(), {"--samples", folder_ + "/one.jsonl"});
+  const Output alone = program(one);
+  ASSERT_EQ(alone.code, 0) << alone.err;
+  Arguments many = eval;
+  many.insert(many.end(), {"--samples", folder_ + "/many.jsonl"});
+  const Output shared = on_ranks(2, many);
+  ASSERT_EQ(shared.code, 0) << shared.err;
+  EXPECT_EQ(shared.out, alone.out);
+  EXPECT_EQ(read_whole(folder_ + "/many.jsonl"), read_whole(folder_ + "/one.jsonl"));
+  const Output missing = on_ranks(2, {"eval", folder_ + "/none", "--text", folder_ + "/other.txt"});
+  EXPECT_EQ(missing.code, 3) << missing.err;
+  EXPECT_EQ(missing.err.find("cannot be opened"), missing.err.rfind("cannot be opened"));
+}
+
 TEST_F(RanksEvaluationTest, OtherTextsAreNamedWithTheirRanks) {
   const auto of = [&](const std::string& file) {
     Arguments out = run_of(recipe("same", 1, "max_steps = 1\n"));

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "halftone/base/rng.h"
@@ -20,6 +22,33 @@ TEST(Memory, FreedBlocksAreUsedAgain) {
   const void* first = Tensor::zeros({1 << 18}, DType::f32).raw();
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Tensor::zeros({1 << 18}, DType::f32).raw(), first);
   EXPECT_EQ(allocated_bytes(), before);
+}
+
+TEST(Memory, SmallFreedBlocksAreUsedAgainByTheirThread) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "under a sanitizer blocks come from malloc";
+#endif
+  const size_t before = allocated_bytes();
+  for (const int64_t size : {1, 16, 17, 576, 4000, 12000}) {
+    const void* first = Tensor::zeros({size}, DType::f32).raw();
+    EXPECT_EQ(Tensor::zeros({size}, DType::f32).raw(), first);
+    EXPECT_EQ(reinterpret_cast<size_t>(first) % 64, 0u);
+    EXPECT_NE(Tensor::zeros({size + 2048}, DType::f32).raw(), first);
+  }
+  EXPECT_EQ(allocated_bytes(), before);
+}
+
+TEST(Memory, ABlockMayBeFreedByAThreadThatEnds) {
+  std::vector<Tensor> made(100);
+  std::thread([&] {
+    for (size_t i = 0; i < made.size(); ++i)
+      made[i] =
+          Tensor::full({static_cast<int64_t>(10 * i + 1)}, DType::f32, static_cast<double>(i));
+  }).join();
+  std::thread([&, taken = std::move(made)]() mutable {
+    for (size_t i = 0; i < taken.size(); ++i) EXPECT_EQ(taken[i].data<float>()[10 * i], i);
+    taken.clear();
+  }).join();
 }
 
 TEST(Memory, NeighboursThatAreFreeServeALargerRequest) {

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
+#include "halftone/base/rng.h"
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
 #include "halftone/tensor/packed_signs.h"
@@ -160,6 +163,35 @@ INSTANTIATE_TEST_SUITE_P(Sizes, SignTilesProduct,
                                            Case{1, 384, 97, 3}, Case{5, 96, 33, 3},
                                            Case{9, 30, 20, 1}, Case{40, 576, 66, 9},
                                            Case{33, 256, 1030, 2}, Case{70, 512, 31, 4}));
+
+// Every input is as large as its step allows; rows have its sign, the other one, or either.
+TEST(SignTiles, TheLargestSumsOfWholeNumbersDoNotOverflow) {
+  constexpr int64_t kInputs = 96, kOutputs = 40;
+  Tensor x = Tensor::uninitialized({1, kInputs}, DType::f32),
+         signs = Tensor::zeros({kOutputs, kInputs / 8}, DType::u8);
+  Rng rng(5, RngStream::test);
+  std::vector<double> expected(kOutputs, 0);
+  for (int64_t i = 0; i < kInputs; ++i) {
+    const bool minus = rng.below(2) == 1;
+    x.data<float>()[i] = minus ? -1.0f : 1.0f;
+    for (int64_t o = 0; o < kOutputs; ++o) {
+      const bool same = o % 3 == 0 || (o % 3 == 2 && rng.below(2) == 1);
+      if (minus == same) signs.data<uint8_t>()[o * kInputs / 8 + i / 8] |= 1u << i % 8;
+      expected[o] += same ? 1 : -1;
+    }
+  }
+  const SignTiles w = tile_signs(signs, Tensor::full({kOutputs}, DType::f16, 1), kInputs);
+  const Isa best = isa();
+  for (const Isa other : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+    set_isa(std::min(other, best));
+    Tensor y = Tensor::zeros({1, kOutputs}, DType::f32);
+    std::vector<SignProduct> products{{&w, {}, y}};
+    multiply_sign_tiles(x, products, SignInputs::int11);
+    for (int64_t o = 0; o < kOutputs; ++o)
+      EXPECT_NEAR(y.data<float>()[o], expected[o], 1e-4) << isa_name(isa()) << " " << o;
+  }
+  set_isa(best);
+}
 
 TEST(SignTiles, RefusesWhatDoesNotFit) {
   const Tensor signs = Tensor::zeros({4, 8}, DType::u8);

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "halftone/autograd/op_times.h"
@@ -70,7 +71,11 @@ class Var {
   bool defined() const { return node_ != nullptr; }
   const Tensor& value() const { return value_; }
   const Shape& shape() const { return node_->shape; }
-  int64_t dim(int64_t i) const { return node_->shape.at(static_cast<size_t>(i)); }
+  int64_t dim(int64_t i) const {
+    const auto at = static_cast<size_t>(i);
+    require(at < shape().size(), "Var::dim: {} of shape {}", i, shape_text(shape()));
+    return shape()[at];
+  }
   DType dtype() const { return node_->dtype; }
   Device device() const { return node_->device; }
   bool needs_grad() const { return node_ && node_->needs_grad; }
@@ -90,6 +95,8 @@ class Var {
   void add_grad(const Tensor& dx) const;
 
  private:
+  friend class Tape;
+
   std::shared_ptr<Node> node_;
   Tensor value_;
 };
@@ -121,8 +128,18 @@ class Tape {
 
   // For ops: wraps `value`; when an input needs a gradient, `backward(dy)` will be called once with
   // the output's gradient and must add to the inputs' gradients.
+  using Inputs = std::initializer_list<std::reference_wrapper<const Var>>;
   using Backward = std::function<void(const Tensor& dy)>;
-  Var record(const char* op, std::initializer_list<Var> inputs, Tensor value, Backward backward);
+  template <class F>
+  Var record(const char* op, Inputs inputs, Tensor value, F&& backward) {
+    Var out = made(op, inputs, std::move(value));
+    if (out.needs_grad()) add_record(op, out, std::forward<F>(backward));
+    return out;
+  }
+  // The same of an op that has no gradient, nor do its inputs need one.
+  Var record(const char* op, Inputs inputs, Tensor value) {
+    return made(op, inputs, std::move(value));
+  }
 
  private:
   struct Record {
@@ -137,6 +154,8 @@ class Tape {
     size_t first;
   };
   std::shared_ptr<Node> make(const Tensor& value, bool needs_grad);
+  Var made(const char* op, Inputs inputs, Tensor value);
+  void add_record(const char* op, const Var& output, Backward backward);
   void add_leaf(Param& param);
   void end_leaves(const Done& done);
 

@@ -2,7 +2,6 @@
 // of its own is one rank, and so is every process of a build without HALFTONE_MPI.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -40,6 +39,8 @@ class Ranks {
   // Cores for this rank, where it shares those that it may use with others of its host; 0: it has
   // them for itself.
   int cores() const;
+  // Its number among the ranks of its host, from 0.
+  int place_on_host() const;
 
   // Collective. What each rank gave, rank by rank, on every rank.
   std::vector<std::string> gather(const std::string& own) const;
@@ -50,6 +51,9 @@ class Ranks {
   void together(const std::function<void()>& part) const;
   // The same on the first rank, while the others wait.
   void first_does(const std::function<void()>& part) const;
+
+  // Until done(), which tells whether what this rank waits for of the others is there.
+  void wait(const std::function<bool()>& done) const;
 
   // The last calls: all ranks are done; or this one cannot go on, and ends all with an exit code.
   void finish() const;
@@ -83,12 +87,6 @@ class Messages {
   struct Requests;
   std::unique_ptr<Requests> requests_;
 };
-
-// Numbers that ranks exchange together: enough for the network's full rate, and for a piece of some
-// size for each rank; few enough to begin early in backward.
-inline int64_t exchanged_numbers(int64_t ranks) {
-  return std::max(int64_t{1} << 20, ranks << 14);
-}
 
 // How texts that ranks gave are told apart: "rank 2", "ranks 0, 1, 3".
 std::string ranks_text(const std::vector<int>& ranks);

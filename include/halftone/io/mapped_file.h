@@ -9,6 +9,8 @@
 
 #include "halftone/tensor/tensor.h"
 
+struct stat;
+
 namespace halftone {
 
 // A descriptor of a regular file opened for reading. Directories, FIFOs (without waiting on them),
@@ -23,20 +25,27 @@ class RegularFile {
 
   const std::string& path() const { return path_; }
   int descriptor() const { return descriptor_; }
-  uint64_t size() const { return size_; }  // bytes, when it was opened
+  uint64_t size() const { return state_.size; }  // bytes, when it was opened
   // Fills `out` from `offset` on; returns how many bytes there were.
   size_t read(uint64_t offset, void* out, size_t bytes) const;
   std::string start(size_t bytes) const;  // the first bytes, fewer where there are not so many
   // Throws when the file on disk is no longer the one that was opened (size or time of change).
   void expect_unchanged() const;
+  // Does `path` name the file that was opened, unchanged?
+  bool is_at(const std::string& path) const;
 
  private:
+  struct State {
+    uint64_t device = 0, inode = 0, size = 0;
+    int64_t modified_seconds = 0, modified_nanoseconds = 0;
+    bool operator==(const State&) const = default;
+  };
+  static State state_of(const struct stat& status);
   void examine();
 
   std::string path_;
   int descriptor_ = -1;
-  uint64_t size_ = 0;
-  int64_t modified_seconds_ = 0, modified_nanoseconds_ = 0;
+  State state_;
 };
 
 // A regular file mapped read-only, private to this process. The files that Halftone writes are
@@ -53,6 +62,7 @@ class MappedFile {
   size_t size() const { return static_cast<size_t>(file_.size()); }
   std::span<const uint8_t> bytes() const { return {data_, size()}; }
   void expect_unchanged() const { file_.expect_unchanged(); }
+  bool is_at(const std::string& path) const { return file_.is_at(path); }
 
  private:
   explicit MappedFile(const std::string& path);

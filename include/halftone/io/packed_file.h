@@ -38,30 +38,41 @@ void write_packed_file(const std::string& path, const PackedContent& content,
 
 class PackedFile {
  public:
-  // Maps the file and reads what it holds; the digest of its lists is checked, its seal is not.
-  // Throws Error(format) naming the file and what is wrong.
+  // Maps the file and reads what it holds; the digest of its lists is checked, its seal is not. A
+  // file that this, a tensor or a tokenizer of it holds open is not read again while it is the
+  // same. Throws Error(format) naming the file and what is wrong.
   static PackedFile open(const std::string& path);
 
-  const std::map<std::string, std::string>& meta() const { return meta_; }
-  std::map<std::string, std::string> files() const { return {files_.begin(), files_.end()}; }
+  const std::map<std::string, std::string>& meta() const { return held_->meta; }
+  std::map<std::string, std::string> files() const {
+    return {held_->files.begin(), held_->files.end()};
+  }
   // Bytes of the map, which keeps them.
-  const std::optional<std::string_view>& tokenizer() const { return tokenizer_; }
-  const std::shared_ptr<const MappedFile>& map() const { return file_; }
+  const std::optional<std::string_view>& tokenizer() const { return held_->tokenizer; }
+  std::shared_ptr<const MappedFile> map() const { return {held_, held_->map.get()}; }
   // Views of the map.
   std::map<std::string, Tensor> tensors() const;
   StoredTensors list() const;
 
  private:
   friend std::optional<std::string> packed_member(const std::string& path);
-  std::string_view read_head();
-  void read_directory();
 
-  std::shared_ptr<const MappedFile> file_;
-  std::string_view list_;  // of tensors, as JSON
-  uint64_t data_ = 0;      // offset behind the two lists
-  std::map<std::string, std::string> meta_;
-  std::map<std::string, std::string_view> files_;  // of the map, as the next
-  std::optional<std::string_view> tokenizer_;
+  struct Held {
+    explicit Held(const std::string& path);
+    std::string_view read_head();
+    void read_directory();
+
+    std::shared_ptr<const MappedFile> map;
+    std::string_view list;  // of tensors, as JSON
+    uint64_t data = 0;      // offset behind the two lists
+    std::map<std::string, std::string> meta;
+    std::map<std::string, std::string_view> files;  // of the map, as the next
+    std::optional<std::string_view> tokenizer;
+  };
+
+  explicit PackedFile(std::shared_ptr<const Held> held) : held_(std::move(held)) {}
+
+  std::shared_ptr<const Held> held_;
 };
 
 // The bytes of the file NAME in the packed file PACKED where `path` is PACKED/NAME: to readers of

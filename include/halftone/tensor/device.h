@@ -18,6 +18,11 @@ Device use_device(const std::string& name);
 // The GPU in use, for instance "NVIDIA H100 80GB HBM3, sm_90"; empty before one is.
 std::string gpu_description();
 
+// This process is number `place` of several of its host that each use a GPU of their own: where
+// "cuda:k" is asked for, it gets the place-th after that one, counted round. To be said before the
+// first use_device.
+void share_gpus(int place);
+
 size_t gpu_memory_bytes();  // of the GPU in use; 0 before one is
 
 // The index in "cuda" (0) or "cuda:1"; none for "cpu". Throws Error(recipe) for any other text.

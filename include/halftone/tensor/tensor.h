@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/half.h"
 #include "halftone/base/q8_0.h"
+#include "halftone/tensor/shape.h"
 
 namespace halftone {
 
@@ -74,33 +74,6 @@ struct Storage {
   Device device = Device::cpu;
   bool writable = true;  // no: somebody else's numbers, as those of a mapped file
 };
-
-using Shape = std::vector<int64_t>;
-
-int64_t numel(const Shape& shape);  // throws std::invalid_argument on overflow or < 0
-
-// A shape in a message, "[576, 1536]": put together when the message is, which a require() that
-// holds never does.
-struct ShapeText {
-  const Shape& shape;
-  std::string text() const;
-};
-inline ShapeText shape_text(const Shape& shape) {
-  return {shape};
-}
-
-}  // namespace halftone
-
-template <>
-struct fmt::formatter<halftone::ShapeText> {
-  constexpr auto parse(fmt::format_parse_context& context) const { return context.begin(); }
-  auto format(const halftone::ShapeText& shape, fmt::format_context& context) const {
-    const std::string text = shape.text();
-    return std::copy(text.begin(), text.end(), context.out());
-  }
-};
-
-namespace halftone {
 
 class Tensor {
  public:

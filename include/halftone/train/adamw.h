@@ -24,8 +24,7 @@ struct Moments {
 void adamw_step(Param& param, Moments& moments, int64_t step, double learning_rate, double scale,
                 const AdamWSettings& settings, Tensor& flips);
 
-// sum of squares over all filled gradients (one number, F64), in a fixed order; NaN or infinite if
-// one is.
-Tensor squared_gradient_norm(const std::vector<Param*>& params);
+// Sum of squares over all filled gradients, in a fixed order; NaN or infinite if one is.
+double squared_gradient_norm(const std::vector<Param*>& params);
 
 }  // namespace halftone

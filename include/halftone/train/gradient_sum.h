@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "halftone/autograd/tape.h"
-#include "halftone/base/ranks.h"
+#include "halftone/tensor/exchange.h"
 
 namespace halftone {
 
@@ -31,7 +31,7 @@ struct Shard {
 
 class GradientSum {
  public:
-  // The parameters (F32; of several ranks on the CPU) must outlive this, and keep their storage.
+  // The parameters (F32, on one device) must outlive this, and keep their storage.
   GradientSum(const std::vector<Param*>& params, Ranks ranks);
   ~GradientSum();
 
@@ -64,6 +64,7 @@ class GradientSum {
   void let_go_on();
 
   Ranks ranks_;
+  Exchange exchange_;
   std::vector<Shard> shards_;
   std::vector<Bucket> buckets_;           // of several ranks
   std::map<const Param*, size_t> place_;  // its shard, or its bucket

@@ -105,12 +105,15 @@ struct Rows {
 
 template <class Vector>
 struct Rows<Vector, q8_0_t> {
-  static constexpr int64_t kStep = q8_0_t::kNumbers, kParts = kStep / kLanes<Vector>;
+  static constexpr int64_t kStep = q8_0_t::kNumbers, kParts = kStep / kLanes<Vector>,
+                           kAhead = 4096;  // bytes
   const q8_0_t* data;
   int64_t stride;
   template <int M>
   HT_INLINE void add(int64_t row, int64_t d, const Vector (&x)[M][kParts], Vector* sums) const {
-    const q8_0_t& block = data[(row * stride + d) / q8_0_t::kNumbers];
+    const q8_0_t& block = data[row * (stride / q8_0_t::kNumbers) + d / q8_0_t::kNumbers];
+    // What the CPU fetches by itself ends with each page.
+    __builtin_prefetch(reinterpret_cast<const char*>(&block) + kAhead);
     Vector b[kParts];
 #pragma GCC unroll 4
     for (int i = 0; i < kParts; ++i) load(block.q + i * kLanes<Vector>, b[i]);

@@ -1,9 +1,9 @@
-// Inputs in whole numbers, tables of their sums, then rows by the 32 or 64: two look-ups, two
-// interleavings and two additions for each four columns of them.
+// Inputs in whole numbers, tables of their sums, then rows by the 32 or 64: two look-ups and two
+// additions of bytes for each four columns of them, and for each sixteen what makes numbers of 16
+// bits of these.
 #include "sign_int_gemv.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -12,55 +12,21 @@
 #include "halftone/base/simd.h"
 #include "halftone/tensor/memory.h"
 #include "share_tiles.h"
+#include "sign_int_tables.h"
 #include "transpose.h"
 
 namespace halftone {
 namespace {
 
-typedef int16_t SixteenShorts __attribute__((vector_size(32)));
+using namespace sign_int;
 
-constexpr int64_t kRows = SignTiles::kRows, kColumns = SignTiles::kColumns;
-constexpr int64_t kTables = kColumns / 4;  // of a chunk of columns
-constexpr int64_t kLane = 16;              // bytes: the low or the high ones of a table's sums
-constexpr int64_t kTable = 2 * kLane, kChunk = kTables * kTable;
+constexpr int64_t kRows = SignTiles::kRows;
 constexpr int64_t kTileBytes = kRows * kColumns / 8;  // of a chunk
-// A row's sum over a chunk fits 16 bits: 32 * 1,023 < 2^15.
-constexpr float kMost = 1023;
-
-// 32 inputs in whole numbers of the step that is returned.
-HT_INLINE inline float round_inputs(const float* x, const float* scale, int64_t n, int16_t* out) {
-  alignas(64) float v[kColumns] = {};
-  for (int64_t i = 0; i < n; ++i) v[i] = scale ? x[i] * scale[i] : x[i];
-  float most = 0;
-#pragma omp simd reduction(max : most)
-  for (int64_t i = 0; i < kColumns; ++i) most = std::max(most, std::fabs(v[i]));
-  const float inverse = most > 0 ? kMost / most : 0;
-  for (int64_t i = 0; i < kColumns; ++i) out[i] = static_cast<int16_t>(std::rint(v[i] * inverse));
-  return most / kMost;
-}
-
-// The tables of 32 inputs: entry e is the sum of +-q_k, minus where bit k of e is set; the low
-// bytes of the sixteen, then the high ones.
-HT_INLINE inline void make_tables(const int16_t* q, uint8_t* table) {
-  constexpr SixteenShorts kFirst = {1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1},
-                          kSecond = {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1},
-                          kThird = {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1},
-                          kFourth = {1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1};
-  for (int64_t g = 0; g < kTables; ++g, q += 4, table += kTable) {
-    const SixteenShorts sums = q[0] * kFirst + q[1] * kSecond + q[2] * kThird + q[3] * kFourth;
-    typedef uint8_t Bytes __attribute__((vector_size(32)));
-    Bytes bytes;
-    std::memcpy(&bytes, &sums, sizeof(bytes));
-    const Bytes halves =
-        __builtin_shufflevector(bytes, bytes, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
-                                30, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    std::memcpy(table, &halves, sizeof(halves));
-  }
-}
 
 struct Inputs {
   const uint8_t* tables;  // of a token: chunks x 8 x 32
   const float* steps;     // of a token: chunks
+  const int16_t* least;   // sums, likewise
 };
 
 struct Product {
@@ -95,21 +61,6 @@ struct Vectors {
   typedef int16_t HalfShorts __attribute__((vector_size(8 * tiles)));
 };
 
-// In every 128 bits of the result elements of a and of b in turns, those of the first halves of
-// their 128 bits or of the second ones.
-template <int half, class Vector, int... i>
-HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out,
-                                 std::integer_sequence<int, i...>) {
-  constexpr int kAll = sizeof...(i), kEach = kAll * 16 / static_cast<int>(sizeof(Vector));
-  out = __builtin_shufflevector(
-      a, b, (i % 2 * kAll + i / kEach * kEach + half * kEach / 2 + i % kEach / 2)...);
-}
-
-template <int half, class Vector>
-HT_INLINE inline void interleave(const Vector& a, const Vector& b, Vector& out) {
-  interleave<half>(a, b, out, std::make_integer_sequence<int, sizeof(Vector) / sizeof(a[0])>());
-}
-
 // The same 16 bytes to every 128 bits.
 template <class Bytes>
 HT_INLINE inline void load_all(const uint8_t* from, Bytes& out) {
@@ -124,11 +75,10 @@ HT_INLINE inline void load_all(const uint8_t* from, Bytes& out) {
 template <class Bytes>
 HT_INLINE inline void load_tiles(const uint8_t* const* from, int64_t at, Bytes& out) {
   if constexpr (sizeof(Bytes) == 32) {
-    Lane low, high;
-    std::memcpy(&low, from[0] + at, sizeof(low));
-    std::memcpy(&high, from[1] + at, sizeof(high));
-    out = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-                                  16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+    asm("vmovdqu %1, %x0" : "=x"(out) : "m"(*reinterpret_cast<const Lane*>(from[0] + at)));
+    asm("vinserti128 $1, %1, %0, %0"
+        : "+x"(out)
+        : "m"(*reinterpret_cast<const Lane*>(from[1] + at)));
   } else {
     Vectors<2>::Bytes halves[2];
     load_tiles(from, at, halves[0]);
@@ -141,6 +91,12 @@ HT_INLINE inline void load_tiles(const uint8_t* const* from, int64_t at, Bytes& 
 template <class Bytes>
 HT_INLINE inline void look_up(const Bytes& entries, const Bytes& places, Bytes& out) {
   asm("vpshufb %2, %1, %0" : "=v"(out) : "v"(entries), "v"(places));
+}
+
+// out_i = a_2i b_2i + a_2i+1 b_2i+1, a without a sign, b with one.
+template <class Bytes, class Shorts>
+HT_INLINE inline void multiply_pairs(const Bytes& a, const Bytes& b, Shorts& out) {
+  asm("vpmaddubsw %2, %1, %0" : "=v"(out) : "v"(a), "v"(b));
 }
 
 template <class Shorts, class Floats>
@@ -198,7 +154,10 @@ HT_INLINE inline void multiply_tiles(const Product& p, int64_t tile, int64_t tok
     words[i] = p.words + (tile + std::min(i, there - 1)) * chunks * kTileBytes;
   const uint8_t* tables = p.x.tables + token * chunks * kChunk;
   const float* steps = p.x.steps + token * chunks;
+  const int16_t* least = p.x.least + token * chunks;
   const Bytes four_bits = Bytes{} + uint8_t{15};
+  // Twice the parts, negative: 2 * 64 is one more than a byte holds.
+  const Bytes weights = (Bytes)(Shorts{} + static_cast<int16_t>((-2 * kHigh) * 256 + 256 - 2));
   for (int64_t group = 0; group < p.w.groups; ++group) {
     Floats total[T][2][2] =
         {};  // rows 0 to 7 and 8 to 15, of the first half of tiles and the second
@@ -211,21 +170,31 @@ HT_INLINE inline void multiply_tiles(const Product& p, int64_t tile, int64_t tok
 #pragma GCC unroll 4
       for (int t = 0; t < T; ++t) {
         const uint8_t* table = tables + (t * chunks + chunk) * kChunk;
-        Shorts sums[2] = {};
-#pragma GCC unroll 8
-        for (int g = 0; g < kTables; ++g) {
-          Bytes places = signs[g / 2];
-          if (g % 2) places = (Bytes)((typename V::Words)places >> 4);
-          places &= four_bits;
-          Bytes low, high, found[2], turns;
-          load_all(table + g * kTable, low);
-          load_all(table + g * kTable + kLane, high);
-          look_up(low, places, found[0]);
-          look_up(high, places, found[1]);
-          interleave<0>(found[0], found[1], turns);
-          sums[0] += (Shorts)turns;
-          interleave<1>(found[0], found[1], turns);
-          sums[1] += (Shorts)turns;
+        const Shorts start = Shorts{} + least[t * chunks + chunk];
+        Shorts sums[2] = {start, start};
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+          Bytes low = {}, high = {};
+#pragma GCC unroll 4
+          for (int g = half * 4; g < half * 4 + 4; ++g) {
+            Bytes places = signs[g / 2], entries, found;
+            if (g % 2) places = (Bytes)((typename V::Words)places >> 4);
+            places &= four_bits;
+            load_all(table + g * kTable, entries);
+            look_up(entries, places, found);
+            low += found;
+            load_all(table + g * kTable + kLane, entries);
+            look_up(entries, places, found);
+            high += found;
+          }
+          Bytes turns;
+          Shorts part;
+          interleave<0>(low, high, turns);
+          multiply_pairs(turns, weights, part);
+          sums[0] -= part;
+          interleave<1>(low, high, turns);
+          multiply_pairs(turns, weights, part);
+          sums[1] -= part;
         }
         const float step = steps[t * chunks + chunk];
 #pragma GCC unroll 2
@@ -279,10 +248,10 @@ void multiply_plain(const Product& p, int64_t tokens, int64_t begin, int64_t end
           const uint8_t* table = p.x.tables + (token * chunks + chunk) * kChunk;
           const uint8_t* signs = p.words + (tile * chunks + chunk) * kTileBytes;
           for (int64_t r = 0; r < kRows; ++r) {
-            int32_t sum = 0;
+            int32_t sum = p.x.least[token * chunks + chunk];
             for (int64_t g = 0; g < kTables; ++g) {
               const uint8_t* entry = table + g * kTable + (signs[r * 4 + g / 2] >> g % 2 * 4 & 15);
-              sum += entry[0] + 256 * static_cast<int8_t>(entry[kLane]);
+              sum += 2 * (entry[0] + kHigh * entry[kLane]);
             }
             total[r] += p.x.steps[token * chunks + chunk] * static_cast<float>(sum);
           }
@@ -316,9 +285,10 @@ void sign_int_gemv(const Tensor& x, std::vector<SignProduct>& products) {
     if (found == scales.end()) scales.push_back(scale);
   }
   const auto all = static_cast<int64_t>(scales.size()) * inputs;
-  const auto storage = allocate(static_cast<size_t>(all * (kChunk + 4)));
+  const auto storage = allocate(static_cast<size_t>(all * (kChunk + 4 + 2)));
   auto* tables = static_cast<uint8_t*>(storage.get());
   auto* steps = reinterpret_cast<float*>(tables + all * kChunk);
+  auto* least = reinterpret_cast<int16_t*>(steps + all);
   // Those of one token are done before a thread has woken.
   parallel_for(all, 256, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
@@ -329,15 +299,17 @@ void sign_int_gemv(const Tensor& x, std::vector<SignProduct>& products) {
         steps[i] =
             round_inputs(x.data<float>() + token * columns + first, scale ? scale + first : nullptr,
                          std::min(kColumns, columns - first), q);
+        least[i] = least_sum(q);
         make_tables(q, tables + i * kChunk);
       }
     });
   });
   std::vector<Product> out;
+  out.reserve(products.size());
   for (SignProduct& p : products) {
     const int64_t first = scale_of[out.size()] * inputs;
     out.push_back({.w = *p.w,
-                   .x = {tables + first * kChunk, steps + first},
+                   .x = {tables + first * kChunk, steps + first, least + first},
                    .words = p.w->words.data<uint8_t>(),
                    .scales = p.w->scales.data<half_t>(),
                    .y = p.y.data<float>()});

@@ -1,0 +1,10 @@
+# NCCL, for ranks on GPUs: that of the CUDA toolkit's folder, or libnccl-dev.
+if(NOT HALFTONE_CUDA OR NOT HALFTONE_MPI)
+  message(FATAL_ERROR "HALFTONE_NCCL needs HALFTONE_CUDA and HALFTONE_MPI")
+endif()
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_ROOT}/lib REQUIRED)
+add_library(NCCL::nccl UNKNOWN IMPORTED)
+set_target_properties(NCCL::nccl PROPERTIES IMPORTED_LOCATION ${NCCL_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${NCCL_INCLUDE_DIR})
+list(APPEND HALFTONE_PRIVATE_tensor NCCL::nccl)
+set_source_files_properties(src/tensor/exchange.cpp PROPERTIES COMPILE_DEFINITIONS HALFTONE_NCCL)
