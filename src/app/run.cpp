@@ -339,25 +339,6 @@ class Run {
   LoadedModel teacher_, student_;
 };
 
-// A new run begins in a directory of its own.
-void require_unused(const std::string& directory) {
-  const auto refuse = [&](const std::string& what) {
-    throw_error(ErrorKind::recipe, "{}: {}, or choose another --run-dir", directory, what);
-  };
-  if (!exists_at(directory)) return;
-  if (!checkpoint_files(directory).empty())
-    refuse(fmt::format("holds checkpoints of an earlier run; go on with `halftone resume {}`",
-                       directory));
-  if (exists_at(directory + "/result.json")) refuse("holds a finished run; remove it first");
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename();
-    // A run that was killed while it wrote its recipe leaves the two, and nothing to go on with.
-    const bool begun = name.starts_with(".lock") || name.starts_with("recipe.toml.tmp.");
-    if (!exists_at(directory + "/recipe.toml") && !begun)
-      refuse(fmt::format("holds '{}' and no run; a new or empty directory is expected", name));
-  }
-}
-
 }  // namespace
 
 int run_recipe(const Recipe& given, const RunOptions& options) {
@@ -370,7 +351,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
   set_threads(recipe.run.threads > 0 ? static_cast<int>(recipe.run.threads) : ranks.cores());
   require_one_recipe(ranks, recipe);
   ranks.together([&] { require_exchange(ranks, use_device(recipe.run.device)); });
-  if (!options.resume) ranks.first_does([&] { require_unused(directory.path()); });
+  if (!options.resume) ranks.first_does([&] { directory.require_unused(); });
   RunInputs inputs;
   const auto read = [&] {
     inputs = read_inputs(recipe, directory.path(), ranks.first(), ranks.size());
@@ -388,7 +369,7 @@ int run_recipe(const Recipe& given, const RunOptions& options) {
     lock.emplace(directory.path());
     remove_temporaries(directory.path());
     if (options.resume) return;
-    require_unused(directory.path());
+    directory.require_unused();
     write_text_durably(directory.recipe_file(), write_recipe(recipe));
   });
   catch_interrupts();

@@ -30,6 +30,24 @@ bool is_logged(const std::string& line, int64_t step) {
 
 }  // namespace
 
+void RunDirectory::require_unused() const {
+  const auto refuse = [&](const std::string& what) {
+    throw_error(ErrorKind::recipe, "{}: {}, or choose another --run-dir", path_, what);
+  };
+  if (!exists_at(path_)) return;
+  if (!checkpoint_files(path_).empty())
+    refuse(
+        fmt::format("holds checkpoints of an earlier run; go on with `halftone resume {}`", path_));
+  if (exists_at(result_file())) refuse("holds a finished run; remove it first");
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    const std::string name = entry.path().filename();
+    // A run that was killed while it wrote its recipe leaves the two, and nothing to go on with.
+    const bool begun = name.starts_with(".lock") || name.starts_with("recipe.toml.tmp.");
+    if (!exists_at(recipe_file()) && !begun)
+      refuse(fmt::format("holds '{}' and no run; a new or empty directory is expected", name));
+  }
+}
+
 void RunDirectory::create() const {
   make_directories(path_);
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,30 @@ TEST_F(RunDirectoryTest, IsMadeWithTheFoldersAboveIt) {
   EXPECT_TRUE(std::filesystem::is_directory(at("a/b")));
   put("file", "");
   EXPECT_THROW(RunDirectory(at("file/run")).create(), Error);
+}
+
+TEST_F(RunDirectoryTest, ANewRunWantsOneOfItsOwn) {
+  const RunDirectory directory(folder() + "/new");
+  directory.require_unused();
+  directory.create();
+  // What a run leaves that was killed while it wrote its recipe.
+  for (const char* name : {"/.lock", "/recipe.toml.tmp.7"}) std::ofstream(directory.path() + name);
+  directory.require_unused();
+  const auto refused = [&](const std::string& file, const std::string& text) {
+    const std::string path = directory.path() + "/" + file;
+    std::ofstream(path) << "x";
+    try {
+      directory.require_unused();
+      ADD_FAILURE() << file;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::recipe);
+      EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+    }
+    std::filesystem::remove(path);
+  };
+  refused("notes.txt", "holds 'notes.txt' and no run; a new or empty directory is expected");
+  refused("result.json", "holds a finished run");
+  refused("step-00000003.h5", "go on with `halftone resume " + directory.path());
 }
 
 TEST_F(RunDirectoryTest, TheNewestWholeCheckpointIsFoundAndDamagedOnesAreNamed) {

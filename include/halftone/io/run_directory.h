@@ -23,6 +23,9 @@ class RunDirectory {
   std::string held_out_file() const { return path_ + "/held-out.tok"; }
   std::string checkpoint_file(int64_t step) const { return halftone::checkpoint_file(path_, step); }
 
+  // A new run begins in a directory of its own: throws Error(recipe) where this one holds a run, or
+  // what is not of one.
+  void require_unused() const;
   void create() const;  // throws Error(io)
   // Of the newest whole checkpoint, if any; what is wrong with the damaged ones that it passed over
   // is added to `damaged`, they are left alone.
