@@ -171,8 +171,7 @@ TEST_P(Distillation, TenStepsFollowPyTorch) {
     const double expected = f.expected["steps"][step];
     EXPECT_NEAR(batch.terms().total, expected, 1e-4 * expected) << "step " << step;
     tape.backward(batch.loss);
-    const double clip =
-        std::min(1.0, 1.0 / (std::sqrt(squared_gradient_norm(params)) + 1e-6));
+    const double clip = std::min(1.0, 1.0 / (std::sqrt(squared_gradient_norm(params)) + 1e-6));
     for (size_t i = 0; i < params.size(); ++i)
       adamw_step(*params[i], moments[i], step + 1, 1e-3, clip, {}, flips);
   }
