@@ -13,6 +13,14 @@
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
+namespace {
+
+void move(Param& param, Device device) {
+  param.value = param.value.to(device);
+  param.grad.clear();
+}
+
+}  // namespace
 
 std::optional<int64_t> DecoderSpec::longest_context() const {
   if (!positions) return {};
@@ -68,10 +76,7 @@ void Block::visit(const ParamVisitor& visitor) {
 }
 
 void Block::move_to(Device device) {
-  visit([&](Param& param) {
-    param.value = param.value.to(device);
-    param.grad.clear();
-  });
+  visit([&](Param& param) { move(param, device); });
 }
 
 void Decoder::visit(const ParamVisitor& visitor) {
@@ -90,8 +95,8 @@ void Decoder::visit(const ParamVisitor& visitor) {
 void Decoder::move_to(Device device, std::optional<DType> matrices) {
   visit([&](Param& param) {
     const bool matrix = param.role == ParamRole::weight || param.role == ParamRole::embedding;
-    param.value = (matrices && matrix ? param.value.to(*matrices) : param.value).to(device);
-    param.grad.clear();
+    if (matrices && matrix) param.value = param.value.to(*matrices);
+    move(param, device);
   });
 }
 

@@ -18,6 +18,10 @@ HT_KERNEL(block_sums_of_squares, const std::vector<Tensor>& xs, std::vector<doub
 
 namespace {
 
+int64_t blocks_of(const Tensor& x) {
+  return divide_up(x.numel(), kUpdateBlock);
+}
+
 // The coefficients in the numbers' precision.
 struct Factors {
   float clip, b1, b2, keep, rate, v_scale, eps;
@@ -78,15 +82,15 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
 }
 
 void block_sums_of_squares(const std::vector<Tensor>& xs, std::vector<double>& sums) {
-  size_t first = 0;
+  double* out = sums.data();
   for (const Tensor& x : xs) {
     const float* numbers = x.data<float>();
     parallel_for(x.numel(), kUpdateBlock, [&](int64_t begin, int64_t end) {
       float part = 0;
       simd([&]() HT_INLINE { part = row_dot(end - begin, numbers + begin, numbers + begin); });
-      sums[first + static_cast<size_t>(begin / kUpdateBlock)] = part;
+      out[begin / kUpdateBlock] = part;
     });
-    first += static_cast<size_t>(divide_up(x.numel(), kUpdateBlock));
+    out += blocks_of(x);
   }
 }
 
@@ -107,24 +111,23 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
   HT_RUN(adam_update, w.device(), grad, t, rate, w, m, v);
 }
 
-std::vector<std::vector<double>> block_sums_of_squares(const std::vector<Tensor>& xs) {
-  std::vector<std::vector<double>> out;
-  size_t blocks = 0;
-  for (const Tensor& x : xs)
-    blocks += out.emplace_back(static_cast<size_t>(divide_up(x.numel(), kUpdateBlock))).size();
-  if (blocks == 0) return out;
-  std::vector<double> sums(blocks);
-  HT_RUN(block_sums_of_squares, xs.front().device(), xs, sums);
-  auto next = sums.begin();
-  for (std::vector<double>& of_tensor : out)
-    for (double& sum : of_tensor) sum = *next++;
-  return out;
+std::vector<double> block_sums_of_squares(const std::vector<Tensor>& xs) {
+  int64_t blocks = 0;
+  for (const Tensor& x : xs) blocks += blocks_of(x);
+  std::vector<double> sums(static_cast<size_t>(blocks));
+  if (blocks > 0) HT_RUN(block_sums_of_squares, xs.front().device(), xs, sums);
+  return sums;
 }
 
 double sum_of_squares(const std::vector<Tensor>& xs) {
+  const std::vector<double> sums = block_sums_of_squares(xs);
   double sum = 0;
-  for (const std::vector<double>& of_tensor : block_sums_of_squares(xs))
-    sum += std::accumulate(of_tensor.begin(), of_tensor.end(), 0.0);
+  auto next = sums.begin();
+  for (const Tensor& x : xs) {
+    const auto end = next + blocks_of(x);
+    sum += std::accumulate(next, end, 0.0);
+    next = end;
+  }
   return sum;
 }
 

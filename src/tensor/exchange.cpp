@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "halftone/tensor/device.h"
-
 namespace halftone {
 namespace {
 
@@ -12,9 +10,9 @@ class ByMessages : public Transfer {
  public:
   ByMessages(Ranks ranks, int tag, std::vector<Parcel> sent, std::vector<Parcel> received)
       : sent_(std::move(sent)), received_(std::move(received)), messages_(std::move(ranks)) {
-    for (const Parcel& parcel : received_)
+    for (Parcel& parcel : received_)
       if (parcel.numbers.numel() > 0)
-        messages_.receive(parcel.rank, tag, Tensor(parcel.numbers).raw(), parcel.numbers.bytes());
+        messages_.receive(parcel.rank, tag, parcel.numbers.raw(), parcel.numbers.bytes());
     for (const Parcel& parcel : sent_)
       if (parcel.numbers.numel() > 0)
         messages_.send(parcel.rank, tag, parcel.numbers.raw(), parcel.numbers.bytes());

@@ -249,10 +249,7 @@ double GradientSum::norm() {
   }
   std::vector<Tensor> gradients;
   for (const Shard& shard : shards_) gradients.push_back(shard.part.grad.tensor);
-  std::vector<double> own;
-  for (const std::vector<double>& of_shard : block_sums_of_squares(gradients))
-    own.insert(own.end(), of_shard.begin(), of_shard.end());
-  const std::vector<std::vector<double>> all = ranks_.gather(own);
+  const std::vector<std::vector<double>> all = ranks_.gather(block_sums_of_squares(gradients));
   std::vector<size_t> taken(all.size(), 0);
   double sum = 0, of_param = 0;
   for (const Bucket& bucket : buckets_)

@@ -73,11 +73,10 @@ TEST(SumOfSquares, ByBlocksAPartIsAsInTheWhole) {
   Rng rng(3, RngStream::test);
   Tensor x = Tensor::uninitialized({2 * kUpdateBlock + 77}, DType::f32);
   for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = static_cast<float>(rng.normal());
-  const std::vector<std::vector<double>> both =
-      block_sums_of_squares({x, x.rows(kUpdateBlock, x.numel())});
-  ASSERT_EQ(both.size(), 2u);
-  const std::vector<double>&whole = both[0], &part = both[1];
-  ASSERT_EQ(whole.size(), 3u);
+  const std::vector<double> both = block_sums_of_squares({x, x.rows(kUpdateBlock, x.numel())});
+  ASSERT_EQ(both.size(), 5u);
+  const std::vector<double> whole(both.begin(), both.begin() + 3),
+      part(both.begin() + 3, both.end());
   EXPECT_EQ(part, std::vector<double>(whole.begin() + 1, whole.end()));
   EXPECT_EQ(sum_of_squares({x}), whole[0] + whole[1] + whole[2]);
 }

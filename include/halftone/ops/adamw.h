@@ -29,9 +29,9 @@ void adam_update(const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& 
 // begin at a multiple are computed as in the whole.
 inline constexpr int64_t kUpdateBlock = 1 << 14;
 
-// sum_i x_i^2 by blocks of kUpdateBlock numbers of each tensor (F32, all on one device), in a fixed
-// order; NaN or infinite if an x_i is.
-std::vector<std::vector<double>> block_sums_of_squares(const std::vector<Tensor>& xs);
+// sum_i x_i^2 by blocks of kUpdateBlock numbers of each tensor (F32, all on one device), tensor
+// after tensor, in a fixed order; NaN or infinite if an x_i is.
+std::vector<double> block_sums_of_squares(const std::vector<Tensor>& xs);
 
 // Those added up: a tensor's blocks from its first on, then the tensors.
 double sum_of_squares(const std::vector<Tensor>& xs);
