@@ -1,6 +1,8 @@
 // Attention on the GPU. Here for any head and dtype, a warp a query or a key; the matrix units take
-// what fits them (tensor_cores.cu).
-#include "passes.h"
+// what fits them (tensor_cores.cu), and tiles in F32 the forward pass of many queries
+// (float_tiles.cu).
+#include "float_tiles.cuh"
+#include "heads.cuh"
 #include "tensor/cuda/rows.cuh"
 #include "tensor_cores.cuh"
 
@@ -9,36 +11,6 @@ namespace {
 
 constexpr int kWarps = 4;
 constexpr int kMostParts = kMostHeadDim / kWarp;  // numbers of a head that a lane holds
-
-struct Heads {
-  int64_t batch, queries, keys, heads, groups, head_dim, capacity, window;
-  float scale, binary;
-
-  __device__ int64_t query_row(int64_t b, int64_t i, int64_t h) const {
-    return ((b * queries + i) * heads + h) * head_dim;
-  }
-  __device__ int64_t key_row(int64_t b, int64_t j, int64_t g) const {
-    return capacity ? ((b * groups + g) * capacity + j) * head_dim
-                    : ((b * keys + j) * groups + g) * head_dim;
-  }
-  __device__ int64_t last_key(int64_t i) const { return keys - queries + i; }
-  __device__ int64_t first_key(int64_t i) const {
-    return window ? max(int64_t{0}, last_key(i) - window + 1) : 0;
-  }
-};
-
-Heads heads_of(const AttentionShape& s) {
-  return {s.batch,
-          s.query_length,
-          s.key_length,
-          s.heads,
-          s.key_value_heads,
-          s.head_dim,
-          s.key_capacity,
-          s.window,
-          score_scale<float>(s),
-          binary_scale<float>(s)};
-}
 
 __device__ int lane() {
   return static_cast<int>(threadIdx.x) % kWarp;
@@ -280,6 +252,9 @@ void attention_forward(const AttentionShape& s, const Tensor& q, const Tensor& k
                stream()>>>(heads_of(s), numbers<T>(q), keys, values, numbers<T>(out));
       };
       if (fits_decoding(s, lse) && with_heads_a_group(s.heads / s.key_value_heads, decoded)) return;
+      if (fits_float_tiles(s))
+        return float_tile_attention(heads_of(s), numbers<T>(q), keys, values, numbers<T>(out),
+                                    stored);
       forward<<<blocks, kWarps * kWarp, 0, stream()>>>(heads_of(s), numbers<T>(q), keys, values,
                                                        numbers<T>(out), stored);
     };
