@@ -298,17 +298,18 @@ std::vector<Entry> entries() {
 void run_adamw(benchmark::State& state, const Step& s) {
   const Shape shape{s.config.vocab_size, s.config.hidden_size};
   Param p{.name = "embedding", .value = scattered(shape, 1), .grad = {scattered(shape, 2), true}};
-  Moments moments{Tensor::zeros(shape, DType::f32), Tensor::zeros(shape, DType::f32)};
+  std::vector<Moments> moments{
+      {Tensor::zeros(shape, DType::f32), Tensor::zeros(shape, DType::f32)}};
   Tensor flips = Tensor::zeros({}, DType::f64);
   const AdamWSettings settings;
   const double rate = 1e-3, before = p.value.data<float>()[7], g = p.grad.tensor.data<float>()[7];
-  adamw_step(p, moments, 1, rate, 0.5, settings, flips);
+  adamw_step({&p}, moments, 1, rate, 0.5, settings, flips);
   // The moments of a first step, without their bias, are g and g^2.
   const double wanted = before * (1 - rate * settings.weight_decay) -
                         rate * g / (std::abs(g) + settings.epsilon / 0.5);
   if (std::abs(p.value.data<float>()[7] - wanted) > 1e-6) state.SkipWithError("a wrong update");
   measure(state, s, moves(7 * static_cast<double>(p.value.numel())), [&] {
-    return bench::seconds_of([&] { adamw_step(p, moments, 2, rate, 0.5, settings, flips); });
+    return bench::seconds_of([&] { adamw_step({&p}, moments, 2, rate, 0.5, settings, flips); });
   });
 }
 

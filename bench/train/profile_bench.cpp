@@ -72,8 +72,7 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps,
     if (t) t->mark();
     const double norm = std::sqrt(squared_gradient_norm(params));
     if (t) t->count("gradient norm", Pass::backward);
-    for (size_t i = 0; i < params.size(); ++i)
-      adamw_step(*params[i], moments[i], 1, 1e-4, std::min(1.0, 1 / norm), {}, flips);
+    adamw_step(params, moments, 1, 1e-4, std::min(1.0, 1 / norm), {}, flips);
     if (t) t->count("AdamW", Pass::backward);
   };
   step(nullptr);

@@ -26,6 +26,17 @@ Var::Target Var::grad_target() const {
   return {grad.tensor, beta};
 }
 
+Var::Again Var::later() const {
+  if (again_) return *again_;
+  return [value = value_] { return value; };
+}
+
+Var Var::made_by(Again again) const {
+  Var out = *this;
+  out.again_ = std::make_shared<const Again>(std::move(again));
+  return out;
+}
+
 void Var::add_grad(const Tensor& dx) const {
   check_gradient(*node_, dx);
   Grad& grad = *node_->grad;
@@ -67,7 +78,7 @@ Var Tape::param(Param& param) {
   return Var(std::move(node), param.value);
 }
 
-Var Tape::made(const char* op, Inputs inputs, Tensor value) {
+Var Tape::made(const char* op, const Inputs& inputs, Tensor value) {
   bool needs_grad = false;
   for (const Var& input : inputs) {
     if (!input.defined()) continue;

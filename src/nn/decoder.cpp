@@ -61,6 +61,23 @@ std::vector<Var> Block::linear(Tape& tape, std::initializer_list<SlotRole> roles
   return out;
 }
 
+Var Block::joined(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x,
+                  const Var& plus) {
+  if (x.device() == Device::cpu || observer) return {};
+  MadeMatrices matrices;
+  for (const SlotRole role : roles) {
+    matrices.push_back(linears.at(role)->matrix(tape));
+    if (!matrices.back()) return {};
+  }
+  return joined_linear(x, matrices, plus);
+}
+
+Var Block::add_to(Tape& tape, const Var& plus, SlotRole role, SlotRole out_norm, const Var& x) {
+  if (!spec.has(out_norm))
+    if (Var y = joined(tape, {role}, x, plus); y.defined()) return y;
+  return add(plus, norm(tape, out_norm, linear(tape, role, x)));
+}
+
 Var Block::norm(Tape& tape, SlotRole role, const Var& x) {
   const auto it = norms.find(role);
   return it == norms.end() ? x : it->second.forward(tape, x);
@@ -133,19 +150,39 @@ Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
   return activations == DType::bf16 ? cast(x, activations) : x;
 }
 
+const RotaryTable& Decoder::rotary_table(const Block& b, const Var& x, int64_t length,
+                                         const KeyValueCache* cache) {
+  return rotary_table(*b.spec.rotary, cache ? cache->capacity : length, sum_dtype(x.dtype()),
+                      x.device());
+}
+
+// What the heads of a block mix, before its output linear.
 Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index,
                     KeyValueCache* cache) {
   const int64_t length = x.dim(0) / batch, first = cache ? cache->position : 0;
   require(!cache || first + length <= cache->capacity, "KeyValueCache: {} tokens, capacity {}",
           first + length, cache ? cache->capacity : 0);
-  const std::vector<Var> qkv = b.linear(tape, {SlotRole::q, SlotRole::k, SlotRole::v}, x);
+  const AttentionShape shape{.batch = batch,
+                             .query_length = length,
+                             .key_length = first + length,
+                             .heads = b.spec.heads,
+                             .key_value_heads = b.spec.key_value_heads,
+                             .head_dim = b.spec.head_dim,
+                             .key_capacity = cache ? cache->capacity : 0,
+                             .window = b.spec.window,
+                             .scale = b.spec.attention_scale};
+  const std::initializer_list<SlotRole> roles = {SlotRole::q, SlotRole::k, SlotRole::v};
+  const bool normed = b.spec.has(SlotRole::q_norm) || b.spec.has(SlotRole::k_norm);
+  if (Var all = cache || normed ? Var() : b.joined(tape, roles, x); all.defined()) {
+    if (b.spec.rotary)
+      all = rotary(std::move(all), rotary_table(b, x, length, cache),
+                   b.spec.heads + b.spec.key_value_heads, length);
+    return attention(all, shape);
+  }
+  const std::vector<Var> qkv = b.linear(tape, roles, x);
   const auto heads = [&](const Var& made, SlotRole norm, int64_t count) {
     const Var y = b.norm(tape, norm, made);
-    if (!b.spec.rotary) return y;
-    const int64_t context = cache ? cache->capacity : length;
-    const DType dtype = sum_dtype(x.dtype());
-    return rotary(y, rotary_table(*b.spec.rotary, context, dtype, x.device()), count, length,
-                  first);
+    return b.spec.rotary ? rotary(y, rotary_table(b, x, length, cache), count, length, first) : y;
   };
   const Var q = heads(qkv[0], SlotRole::q_norm, b.spec.heads);
   Var k = heads(qkv[1], SlotRole::k_norm, b.spec.key_value_heads), v = qkv[2];
@@ -156,38 +193,26 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
     k = tape.constant(kv.keys);
     v = tape.constant(kv.values);
   }
-  const Var mixed = attention(q, k, v,
-                              {.batch = batch,
-                               .query_length = length,
-                               .key_length = first + length,
-                               .heads = b.spec.heads,
-                               .key_value_heads = b.spec.key_value_heads,
-                               .head_dim = b.spec.head_dim,
-                               .key_capacity = cache ? cache->capacity : 0,
-                               .window = b.spec.window,
-                               .scale = b.spec.attention_scale});
-  return b.linear(tape, SlotRole::o, mixed);
+  return attention(q, k, v, shape);
 }
 
+// What an MLP has before its last linear.
 Var Decoder::mix(Tape& tape, Block& b, const Var& x) {
   const Activation f = b.spec.activation;
-  Var y;
-  if (b.spec.has(SlotRole::gate)) {
-    const std::vector<Var> made = b.linear(tape, {SlotRole::up, SlotRole::gate}, x);
-    y = gated(made[1], made[0], f);
-  } else {
-    y = activate(b.linear(tape, SlotRole::up, x), f);
-  }
-  return b.linear(tape, SlotRole::down, y);
+  if (!b.spec.has(SlotRole::gate)) return activate(b.linear(tape, SlotRole::up, x), f);
+  const std::initializer_list<SlotRole> roles = {SlotRole::up, SlotRole::gate};
+  if (const Var both = b.joined(tape, roles, x); both.defined()) return gated(both, f);
+  const std::vector<Var> made = b.linear(tape, roles, x);
+  return gated(made[1], made[0], f);
 }
 
 Var Decoder::block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache) {
   Block& b = blocks[index];
   Var y = attend(tape, b, b.norm(tape, SlotRole::attention_norm, x), batch, index, cache);
-  y = add(x, b.norm(tape, SlotRole::attention_out_norm, y));
+  y = b.add_to(tape, x, SlotRole::o, SlotRole::attention_out_norm, y);
   const Var attended = b.norm(tape, SlotRole::attention_sum_norm, y);
   y = mix(tape, b, b.norm(tape, SlotRole::mlp_norm, attended));
-  y = add(attended, b.norm(tape, SlotRole::mlp_out_norm, y));
+  y = b.add_to(tape, attended, SlotRole::down, SlotRole::mlp_out_norm, y);
   return b.norm(tape, SlotRole::mlp_sum_norm, y);
 }
 

@@ -68,6 +68,10 @@ Var Linear::forward(Tape& tape, const Var& x) {
   return linear(x, tape.param(weight), bias_or_none(tape));
 }
 
+std::shared_ptr<const MadeMatrix> Linear::matrix(Tape& tape) {
+  return bias.value.defined() ? nullptr : dense_matrix(tape.param(weight));
+}
+
 void Linear::visit(const ParamVisitor& visitor) {
   visitor(weight);
   if (bias.value.defined()) visitor(bias);
@@ -96,6 +100,12 @@ OneBitLinear::OneBitLinear(std::string module, Tensor latent_value, Tensor in_sc
 Var OneBitLinear::forward(Tape& tape, const Var& x) {
   return onebit_linear(x, tape.param(latent), tape.param(in_scale), tape.param(out_scale),
                        bias_or_none(tape), options);
+}
+
+std::shared_ptr<const MadeMatrix> OneBitLinear::matrix(Tape& tape) {
+  if (options.post_layer_norm || bias.value.defined()) return nullptr;
+  return onebit_matrix(tape.param(latent), tape.param(in_scale), tape.param(out_scale),
+                       options.ste);
 }
 
 void OneBitLinear::visit(const ParamVisitor& visitor) {
@@ -141,6 +151,11 @@ GroupScaledLinear::GroupScaledLinear(std::string module, Tensor latent_value,
 
 Var GroupScaledLinear::forward(Tape& tape, const Var& x) {
   return group_scaled_linear(x, tape.param(latent), tape.param(out_scale), bias_or_none(tape), ste);
+}
+
+std::shared_ptr<const MadeMatrix> GroupScaledLinear::matrix(Tape& tape) {
+  if (bias.value.defined()) return nullptr;
+  return group_scaled_matrix(tape.param(latent), tape.param(out_scale), ste);
 }
 
 void GroupScaledLinear::visit(const ParamVisitor& visitor) {

@@ -2,6 +2,7 @@
 #include "halftone/ops/activation.h"
 
 #include "tensor/cuda/elementwise.cuh"
+#include "tensor/cuda/rows.cuh"
 
 namespace halftone::cuda {
 namespace {
@@ -55,6 +56,38 @@ struct GatedBack {  // gate, up, dy
   }
 };
 
+constexpr int kThreads = 256;
+
+// Of n numbers y, c a row; a row of x has c of up and c of gate.
+template <int W, class T, class F>
+__global__ void gated_rows(int64_t n, int64_t c, const T* x, T* y) {
+  const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * W, up = at + at / c * c;
+  if (at >= n) return;
+  float a[W], b[W];
+  read<W>(x + up, a);
+  read<W>(x + up + c, b);
+#pragma unroll
+  for (int i = 0; i < W; ++i) a[i] *= F::times(1.0f, b[i]);
+  write<W>(y + at, a);
+}
+
+template <int W, class T, class F>
+__global__ void gated_rows_back(int64_t n, int64_t c, const T* x, const T* dy, T* dx) {
+  const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * W, up = at + at / c * c;
+  if (at >= n) return;
+  float a[W], b[W], d[W];
+  read<W>(x + up, a);
+  read<W>(x + up + c, b);
+  read<W>(dy + at, d);
+#pragma unroll
+  for (int i = 0; i < W; ++i) {
+    a[i] = F::through(d[i] * a[i], b[i]);
+    b[i] = F::times(d[i], b[i]);
+  }
+  write<W>(dx + up, b);
+  write<W>(dx + up + c, a);
+}
+
 // Runs body.template operator()<T, F>() for the numbers' type and the function.
 template <class Body>
 void with_function(DType dtype, Activation f, const Body& body) {
@@ -100,6 +133,33 @@ void gated_backward(const Tensor& gate, const Tensor& up, Activation f, const Te
         {{numbers<T>(gate), numbers<T>(up), numbers<T>(dy)}, {numbers<T>(dgate), numbers<T>(dup)}},
         GatedBack<F>{});
   });
+}
+
+void gated_rows_forward(const Tensor& up_gate, Activation f, Tensor& y) {
+  const int64_t n = y.numel(), c = y.dim(1);
+  if (n == 0) return;
+  with_function(y.dtype(), f, [&]<class T, class F>() {
+    const T* x = numbers<T>(up_gate);
+    T* to = numbers<T>(y);
+    with_width(whole_packs(c, {x, to}), [&]<int W>() {
+      gated_rows<W, T, F><<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, c, x, to);
+    });
+  });
+  check_launch("gated");
+}
+
+void gated_rows_backward(const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx) {
+  const int64_t n = dy.numel(), c = dy.dim(1);
+  if (n == 0) return;
+  with_function(dy.dtype(), f, [&]<class T, class F>() {
+    const T *x = numbers<T>(up_gate), *d = numbers<T>(dy);
+    T* to = numbers<T>(dx);
+    with_width(whole_packs(c, {x, d, to}), [&]<int W>() {
+      gated_rows_back<W, T, F>
+          <<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, c, x, d, to);
+    });
+  });
+  check_launch("gated");
 }
 
 }  // namespace halftone::cuda

@@ -10,33 +10,62 @@ namespace {
 constexpr int kThreads = 256;
 
 struct Factors {
-  float clip, b1, b2, keep, rate, v_scale, eps;
+  float clip, b1, b2, rate, v_scale, eps;
 };
 
-// One step; flips (a count below 2^53, exact in any order) += signs that changed.
+// A parameter; blocks from `first` on have its numbers, kUpdateBlock each.
+struct Numbers {
+  const float* grad;
+  float *w, *m, *v;
+  int64_t n;
+  int first;
+  float keep;
+  bool counted, packs;
+};
+
+// One step on W numbers; how many changed their sign.
 template <int W>
-__global__ void update(int64_t n, Factors c, const float* grad, float* w, float* m, float* v,
-                       double* flips) {
-  const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * W;
+__device__ int step(const Numbers& x, int64_t at, const Factors& c) {
   int flipped = 0;
-  if (at < n) {
-    float g[W], ws[W], ms[W], vs[W];
-    read<W>(grad + at, g);
-    read<W>(w + at, ws);
-    read<W>(m + at, ms);
-    read<W>(v + at, vs);
+  float g[W], w[W], m[W], v[W];
+  read<W>(x.grad + at, g);
+  read<W>(x.w + at, w);
+  read<W>(x.m + at, m);
+  read<W>(x.v + at, v);
 #pragma unroll
-    for (int i = 0; i < W; ++i) {
-      const float gi = c.clip * g[i], before = ws[i];
-      ms[i] = c.b1 * ms[i] + (1.0f - c.b1) * gi;
-      vs[i] = c.b2 * vs[i] + (1.0f - c.b2) * gi * gi;
-      ws[i] = c.keep * before - c.rate * ms[i] / (sqrtf(vs[i] * c.v_scale) + c.eps);
-      flipped += (before >= 0.0f) != (ws[i] >= 0.0f);
-    }
-    write<W>(w + at, ws);
-    write<W>(m + at, ms);
-    write<W>(v + at, vs);
+  for (int i = 0; i < W; ++i) {
+    const float gi = c.clip * g[i], before = w[i];
+    m[i] = c.b1 * m[i] + (1.0f - c.b1) * gi;
+    v[i] = c.b2 * v[i] + (1.0f - c.b2) * gi * gi;
+    w[i] = x.keep * before - c.rate * m[i] / (sqrtf(v[i] * c.v_scale) + c.eps);
+    flipped += (before >= 0.0f) != (w[i] >= 0.0f);
   }
+  write<W>(x.w + at, w);
+  write<W>(x.m + at, m);
+  write<W>(x.v + at, v);
+  return flipped;
+}
+
+// All parameters in one launch: a model has hundreds, most of them small. flips (a count below
+// 2^53, exact in any order) += signs that changed.
+__global__ void __launch_bounds__(kThreads)
+    update(int count, const Numbers* all, Factors c, double* flips) {
+  int low = 0, high = count;  // the last whose first block is not behind this one
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (all[middle].first <= static_cast<int>(blockIdx.x) ? low : high) = middle;
+  }
+  const Numbers x = all[low];
+  const int64_t begin = (static_cast<int>(blockIdx.x) - x.first) * kUpdateBlock,
+                end = min(x.n, begin + kUpdateBlock);
+  int flipped = 0;
+  if (x.packs) {
+    for (int64_t at = begin + threadIdx.x * 8; at < end; at += kThreads * 8)
+      flipped += step<8>(x, at, c);
+  } else {
+    for (int64_t at = begin + threadIdx.x; at < end; at += kThreads) flipped += step<1>(x, at, c);
+  }
+  if (!x.counted) return;
   flipped = __reduce_add_sync(0xffffffffu, flipped);
   if (threadIdx.x % kWarp == 0 && flipped) atomicAdd(flips, static_cast<double>(flipped));
 }
@@ -64,22 +93,38 @@ __global__ void square_parts(const Piece* pieces, float* parts) {
 
 }  // namespace
 
-void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m, Tensor& v,
-                  Tensor& flips) {
+void adamw_update(std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips) {
+  std::vector<Numbers> table;
+  int blocks = 0;
+  for (AdamWNumbers& each : all) {
+    const Tensor& grad = each.grad;
+    const int64_t n = each.w.numel();
+    if (n == 0) continue;
+    Numbers x{.grad = numbers<float>(grad),
+              .w = numbers<float>(each.w),
+              .m = numbers<float>(each.m),
+              .v = numbers<float>(each.v),
+              .n = n,
+              .first = blocks,
+              .keep = static_cast<float>(each.keep),
+              .counted = each.counted};
+    x.packs = whole_packs(n, {x.grad, x.w, x.m, x.v});
+    table.push_back(x);
+    blocks += static_cast<int>(divide_up(n, kUpdateBlock));
+  }
+  if (table.empty()) return;
+  const size_t bytes = table.size() * sizeof(Numbers);
+  Tensor there = Tensor::uninitialized({static_cast<int64_t>(bytes)}, DType::u8, Device::cuda);
+  copy(there.raw(), table.data(), bytes);
   const Factors f{.clip = static_cast<float>(c.gradient),
                   .b1 = static_cast<float>(c.beta1),
                   .b2 = static_cast<float>(c.beta2),
-                  .keep = static_cast<float>(c.keep),
                   .rate = static_cast<float>(c.rate),
                   .v_scale = static_cast<float>(c.v_scale),
                   .eps = static_cast<float>(c.epsilon)};
-  const int64_t n = w.numel();
-  const float* g = numbers<float>(grad);
-  float *ws = numbers<float>(w), *ms = numbers<float>(m), *vs = numbers<float>(v);
-  with_width(whole_packs(n, {g, ws, ms, vs}), [&]<int W>() {
-    update<W><<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, f, g, ws, ms, vs,
-                                                                      numbers<double>(flips));
-  });
+  update<<<static_cast<unsigned>(blocks), kThreads, 0, stream()>>>(
+      static_cast<int>(table.size()), static_cast<const Numbers*>(there.raw()), f,
+      numbers<double>(flips));
   check_launch("adamw_update");
 }
 

@@ -35,6 +35,36 @@ HT_INLINE inline T unfold_group(int64_t width, const T* d, const T* w, T c, T be
   return dc;
 }
 
+// Adds to the gradients of W and c what D = dy^T x makes them; d may be dw, as in onebit_linear.
+void add_gradients(const Var& latent, const Var& scale, Ste ste, const Tensor& d, double beta,
+                   Tensor& dw) {
+  Tensor dscale = scale.value().like();
+  HT_RUN(group_scaled_unfold, d.device(), d, latent.value(), scale.value(), ste, beta, dw, dscale);
+  if (scale.needs_grad()) scale.add_grad(dscale);
+}
+
+class GroupScaledMatrix : public MadeMatrix {
+ public:
+  GroupScaledMatrix(const Var& latent, const Var& scale, Ste ste)
+      : MadeMatrix({latent, scale}), ste_(ste) {}
+
+  const char* op() const override { return "group_scaled_linear"; }
+  const Shape& shape() const override { return latent().shape(); }
+  void make(Tensor& m) const override {
+    HT_RUN(group_scaled_weight, m.device(), latent().value(), scale().value(), m);
+  }
+  void add_gradients(const Tensor& d) const override {
+    auto [dw, beta] = latent().target_or_spare();
+    halftone::add_gradients(latent(), scale(), ste_, d, beta, dw);
+  }
+
+ private:
+  const Var& latent() const { return parameters()[0]; }
+  const Var& scale() const { return parameters()[1]; }
+
+  Ste ste_;
+};
+
 void check(const Var& x, const Var& latent, const Var& scale) {
   require(x.value().rank() == 2 && latent.value().rank() == 2 && x.dim(1) == latent.dim(1) &&
               scale.value().rank() == 2 && scale.dim(0) == latent.dim(0) && scale.dim(1) > 0 &&
@@ -99,6 +129,11 @@ Tensor group_scaled_weight(const Tensor& latent, const Tensor& scale) {
   return w;
 }
 
+std::shared_ptr<const MadeMatrix> group_scaled_matrix(const Var& latent, const Var& scale,
+                                                      Ste ste) {
+  return std::make_shared<GroupScaledMatrix>(latent, scale, ste);
+}
+
 Var group_scaled_linear(const Var& x, const Var& latent, const Var& scale, const Var& bias,
                         Ste ste) {
   check(x, latent, scale);
@@ -119,12 +154,10 @@ Var group_scaled_linear(const Var& x, const Var& latent, const Var& scale, const
              dx);
     }
     if (!latent.needs_grad() && !scale.needs_grad()) return;
-    auto [dw, beta] =
-        latent.needs_grad() ? latent.grad_target() : Var::Target{latent.value().like(), 0};
-    Tensor d = beta == 0 ? dw : dw.like(), dscale = scale.value().like();
+    auto [dw, beta] = latent.target_or_spare();
+    Tensor d = beta == 0 ? dw : dw.like();
     gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
-    HT_RUN(group_scaled_unfold, device, d, latent.value(), scale.value(), ste, beta, dw, dscale);
-    if (scale.needs_grad()) scale.add_grad(dscale);
+    add_gradients(latent, scale, ste, d, beta, dw);
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "halftone/base/simd.h"
 #include "halftone/base/threads.h"
+#include "halftone/tensor/arithmetic.h"
 #include "halftone/tensor/gemm.h"
 #include "tensor/dispatch.h"
 
@@ -12,6 +13,30 @@ namespace halftone {
 
 HT_KERNEL(add_bias, const Tensor& bias, Tensor& y)
 HT_KERNEL(add_column_sums, const Tensor& dy, Tensor& db, double beta)
+
+namespace {
+
+class DenseMatrix : public MadeMatrix {
+ public:
+  explicit DenseMatrix(const Var& weight) : MadeMatrix({weight}) {}
+
+  const char* op() const override { return "linear"; }
+  const Shape& shape() const override { return weight().shape(); }
+  Tensor as_is() const override { return weight().value(); }
+  void make(Tensor& m) const override { m.copy_from(weight().value().to(m.dtype())); }
+  void add_gradients(const Tensor& d) const override {
+    auto [dw, beta] = weight().grad_target();
+    if (beta == 0)
+      dw.copy_from(d);
+    else
+      add(dw, d, dw);
+  }
+
+ private:
+  const Var& weight() const { return parameters()[0]; }
+};
+
+}  // namespace
 
 void cpu::add_bias(const Tensor& bias, Tensor& y) {
   with_real(y.dtype(), "add_bias", [&]<class T>() {
@@ -52,6 +77,10 @@ void add_column_sums(const Tensor& dy, Tensor& db, double beta) {
   require(dy.rank() == 2 && db.numel() == dy.dim(1), "add_column_sums: {} into {}",
           shape_text(dy.shape()), shape_text(db.shape()));
   HT_RUN(add_column_sums, dy.device(), dy, db, beta);
+}
+
+std::shared_ptr<const MadeMatrix> dense_matrix(const Var& weight) {
+  return std::make_shared<DenseMatrix>(weight);
 }
 
 Var linear(const Var& x, const Var& weight, const Var& bias) {

@@ -79,6 +79,45 @@ void unfold(int64_t o, int64_t i, const Unfolded<T>& u) {
   });
 }
 
+// Adds to the gradients of W, h and g what D = dy^T x makes them; d may be dw, where the gradient
+// of W is written, beta times what it was included.
+void add_gradients(const Var& latent, const Var& in_scale, const Var& out_scale, Ste ste,
+                   const Tensor& d, double beta, Tensor& dw) {
+  const int64_t o = latent.dim(0), i = latent.dim(1);
+  Tensor dh = out_scale.value().like(),
+         dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), i}, d.dtype(), d.device());
+  HT_RUN(onebit_linear_unfold, d.device(), d, latent.value(), in_scale.value(), out_scale.value(),
+         ste, beta, dw, dh, dg_parts);
+  if (out_scale.needs_grad()) out_scale.add_grad(dh);
+  if (in_scale.needs_grad()) {
+    auto [dg, g_beta] = in_scale.grad_target();
+    add_column_sums(dg_parts, dg, g_beta);
+  }
+}
+
+class OneBitMatrix : public MadeMatrix {
+ public:
+  OneBitMatrix(const Var& latent, const Var& in_scale, const Var& out_scale, Ste ste)
+      : MadeMatrix({latent, in_scale, out_scale}), ste_(ste) {}
+
+  const char* op() const override { return "onebit_linear"; }
+  const Shape& shape() const override { return latent().shape(); }
+  void make(Tensor& m) const override {
+    HT_RUN(onebit_weight, m.device(), latent().value(), in_scale().value(), out_scale().value(), m);
+  }
+  void add_gradients(const Tensor& d) const override {
+    auto [dw, beta] = latent().target_or_spare();
+    halftone::add_gradients(latent(), in_scale(), out_scale(), ste_, d, beta, dw);
+  }
+
+ private:
+  const Var& latent() const { return parameters()[0]; }
+  const Var& in_scale() const { return parameters()[1]; }
+  const Var& out_scale() const { return parameters()[2]; }
+
+  Ste ste_;
+};
+
 void check(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale) {
   require(x.value().rank() == 2 && latent.value().rank() == 2 && x.dim(1) == latent.dim(1) &&
               in_scale.shape() == Shape{latent.dim(1)} && out_scale.shape() == Shape{latent.dim(0)},
@@ -151,10 +190,15 @@ Tensor onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor&
   return w;
 }
 
+std::shared_ptr<const MadeMatrix> onebit_matrix(const Var& latent, const Var& in_scale,
+                                                const Var& out_scale, Ste ste) {
+  return std::make_shared<OneBitMatrix>(latent, in_scale, out_scale, ste);
+}
+
 Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale,
                   const Var& bias, const OneBitOptions& options) {
   check(x, latent, in_scale, out_scale);
-  const int64_t n = x.dim(0), i = latent.dim(1), o = latent.dim(0);
+  const int64_t n = x.dim(0), o = latent.dim(0);
   const DType dtype = x.dtype();
   const Device device = x.value().device();
   Tensor z = Tensor::uninitialized({n, o}, dtype, device), r;
@@ -179,20 +223,10 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
         HT_RUN(onebit_linear_backward, device, dz, z, r, latent.value(), in_scale.value(),
                out_scale.value(), dy, x_beta, dx);
         if (!latent.needs_grad() && !in_scale.needs_grad() && !out_scale.needs_grad()) return;
-        auto [dw, beta] =
-            latent.needs_grad() ? latent.grad_target() : Var::Target{latent.value().like(), 0};
+        auto [dw, beta] = latent.target_or_spare();
         Tensor d = beta == 0 ? dw : dw.like();
         gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
-        Tensor dh = out_scale.value().like(),
-               dg_parts =
-                   Tensor::uninitialized({divide_up(o, kOutputs), i}, sum_dtype(dtype), device);
-        HT_RUN(onebit_linear_unfold, device, d, latent.value(), in_scale.value(), out_scale.value(),
-               options.ste, beta, dw, dh, dg_parts);
-        if (out_scale.needs_grad()) out_scale.add_grad(dh);
-        if (in_scale.needs_grad()) {
-          auto [dg, g_beta] = in_scale.grad_target();
-          add_column_sums(dg_parts, dg, g_beta);
-        }
+        add_gradients(latent, in_scale, out_scale, options.ste, d, beta, dw);
       });
 }
 

@@ -104,7 +104,7 @@ Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
   const Tensor g = gain_offset == 0 ? gain.value() : shifted(gain.value(), gain_offset);
   Tensor y = x.value().like(), s = Tensor::uninitialized({n}, sum_dtype(x.dtype()), device);
   HT_RUN(rms_norm_forward, device, x.value(), g, eps, y, s);
-  return x.tape().record(
+  const Var out = x.tape().record(
       "rms_norm", {x, gain}, y, [x, gain = gain.without_value(), g, s, n, c](const Tensor& dy) {
         Tensor dgain_parts;
         if (gain.needs_grad())
@@ -118,6 +118,13 @@ Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
           add_column_sums(dgain_parts, dgain, beta);
         }
       });
+  if (device != Device::cuda || !out.needs_grad()) return out;
+  return out.made_by([x = x.value(), g, eps] {
+    Tensor again = x.like(),
+           factors = Tensor::uninitialized({x.numel() / g.numel()}, DType::f32, x.device());
+    HT_RUN(rms_norm_forward, x.device(), x, g, eps, again, factors);
+    return again;
+  });
 }
 
 }  // namespace halftone

@@ -43,8 +43,19 @@ struct Back {
   float beta;
 };
 
-// A block has kPart rows, its warps one after the other; each lane sums its own columns of the
-// gain's gradient, and the warps' sums are added in their order.
+// The gain's gradient in a block's kPart rows: each lane has summed its own columns over the rows
+// of its warp; the warps' sums are added in their order.
+__device__ void add_warps(int64_t c, const float* sums, float* parts) {
+  __syncthreads();
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  for (int64_t j = threadIdx.x; j < c; j += blockDim.x) {
+    float total = 0;
+    for (int w = 0; w < warps; ++w) total += sums[w * c + j];
+    parts[int64_t{blockIdx.x} * c + j] = total;
+  }
+}
+
+// A block has kPart rows, its warps one after the other.
 template <int W, class T>
 __global__ void backward(int64_t n, int64_t c, Back<T> b) {
   extern __shared__ float sums[];
@@ -83,13 +94,65 @@ __global__ void backward(int64_t n, int64_t c, Back<T> b) {
       write<W>(dx + j, a);
     }
   }
-  if (!b.parts) return;
-  __syncthreads();
-  for (int64_t j = threadIdx.x; j < c; j += blockDim.x) {
-    float total = 0;
-    for (int w = 0; w < warps; ++w) total += sums[w * c + j];
-    b.parts[int64_t{blockIdx.x} * c + j] = total;
+  if (b.parts) add_warps(c, sums, b.parts);
+}
+
+// The same for rows of which a lane holds P packs of 8 numbers in registers, read once, and their
+// sums of the gain's gradient beside them.
+template <int P, class T>
+__global__ void __launch_bounds__(kRowThreads, 2) backward_held(int64_t n, int64_t c, Back<T> b) {
+  extern __shared__ float sums[];
+  const int lane = lane_here(), warp = threadIdx.x / kWarp;
+  float held[P][8] = {};
+  const int64_t first = int64_t{blockIdx.x} * kPart;
+  for (int64_t row = first + warp; row < first + kPart && row < n; row += kRowWarps) {
+    const T *x = b.x + row * c, *dy = b.dy + row * c;
+    T* dx = b.dx + row * c;
+    const float s = b.s[row];
+    Pack<T> a[P], d[P], old[P];
+#pragma unroll
+    for (int p = 0; p < P; ++p) {
+      const int64_t j = (p * kWarp + lane) * 8;
+      if (j >= c) continue;
+      a[p] = load8(x + j);
+      d[p] = load8(dy + j);
+      if (b.beta != 0.0f) old[p] = load8(dx + j);
+    }
+    float along = 0, g[8];
+#pragma unroll
+    for (int p = 0; p < P; ++p) {
+      const int64_t j = (p * kWarp + lane) * 8;
+      if (j >= c) continue;
+      read<8>(b.gain + j, g);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const float ai = wide(a[p].at[i]), di = wide(d[p].at[i]);
+        along += g[i] * di * ai;
+        held[p][i] += di * ai * s;
+      }
+    }
+    const float k = s * s * warp_sum(along) / static_cast<float>(c);
+#pragma unroll
+    for (int p = 0; p < P; ++p) {
+      const int64_t j = (p * kWarp + lane) * 8;
+      if (j >= c) continue;
+      read<8>(b.gain + j, g);
+      float to[8];
+#pragma unroll
+      for (int i = 0; i < 8; ++i)
+        to[i] = s * (g[i] * wide(d[p].at[i]) - wide(a[p].at[i]) * k) +
+                (b.beta != 0.0f ? wide(old[p].at[i]) : 0.0f);
+      write<8>(dx + j, to);
+    }
   }
+#pragma unroll
+  for (int p = 0; p < P; ++p) {
+    const int64_t j = (p * kWarp + lane) * 8;
+    if (j >= c) continue;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sums[warp * c + j + i] = held[p][i];
+  }
+  add_warps(c, sums, b.parts);
 }
 
 }  // namespace
@@ -125,7 +188,18 @@ void rms_norm_backward(const Tensor& x, const Tensor& gain, const Tensor& s, con
                     .dx = numbers_or_null<T>(dx),
                     .parts = numbers_or_null<float>(dgain_parts),
                     .beta = static_cast<float>(beta)};
-    with_width(whole_packs(c, {b.x, b.gain, b.dy, b.dx}), [&]<int W>() {
+    const bool packs = whole_packs(c, {b.x, b.gain, b.dy, b.dx});
+    const int64_t held = divide_up(c, kWarp * 8);
+    if (packs && b.dx && b.parts && held <= 4 && warps == kRowWarps) {
+      const auto launch = [&]<int P>() {
+        backward_held<P><<<blocks_for(n, kPart), kRowThreads, shared, stream()>>>(n, c, b);
+      };
+      if (held == 1) return launch.template operator()<1>();
+      if (held == 2) return launch.template operator()<2>();
+      if (held == 3) return launch.template operator()<3>();
+      return launch.template operator()<4>();
+    }
+    with_width(packs, [&]<int W>() {
       backward<W><<<blocks_for(n, kPart), static_cast<unsigned>(warps * kWarp), shared, stream()>>>(
           n, c, b);
     });

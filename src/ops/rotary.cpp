@@ -16,16 +16,16 @@ HT_KERNEL(rotate, const Tensor& x, const RotaryTable& table, int64_t heads, int6
 namespace {
 
 template <class T>
-void rotate_rows(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t first,
-                 const T* cosines, const T* sines, T direction, const T* x, T* y) {
+void rotate_rows(int64_t n, int64_t width, int64_t heads, int64_t half, int64_t length,
+                 int64_t first, const T* cosines, const T* sines, T direction, const T* x, T* y) {
   parallel_for(n, 16, [&](int64_t begin, int64_t end) {
     simd([&]() HT_INLINE {
       for (int64_t i = begin; i < end; ++i) {
         const T* c = cosines + (first + i % length) * half;
         const T* s = sines + (first + i % length) * half;
         for (int64_t h = 0; h < heads; ++h) {
-          const T *a = x + (i * heads + h) * 2 * half, *b = a + half;
-          T *ya = y + (i * heads + h) * 2 * half, *yb = ya + half;
+          const T *a = x + i * width + h * 2 * half, *b = a + half;
+          T *ya = y + i * width + h * 2 * half, *yb = ya + half;
 #pragma omp simd
           for (int64_t j = 0; j < half; ++j) {
             const T aj = a[j], bj = b[j], sj = direction * s[j];
@@ -38,12 +38,18 @@ void rotate_rows(int64_t n, int64_t heads, int64_t half, int64_t length, int64_t
   });
 }
 
+// Where the turn of x goes: its own place, or another with what is not turned.
+Tensor place_for(const Tensor& x, bool all_turned) {
+  if (x.unique() && x.writable()) return x;
+  return all_turned ? x.like() : x.clone();
+}
+
 }  // namespace
 
 void cpu::rotate(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length,
                  int64_t first, int direction, Tensor& y) {
   with_real(x.dtype(), "rotary", [&]<class T>() {
-    rotate_rows(x.dim(0), heads, table.cos.dim(1), length, first, table.cos.data<T>(),
+    rotate_rows(x.dim(0), x.dim(1), heads, table.cos.dim(1), length, first, table.cos.data<T>(),
                 table.sin.data<T>(), static_cast<T>(direction), x.data<T>(), y.data<T>());
   });
 }
@@ -62,17 +68,19 @@ RotaryTable make_rotary_table(int64_t positions, const RotaryFrequencies& freque
           Tensor::of<double>({positions, half}, sines).to(dtype)};
 }
 
-Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequence_length,
+Var rotary(Var x, const RotaryTable& table, int64_t heads, int64_t sequence_length,
            int64_t first_position) {
-  require(x.value().rank() == 2 && x.dim(1) == heads * 2 * table.cos.dim(1),
+  require(x.value().rank() == 2 && x.dim(1) >= heads * 2 * table.cos.dim(1),
           "rotary: x {}, {} heads of {}", shape_text(x.shape()), heads, 2 * table.cos.dim(1));
   require(first_position + sequence_length <= table.cos.dim(0),
           "rotary: position {}, the table has {}", first_position + sequence_length - 1,
           table.cos.dim(0));
-  Tensor y = x.value().like();
+  const bool all = x.dim(1) == heads * 2 * table.cos.dim(1);
+  Tensor y = place_for(x.value(), all);
   HT_RUN(rotate, y.device(), x.value(), table, heads, sequence_length, first_position, 1, y);
-  return x.tape().record("rotary", {x}, y, [=, x = x.without_value()](const Tensor& dy) {
-    Tensor dx = dy.reused();
+  x = x.without_value();
+  return x.tape().record("rotary", {x}, y, [=](const Tensor& dy) {
+    Tensor dx = place_for(dy, all);
     HT_RUN(rotate, dy.device(), dy, table, heads, sequence_length, first_position, -1, dx);
     x.add_grad(dx);
   });

@@ -9,7 +9,7 @@ namespace {
 constexpr int kThreads = 256;
 
 struct Turn {
-  int64_t pairs, half, heads, length, first;  // pairs: of numbers that turn together, in all
+  int64_t pairs, half, heads, width, length, first;  // pairs: of numbers that turn, in all
   const float *cosines, *sines;
   float direction;
 };
@@ -19,7 +19,8 @@ __global__ void turn(Turn t, const T* x, T* y) {
   const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * W;
   if (at >= t.pairs) return;
   const int64_t head = at / t.half, j = at % t.half, row = head / t.heads;
-  const int64_t angle = (t.first + row % t.length) * t.half + j, from = head * 2 * t.half + j;
+  const int64_t angle = (t.first + row % t.length) * t.half + j,
+                from = row * t.width + head % t.heads * 2 * t.half + j;
   float a[W], b[W], c[W], s[W];
   read<W>(x + from, a);
   read<W>(x + from + t.half, b);
@@ -39,9 +40,10 @@ __global__ void turn(Turn t, const T* x, T* y) {
 
 void rotate(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t length, int64_t first,
             int direction, Tensor& y) {
-  const Turn t{.pairs = x.numel() / 2,
+  const Turn t{.pairs = x.dim(0) * heads * table.cos.dim(1),
                .half = table.cos.dim(1),
                .heads = heads,
+               .width = x.dim(1),
                .length = length,
                .first = first,
                .cosines = numbers<float>(table.cos),
@@ -51,9 +53,10 @@ void rotate(const Tensor& x, const RotaryTable& table, int64_t heads, int64_t le
   with_number(x.dtype(), "rotary", [&]<class T>() {
     const T* in = numbers<T>(x);
     T* out = numbers<T>(y);
-    with_width(whole_packs(t.half, {in, out, t.cosines, t.sines}), [&]<int W>() {
-      turn<W><<<blocks_for(t.pairs, kThreads * W), kThreads, 0, stream()>>>(t, in, out);
-    });
+    with_width(whole_packs(t.half, {in, out, t.cosines, t.sines}) && t.width % 8 == 0,
+               [&]<int W>() {
+                 turn<W><<<blocks_for(t.pairs, kThreads * W), kThreads, 0, stream()>>>(t, in, out);
+               });
   });
   check_launch("rotary");
 }

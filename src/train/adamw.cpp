@@ -7,22 +7,31 @@
 
 namespace halftone {
 
-void adamw_step(Param& param, Moments& moments, int64_t step, double learning_rate, double scale,
-                const AdamWSettings& s, Tensor& flips) {
-  if (!param.grad.filled) {
-    if (!param.grad.tensor.defined()) param.grad.tensor = param.value.like();
-    param.grad.tensor.fill(0);
+void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments, int64_t step,
+                double learning_rate, double scale, const AdamWSettings& s, Tensor& flips) {
+  std::vector<AdamWNumbers> all;
+  for (size_t i = 0; i < params.size(); ++i) {
+    Param& param = *params[i];
+    if (!param.grad.filled) {
+      if (!param.grad.tensor.defined()) param.grad.tensor = param.value.like();
+      param.grad.tensor.fill(0);
+    }
+    all.push_back({.grad = param.grad.tensor,
+                   .w = param.value,
+                   .m = moments[i].m,
+                   .v = moments[i].v,
+                   .keep = 1.0 - (param.decays() ? learning_rate * s.weight_decay : 0.0),
+                   .counted = param.role == ParamRole::latent});
   }
   const double steps = static_cast<double>(step);
-  adamw_update(param.grad.tensor,
+  adamw_update(all,
                {.gradient = scale,
                 .beta1 = s.beta1,
                 .beta2 = s.beta2,
-                .keep = 1.0 - (param.decays() ? learning_rate * s.weight_decay : 0.0),
                 .rate = learning_rate / (1.0 - std::pow(s.beta1, steps)),
                 .v_scale = 1.0 / (1.0 - std::pow(s.beta2, steps)),
                 .epsilon = s.epsilon},
-               param.value, moments.m, moments.v, flips);
+               flips);
 }
 
 double squared_gradient_norm(const std::vector<Param*>& params) {

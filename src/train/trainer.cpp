@@ -111,13 +111,10 @@ void Trainer::update(StepReport& report) {
   const AdamWSettings adamw{settings_.adam_beta1, settings_.adam_beta2, settings_.adam_epsilon,
                             settings_.weight_decay};
   const Device device = student_.embedding.value.device();
-  Tensor flips = Tensor::zeros({}, DType::f64, device),
-         others = Tensor::zeros({}, DType::f64, device);
-  for (size_t i = 0; i < moments_.size(); ++i) {
-    Param& part = gradients_.shards()[i].part;
-    adamw_step(part, moments_[i], state_.step + 1, report.learning_rate, clip, adamw,
-               part.role == ParamRole::latent ? flips : others);
-  }
+  Tensor flips = Tensor::zeros({}, DType::f64, device);
+  std::vector<Param*> parts;
+  for (Shard& shard : gradients_.shards()) parts.push_back(&shard.part);
+  adamw_step(parts, moments_, state_.step + 1, report.learning_rate, clip, adamw, flips);
   gradients_.share_values();
   report.sign_flip_rate = flip_rate(flips);
 }

@@ -14,20 +14,16 @@ namespace {
 constexpr int64_t kSeveralBlocks = (1 << 14) + 5;
 
 TEST(AdamWUpdate, IsItsFormulaForEveryNumberAndCountsTheSignsThatChange) {
-  const AdamWCoefficients c{.gradient = 0.5,
-                            .beta1 = 0.9,
-                            .beta2 = 0.75,
-                            .keep = 0.999,
-                            .rate = 0.01,
-                            .v_scale = 4,
-                            .epsilon = 1e-8};
+  const AdamWCoefficients c{
+      .gradient = 0.5, .beta1 = 0.9, .beta2 = 0.75, .rate = 0.01, .v_scale = 4, .epsilon = 1e-8};
   const Shape shape{kSeveralBlocks};
   const Tensor grad = random_tensor(shape, 1, 1.0, DType::f32);
   Tensor w = random_tensor(shape, 2, 0.01, DType::f32),
          m = random_tensor(shape, 3, 1.0, DType::f32), v = Tensor::full(shape, DType::f32, 0.25),
          flips = Tensor::scalar(1000, DType::f64);
   const Tensor w0 = w.clone(), m0 = m.clone();
-  adamw_update(grad, c, w, m, v, flips);
+  std::vector<AdamWNumbers> all{{grad, w, m, v, 0.999, true}};
+  adamw_update(all, c, flips);
   double expected_flips = 1000;
   for (int64_t i = 0; i < kSeveralBlocks; ++i) {
     const double g = 0.5 * grad.data<float>()[i];
@@ -40,6 +36,24 @@ TEST(AdamWUpdate, IsItsFormulaForEveryNumberAndCountsTheSignsThatChange) {
   }
   EXPECT_GT(expected_flips, 2000);
   EXPECT_EQ(flips.item(), expected_flips);
+}
+
+TEST(AdamWUpdate, KeepsAndCountsByParameter) {
+  const auto same = [](double keep, bool counted) {
+    return AdamWNumbers{.grad = Tensor::full({1}, DType::f32, 1),
+                        .w = Tensor::full({1}, DType::f32, 0.5),
+                        .m = Tensor::zeros({1}, DType::f32),
+                        .v = Tensor::zeros({1}, DType::f32),
+                        .keep = keep,
+                        .counted = counted};
+  };
+  std::vector<AdamWNumbers> all{same(1, true), same(0.5, false)};
+  Tensor flips = Tensor::scalar(0, DType::f64);
+  adamw_update(all, {.gradient = 1, .beta1 = 0, .beta2 = 0, .rate = 1, .v_scale = 1, .epsilon = 0},
+               flips);
+  EXPECT_EQ(all[0].w.item(), -0.5);
+  EXPECT_EQ(all[1].w.item(), -0.75);
+  EXPECT_EQ(flips.item(), 1);
 }
 
 TEST(AdamUpdate, IsItsFormulaInDouble) {
@@ -84,8 +98,8 @@ TEST(SumOfSquares, ByBlocksAPartIsAsInTheWhole) {
 TEST(AdamWUpdate, NumbersThatDoNotFitAreRefused) {
   Tensor w = Tensor::zeros({3}, DType::f32), m = w.clone(), v = w.clone(),
          flips = Tensor::scalar(0, DType::f64);
-  EXPECT_THROW(adamw_update(Tensor::zeros({2}, DType::f32), {}, w, m, v, flips),
-               std::invalid_argument);
+  std::vector<AdamWNumbers> all{{Tensor::zeros({2}, DType::f32), w, m, v, 1, false}};
+  EXPECT_THROW(adamw_update(all, {}, flips), std::invalid_argument);
   EXPECT_THROW(adam_update(Tensor::zeros({2}, DType::f32), 1, 0.1, w, m, v), std::invalid_argument);
 }
 

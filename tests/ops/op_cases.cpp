@@ -8,6 +8,7 @@
 #include "halftone/ops/embedding.h"
 #include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/head_loss.h"
+#include "halftone/ops/joined_linear.h"
 #include "halftone/ops/layer_norm.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/losses.h"
@@ -48,6 +49,10 @@ void add_elementwise(std::vector<OpCase>& out) {
                      {random_tensor({5, width}, 4), random_tensor({5, width}, 5)},
                      2,
                      [f = f](Tape&, const Vars& x) { return gated(x[0], x[1], f); }});
+      out.push_back({fmt::format("gated {} {} of one tensor", name, width),
+                     {random_tensor({5, 2 * width}, 4)},
+                     1,
+                     [f = f](Tape&, const Vars& x) { return gated(x[0], f); }});
     }
   // One input of two terms: a gradient that others add to.
   out.push_back({"gated of one input", {random_tensor({9, 40}, 6)}, 1, [](Tape&, const Vars& x) {
@@ -127,6 +132,43 @@ void add_linears(std::vector<OpCase>& out) {
                    false});
 }
 
+// What reads an rms_norm's output in its backward may have it made again.
+void add_joined(std::vector<OpCase>& out) {
+  const Tensor x = random_tensor({37, 48}, 1), gain = random_tensor({48}, 8);
+  out.push_back({"joined onebit_linear of a norm",
+                 {x, random_tensor({37, 64}, 9), gain, random_tensor({40, 48}, 2, 0.2),
+                  random_tensor({48}, 4), random_tensor({40}, 5), random_tensor({24, 48}, 6, 0.2),
+                  random_tensor({48}, 7), random_tensor({24}, 3)},
+                 2,
+                 [](Tape&, const Vars& v) {
+                   return joined_linear(rms_norm(v[0], v[2], 1e-5),
+                                        {onebit_matrix(v[3], v[4], v[5], Ste::tanh),
+                                         onebit_matrix(v[6], v[7], v[8], Ste::tanh)},
+                                        v[1]);
+                 },
+                 false});
+  out.push_back({"joined group_scaled_linear",
+                 {x, random_tensor({40, 48}, 2, 0.2), random_tensor({40, 3}, 4),
+                  random_tensor({24, 48}, 6, 0.2), random_tensor({24, 1}, 5)},
+                 1,
+                 [](Tape&, const Vars& v) {
+                   return joined_linear(v[0], {group_scaled_matrix(v[1], v[2], Ste::tanh),
+                                               group_scaled_matrix(v[3], v[4], Ste::identity)});
+                 },
+                 false});
+  const Tensor w = random_tensor({40, 48}, 2, 0.2);
+  out.push_back(
+      {"joined linear", {x, w, random_tensor({24, 48}, 6, 0.2)}, 1, [](Tape&, const Vars& v) {
+         return joined_linear(v[0], {dense_matrix(v[1]), dense_matrix(v[2])});
+       }});
+  out.push_back({"joined linear behind a gate",
+                 {random_tensor({37, 96}, 1), random_tensor({37, 40}, 9), w},
+                 2,
+                 [](Tape&, const Vars& v) {
+                   return joined_linear(gated(v[0], Activation::silu), {dense_matrix(v[2])}, v[1]);
+                 }});
+}
+
 void add_tables(std::vector<OpCase>& out) {
   const std::vector<int32_t> ids = some_ids(90, 17, 1);
   out.push_back({"embedding", {random_tensor({17, 24}, 1)}, 0, [ids](Tape&, const Vars& w) {
@@ -139,15 +181,16 @@ void add_tables(std::vector<OpCase>& out) {
   for (const int64_t half : {5, 32}) {
     RotaryFrequencies frequencies{.inverse = {}, .factor = 1};
     for (int64_t i = 0; i < half; ++i) frequencies.inverse.push_back(1.0 / (1.0 + i));
-    out.push_back({fmt::format("rotary {}", half),
-                   {random_tensor({12, 3 * 2 * half}, 1)},
-                   1,
-                   [=](Tape&, const Vars& v) {
-                     RotaryTable table =
-                         make_rotary_table(16, frequencies, sum_dtype(v[0].dtype()));
-                     table = {table.cos.to(v[0].device()), table.sin.to(v[0].device())};
-                     return rotary(v[0], table, 3, 6, 2);
-                   }});
+    for (const int64_t behind : {0, 8})
+      out.push_back({fmt::format("rotary {} before {}", half, behind),
+                     {random_tensor({12, 3 * 2 * half + behind}, 1)},
+                     1,
+                     [=](Tape&, const Vars& v) {
+                       RotaryTable table =
+                           make_rotary_table(16, frequencies, sum_dtype(v[0].dtype()));
+                       table = {table.cos.to(v[0].device()), table.sin.to(v[0].device())};
+                       return rotary(v[0], table, 3, 6, 2);
+                     }});
   }
 }
 
@@ -159,6 +202,11 @@ void add_attention(std::vector<OpCase>& out) {
                    {random_tensor(q, 1), random_tensor(k, 2), random_tensor(k, 3)},
                    3,
                    [s](Tape&, const Vars& v) { return attention(v[0], v[1], v[2], s); }});
+    if (s.query_length == s.key_length)
+      out.push_back({fmt::format("attention {} of one tensor", name),
+                     {random_tensor({q[0], q[1] + 2 * k[1]}, 1)},
+                     1,
+                     [s](Tape&, const Vars& v) { return attention(v[0], s); }});
   };
   AttentionShape s{.batch = 2,
                    .query_length = 70,
@@ -253,6 +301,7 @@ std::vector<OpCase> op_cases() {
   add_elementwise(out);
   add_norms(out);
   add_linears(out);
+  add_joined(out);
   add_tables(out);
   add_attention(out);
   add_losses(out);

@@ -34,6 +34,23 @@ TEST(Rotary, TurnsThePairsOfAHeadByTheirPosition) {
       }
 }
 
+TEST(Rotary, LeavesWhatStandsBehindTheHeads) {
+  const RotaryTable table = make_rotary_table(8, {{1.0, 0.3}, 1}, DType::f64);
+  const Tensor x = random_tensor({6, 11}, 1);
+  Tape tape(Tape::Mode::no_grad);
+  const Tensor beside = rotary(tape.constant(x), table, 2, 3).value();
+  Var own = tape.constant(x.clone());
+  const void* place = own.value().raw();
+  const Tensor in_place = rotary(std::move(own), table, 2, 3).value();
+  EXPECT_EQ(in_place.raw(), place);
+  EXPECT_NE(beside.raw(), x.raw());
+  EXPECT_EQ(largest_difference(beside, in_place), 0);
+  EXPECT_GT(largest_difference(beside, x), 0.1);
+  for (int64_t i = 0; i < 6; ++i)
+    for (int64_t j = 8; j < 11; ++j)
+      EXPECT_EQ(beside.data<double>()[i * 11 + j], x.data<double>()[i * 11 + j]);
+}
+
 TEST(Rotary, LeavesTheGradientsOfOthersAlone) {
   const RotaryTable table = make_rotary_table(4, {{1.0, 0.3}}, DType::f64);
   expect_gradient_of_another_kept([&](Tape&, const Var& x) { return rotary(x, table, 1, 4, 0); });

@@ -11,9 +11,12 @@ namespace {
 
 TEST(AdamW, FollowsTheFormulasWrittenOut) {
   const int64_t n = 1000;
-  Param param{.name = "w", .value = Tensor::uninitialized({n}, DType::f32), .grad = {}};
+  Param param{.name = "w",
+              .value = Tensor::uninitialized({n}, DType::f32),
+              .grad = {},
+              .role = ParamRole::latent};
   param.grad.tensor = Tensor::uninitialized({n}, DType::f32);
-  Moments moments{Tensor::zeros({n}, DType::f32), Tensor::zeros({n}, DType::f32)};
+  std::vector<Moments> moments{{Tensor::zeros({n}, DType::f32), Tensor::zeros({n}, DType::f32)}};
   std::vector<double> w(n), m(n), v(n);
   Rng rng(1, RngStream::test);
   for (int64_t i = 0; i < n; ++i)
@@ -36,7 +39,7 @@ TEST(AdamW, FollowsTheFormulasWrittenOut) {
     }
     param.grad.filled = true;
     Tensor flips = Tensor::zeros({}, DType::f64);
-    adamw_step(param, moments, step, lr, scale, s, flips);
+    adamw_step({&param}, moments, step, lr, scale, s, flips);
     EXPECT_NEAR(flips.item(), static_cast<double>(expected_flips), 1);
   }
   for (int64_t i = 0; i < n; ++i) EXPECT_NEAR(param.value.data<float>()[i], w[i], 2e-6);
@@ -47,12 +50,12 @@ TEST(AdamW, NormGainsDoNotDecay) {
              .value = Tensor::full({1}, DType::f32, 1),
              .grad = {},
              .role = ParamRole::norm};
-  Moments moments{Tensor::zeros({1}, DType::f32), Tensor::zeros({1}, DType::f32)};
+  std::vector<Moments> moments{{Tensor::zeros({1}, DType::f32), Tensor::zeros({1}, DType::f32)}};
   Tensor flips = Tensor::zeros({}, DType::f64);
-  adamw_step(gain, moments, 1, 0.1, 1, {.weight_decay = 0.5}, flips);
+  adamw_step({&gain}, moments, 1, 0.1, 1, {.weight_decay = 0.5}, flips);
   EXPECT_EQ(gain.value.item(), 1);
   gain.role = ParamRole::weight;
-  adamw_step(gain, moments, 2, 0.1, 1, {.weight_decay = 0.5}, flips);
+  adamw_step({&gain}, moments, 2, 0.1, 1, {.weight_decay = 0.5}, flips);
   EXPECT_NEAR(gain.value.item(), 0.95, 1e-6);
 }
 

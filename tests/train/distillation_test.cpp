@@ -172,8 +172,7 @@ TEST_P(Distillation, TenStepsFollowPyTorch) {
     EXPECT_NEAR(batch.terms().total, expected, 1e-4 * expected) << "step " << step;
     tape.backward(batch.loss);
     const double clip = std::min(1.0, 1.0 / (std::sqrt(squared_gradient_norm(params)) + 1e-6));
-    for (size_t i = 0; i < params.size(); ++i)
-      adamw_step(*params[i], moments[i], step + 1, 1e-3, clip, {}, flips);
+    adamw_step(params, moments, step + 1, 1e-3, clip, {}, flips);
   }
 }
 

@@ -83,6 +83,13 @@ class Var {
   const Grad& grad() const { return *node_->grad; }
   // For a backward that needs no value of this input: captures of it do not keep the value alive.
   Var without_value() const { return Var(node_, {}); }
+  // For a backward that needs the value: gives it, from where it is kept, or computed again where
+  // its op said how.
+  using Again = std::function<Tensor()>;
+  Again later() const;
+  // Of an op whose value is quickly made again from what its own backward keeps: backwards that
+  // read the value keep `again` in its place.
+  Var made_by(Again again) const;
 
   // Where an op's backward adds: tensor = beta * tensor + contribution, beta 0 the first time. The
   // tensor has the value's shape and dtype. One choke point with add_grad for all gradients.
@@ -91,6 +98,8 @@ class Var {
     double beta;
   };
   Target grad_target() const;
+  // The same, or a tensor to throw away where no gradient is needed.
+  Target target_or_spare() const { return needs_grad() ? grad_target() : Target{value_.like(), 0}; }
   // Adds a whole tensor, or takes its storage when it is the first; shape and dtype are checked.
   void add_grad(const Tensor& dx) const;
 
@@ -99,6 +108,7 @@ class Var {
 
   std::shared_ptr<Node> node_;
   Tensor value_;
+  std::shared_ptr<const Again> again_;  // null: the value itself is kept
 };
 
 class Tape {
@@ -128,16 +138,26 @@ class Tape {
 
   // For ops: wraps `value`; when an input needs a gradient, `backward(dy)` will be called once with
   // the output's gradient and must add to the inputs' gradients.
-  using Inputs = std::initializer_list<std::reference_wrapper<const Var>>;
+  class Inputs {
+   public:
+    Inputs(std::initializer_list<std::reference_wrapper<const Var>> inputs)
+        : all_(inputs.begin(), inputs.end()) {}
+    Inputs(const std::vector<Var>& inputs) : all_(inputs.begin(), inputs.end()) {}
+    auto begin() const { return all_.begin(); }
+    auto end() const { return all_.end(); }
+
+   private:
+    std::vector<std::reference_wrapper<const Var>> all_;
+  };
   using Backward = std::function<void(const Tensor& dy)>;
   template <class F>
-  Var record(const char* op, Inputs inputs, Tensor value, F&& backward) {
+  Var record(const char* op, const Inputs& inputs, Tensor value, F&& backward) {
     Var out = made(op, inputs, std::move(value));
     if (out.needs_grad()) add_record(op, out, std::forward<F>(backward));
     return out;
   }
   // The same of an op that has no gradient, nor do its inputs need one.
-  Var record(const char* op, Inputs inputs, Tensor value) {
+  Var record(const char* op, const Inputs& inputs, Tensor value) {
     return made(op, inputs, std::move(value));
   }
 
@@ -154,7 +174,7 @@ class Tape {
     size_t first;
   };
   std::shared_ptr<Node> make(const Tensor& value, bool needs_grad);
-  Var made(const char* op, Inputs inputs, Tensor value);
+  Var made(const char* op, const Inputs& inputs, Tensor value);
   void add_record(const char* op, const Var& output, Backward backward);
   void add_leaf(Param& param);
   void end_leaves(const Done& done);

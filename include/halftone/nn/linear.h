@@ -53,6 +53,9 @@ class LinearLike {
   // What packed_linears() multiplies by in place of forward, so that linears of one input are
   // computed together; null for linears of another kind.
   virtual const PackedWeights* packed() const { return nullptr; }
+  // The matrix that forward multiplies by, so that linears of one input become one product on a
+  // GPU; null where forward is more than that.
+  virtual std::shared_ptr<const MadeMatrix> matrix(Tape&) { return nullptr; }
   // Bytes that forward reads of it for one token.
   virtual int64_t read_bytes() const = 0;
 
@@ -72,6 +75,7 @@ class Linear : public LinearLike {
  public:
   Linear(std::string name, Tensor weight, Tensor bias = {});
   Var forward(Tape& tape, const Var& x) override;
+  std::shared_ptr<const MadeMatrix> matrix(Tape& tape) override;
   void visit(const ParamVisitor& visitor) override;
   Tensor dense_weight() const override;
   const Tensor* full_precision() const override { return &weight.value; }
@@ -87,6 +91,7 @@ class OneBitLinear : public LinearLike {
   OneBitLinear(std::string name, Tensor latent, Tensor in_scale, Tensor out_scale, Tensor bias,
                const OneBitOptions& options);
   Var forward(Tape& tape, const Var& x) override;
+  std::shared_ptr<const MadeMatrix> matrix(Tape& tape) override;
   void visit(const ParamVisitor& visitor) override;
   Tensor dense_weight() const override;  // h sign(W) g
   std::string form() const override;
@@ -106,6 +111,7 @@ class GroupScaledLinear : public LinearLike {
   GroupScaledLinear(std::string name, Tensor latent, Tensor out_scale, Tensor bias,
                     Ste ste = Ste::tanh);
   Var forward(Tape& tape, const Var& x) override;
+  std::shared_ptr<const MadeMatrix> matrix(Tape& tape) override;
   void visit(const ParamVisitor& visitor) override;
   Tensor dense_weight() const override;  // c sign(W)
   std::string form() const override;

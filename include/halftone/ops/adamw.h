@@ -9,17 +9,22 @@ namespace halftone {
 
 // What a step multiplies by.
 struct AdamWCoefficients {
-  double gradient;      // of the gradient: g = gradient grad
-  double beta1, beta2;  // m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
-  double keep;          // w <- keep w - rate m / (sqrt(v_scale v) + epsilon)
-  double rate, v_scale;
+  double gradient;       // of the gradient: g = gradient grad
+  double beta1, beta2;   // m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+  double rate, v_scale;  // w <- keep w - rate m / (sqrt(v_scale v) + epsilon)
   double epsilon;
 };
 
-// One step on w, m, v (F32, n numbers each) with the gradient grad. flips (one number, F64) += the
-// entries that changed their sign (sign(0) = +1).
-void adamw_update(const Tensor& grad, const AdamWCoefficients& c, Tensor& w, Tensor& m, Tensor& v,
-                  Tensor& flips);
+// A parameter, its gradient and its moments: F32, n numbers each.
+struct AdamWNumbers {
+  Tensor grad, w, m, v;
+  double keep;   // of w
+  bool counted;  // the signs that change
+};
+
+// One step on each, all on one device. flips (one number, F64) += the entries of those that are
+// counted which changed their sign (sign(0) = +1).
+void adamw_update(std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips);
 
 // Step t (from 1) of Adam (Kingma and Ba, 2015) with betas 0.9 and 0.999 and epsilon 1e-8 on w
 // (F32), with moments in F64 and in F64 throughout. For the few numbers of a block's norms.

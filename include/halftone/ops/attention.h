@@ -18,6 +18,10 @@ struct AttentionShape {
   int64_t key_capacity = 0;  // of a cache: rows a head has in k and v; 0: no cache
   int64_t window = 0;        // keys that a query sees, its latest and itself; 0: all before it
   double scale = 0;          // on q k^T; 0: 1 / sqrt(D)
+  int64_t stride = 0;        // from row to row of q, k and v in one tensor; 0: each has its own
+
+  int64_t query_width() const { return heads * head_dim; }
+  int64_t key_width() const { return key_value_heads * head_dim; }
 };
 
 // out (B*Tq x H*D) from q (B*Tq x H*D), k and v (B*Tk x G*D); of a cache, without gradients,
@@ -30,5 +34,8 @@ struct AttentionShape {
 //   dk += scale dS^T q.
 // Saves q, k, v, out and one log-sum-exp a row and head.
 Var attention(const Var& q, const Var& k, const Var& v, const AttentionShape& shape);
+// The same of one tensor whose rows are those of q, k and v one after another (B*T x (H + 2 G)*D),
+// as a product for all three makes them; no cache.
+Var attention(const Var& qkv, const AttentionShape& shape);
 
 }  // namespace halftone

@@ -19,5 +19,7 @@ Var group_scaled_linear(const Var& x, const Var& latent, const Var& scale, const
 
 // M = c S, O x I: what the layer multiplies by.
 Tensor group_scaled_weight(const Tensor& latent, const Tensor& scale);
+// The same for a product with other matrices, with the gradients above.
+std::shared_ptr<const MadeMatrix> group_scaled_matrix(const Var& latent, const Var& scale, Ste ste);
 
 }  // namespace halftone

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "halftone/autograd/tape.h"
+#include "halftone/ops/joined_linear.h"
 
 namespace halftone {
 
@@ -9,6 +10,9 @@ namespace halftone {
 // dx += dy W, dW += dy^T x, dbias += sum_n dy. Saves x and W.
 // A weight in F16 is allowed where it needs no gradient: it is widened block by block.
 Var linear(const Var& x, const Var& weight, const Var& bias = {});
+
+// W for a product with other matrices, with the gradient above.
+std::shared_ptr<const MadeMatrix> dense_matrix(const Var& weight);
 
 // y (N x O) += bias (O) in every row.
 void add_bias(const Tensor& bias, Tensor& y);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "halftone/autograd/tape.h"
+#include "halftone/ops/joined_linear.h"
 
 namespace halftone {
 
@@ -32,5 +33,8 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
 
 // M = h S g, O x I: what the layer multiplies by.
 Tensor onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale);
+// The same for a product with other matrices, with the gradients above.
+std::shared_ptr<const MadeMatrix> onebit_matrix(const Var& latent, const Var& in_scale,
+                                                const Var& out_scale, Ste ste);
 
 }  // namespace halftone

@@ -22,10 +22,11 @@ struct RotaryFrequencies {
 // double.
 RotaryTable make_rotary_table(int64_t positions, const RotaryFrequencies& frequencies, DType dtype);
 
-// y for x (B*T x heads*D): in each head, with a = x[0 : D/2], b = x[D/2 : D] at position p:
+// y for x (B*T x C), C >= heads*D: in each head, with a = x[0 : D/2], b = x[D/2 : D] at position p:
 //   y = [a cos - b sin, b cos + a sin].  Row n is at position first_position + n mod T.
-// with cos and sin as the table has them. dx += the same with -sin. Saves nothing.
-Var rotary(const Var& x, const RotaryTable& table, int64_t heads, int64_t sequence_length,
+// with cos and sin as the table has them; columns behind the heads are left as they are. dx += the
+// same with -sin. Saves nothing, and works in place where nothing else has x's numbers.
+Var rotary(Var x, const RotaryTable& table, int64_t heads, int64_t sequence_length,
            int64_t first_position = 0);
 
 }  // namespace halftone

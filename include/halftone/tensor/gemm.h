@@ -47,6 +47,9 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, const Fac
 // b may be F16 or Q8_0 (beta 0 or 1 then), which is widened block by block; Q8_0 for products with
 // B^T alone. Shapes are checked.
 void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c);
+// c = op(a) op(b) + plus, a tensor of c's shape and dtype that is left as it is.
+void gemm_add(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, const Tensor& plus,
+              Tensor& c);
 
 // The BLAS and the kernels it chose, for instance "OpenBLAS 0.3.21 SkylakeX".
 std::string blas_name();

@@ -16,13 +16,13 @@ struct Moments {
   Tensor m, v;
 };
 
-// Step number `step` (from 1) on one parameter with gradient `scale` * grad:
+// Step number `step` (from 1) on each parameter with gradient `scale` * grad:
 //   g = scale grad;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
 //   w <- (1 - lr wd) w - lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
 // No decay where !param.decays(). A gradient that was never filled counts as zero.
-// flips (one number, F64) += the entries that changed their sign (sign(0) = +1).
-void adamw_step(Param& param, Moments& moments, int64_t step, double learning_rate, double scale,
-                const AdamWSettings& settings, Tensor& flips);
+// flips (one number, F64) += the entries of latent weights that changed their sign (sign(0) = +1).
+void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments, int64_t step,
+                double learning_rate, double scale, const AdamWSettings& settings, Tensor& flips);
 
 // Sum of squares over all filled gradients, in a fixed order; NaN or infinite if one is.
 double squared_gradient_norm(const std::vector<Param*>& params);

@@ -68,7 +68,7 @@ __global__ void forward(Heads s, const T* q, const K* k, const K* v, T* out, flo
     for (int j = 0; j < kWarp && first + j <= s.last_key(i); ++j)
       add_row(s.head_dim, __shfl_sync(0xffffffffu, p, j), v + s.key_row(b, first + j, g), sum);
   }
-  store_row(s.head_dim, 1.0f / total, sum, out + s.query_row(b, i, h));
+  store_row(s.head_dim, 1.0f / total, sum, out + s.out_row(b, i, h));
   if (lse && lane() == 0) lse[at] = most + log2f(total);
 }
 
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kDecodeThreads)
     const int64_t e = i / kDecodeDim, d = i % kDecodeDim;
     float sum = 0;
     for (int w = 0; w < kDecodeThreads / kWarp; ++w) sum += parts[w * E * kDecodeDim + i];
-    out[s.query_row(b, 0, g * E + e) + d] = narrow<T>(sum * inverse[e]);
+    out[s.out_row(b, 0, g * E + e) + d] = narrow<T>(sum * inverse[e]);
   }
 }
 
@@ -176,7 +176,7 @@ __global__ void row_products(Heads s, const T* out, const T* dout, float* delta)
   const int64_t at = item();
   if (at >= s.batch * s.heads * s.queries) return;
   const int64_t i = at % s.queries, h = at / s.queries % s.heads, b = at / s.queries / s.heads,
-                row = s.query_row(b, i, h);
+                row = s.out_row(b, i, h);
   float sum = 0;
   for (int64_t d = lane(); d < s.head_dim; d += kWarp)
     sum += wide(out[row + d]) * wide(dout[row + d]);
@@ -190,7 +190,8 @@ __global__ void backward_queries(Heads s, const T* q, const T* k, const T* v, co
   const int64_t at = item();
   if (at >= s.batch * s.heads * s.queries) return;
   const int64_t i = at % s.queries, h = at / s.queries % s.heads, b = at / s.queries / s.heads,
-                g = h / (s.heads / s.groups), row = s.query_row(b, i, h);
+                g = h / (s.heads / s.groups), row = s.query_row(b, i, h),
+                out_row = s.out_row(b, i, h);
   float sum[kMostParts] = {};
   for (int64_t first = s.first_key(i); first <= s.last_key(i); first += kWarp) {
     const int64_t key = first + lane();
@@ -198,7 +199,7 @@ __global__ void backward_queries(Heads s, const T* q, const T* k, const T* v, co
     if (key <= s.last_key(i)) {
       const int64_t of_key = s.key_row(b, key, g);
       const float p = exp2f(s.binary * dot(s.head_dim, q + row, k + of_key) - lse[at]);
-      ds = p * (dot(s.head_dim, dout + row, v + of_key) - delta[at]);
+      ds = p * (dot(s.head_dim, dout + out_row, v + of_key) - delta[at]);
     }
     for (int j = 0; j < kWarp && first + j <= s.last_key(i); ++j)
       add_row(s.head_dim, __shfl_sync(0xffffffffu, ds, j), k + s.key_row(b, first + j, g), sum);
@@ -224,12 +225,13 @@ __global__ void backward_keys(Heads s, const T* q, const T* k, const T* v, const
       if (i < end && key >= s.first_key(i) && key <= s.last_key(i)) {
         const int64_t row = s.query_row(b, i, h), number = (b * s.heads + h) * s.queries + i;
         p = exp2f(s.binary * dot(s.head_dim, q + row, k + of_key) - lse[number]);
-        ds = p * (dot(s.head_dim, dout + row, v + of_key) - delta[number]);
+        ds = p * (dot(s.head_dim, dout + s.out_row(b, i, h), v + of_key) - delta[number]);
       }
       for (int j = 0; j < kWarp && first + j < end; ++j) {
-        const int64_t row = s.query_row(b, first + j, h);
-        add_row(s.head_dim, __shfl_sync(0xffffffffu, p, j), dout + row, sum_v);
-        add_row(s.head_dim, __shfl_sync(0xffffffffu, ds, j), q + row, sum_k);
+        add_row(s.head_dim, __shfl_sync(0xffffffffu, p, j), dout + s.out_row(b, first + j, h),
+                sum_v);
+        add_row(s.head_dim, __shfl_sync(0xffffffffu, ds, j), q + s.query_row(b, first + j, h),
+                sum_k);
       }
     }
   store_row(s.head_dim, s.scale, sum_k, dk + of_key);

@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int d = 0; d < kDims; ++d)
       if (tx * kDims + d < s.head_dim)
-        out[s.query_row(b, query, h) + tx * kDims + d] = narrow<T>(mixed[i][d] / total);
+        out[s.out_row(b, query, h) + tx * kDims + d] = narrow<T>(mixed[i][d] / total);
     if (lse && tx == 0) lse[(b * s.heads + h) * s.queries + query] = most[i] + log2f(total);
   }
 }

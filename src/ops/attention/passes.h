@@ -11,7 +11,8 @@
 namespace halftone {
 
 // lse (B*H x Tq): log2 sum_j 2^(s_j) of each query's scaled scores; without rows where it is not
-// asked for.
+// asked for. With s.stride, which the GPU alone has, q, k, v and their gradients are views of one
+// tensor from their first number on.
 HT_KERNEL(attention_forward, const AttentionShape& s, const Tensor& q, const Tensor& k,
           const Tensor& v, Tensor& out, Tensor& lse)
 HT_KERNEL(attention_backward, const AttentionShape& s, const Tensor& q, const Tensor& k,

@@ -18,14 +18,17 @@ struct Operands {
   bf16 *out, *dq, *dk, *dv;
   float* lse;
 
-  // Of one head: rows are `stride` apart.
-  __device__ int64_t query_stride(const AttentionSizes& s) const { return s.heads * D; }
-  __device__ int64_t key_stride(const AttentionSizes& s) const { return s.groups * D; }
+  // From row to row of q and dq, of k, v and their gradients, and of out and dout; and where the
+  // rows of one head begin.
+  int64_t query_stride, key_stride, out_stride;
   __device__ int64_t query_at(const AttentionSizes& s, int64_t b, int64_t h) const {
-    return (b * s.queries * s.heads + h) * D;
+    return b * s.queries * query_stride + h * D;
+  }
+  __device__ int64_t out_at(const AttentionSizes& s, int64_t b, int64_t h) const {
+    return b * s.queries * out_stride + h * D;
   }
   __device__ int64_t key_at(const AttentionSizes& s, int64_t b, int64_t g) const {
-    return (b * s.keys * s.groups + g) * D;
+    return b * s.keys * key_stride + g * D;
   }
 };
 
@@ -108,11 +111,11 @@ __global__ void __launch_bounds__(kTileThreads) forward(AttentionSizes s, Operan
   const Range range = key_tiles<kQueries>(s, first_query);
   const bf16 *k = o.k + o.key_at(s, b, g), *v = o.v + o.key_at(s, b, g);
   const auto load_keys = [&](int64_t t) {
-    load_tile<D>(key_tile(t), k, o.key_stride(s), t * kTile, s.keys);
-    load_tile<D>(key_tile(t) + kTileNumbers<D>, v, o.key_stride(s), t * kTile, s.keys);
+    load_tile<D>(key_tile(t), k, o.key_stride, t * kTile, s.keys);
+    load_tile<D>(key_tile(t) + kTileNumbers<D>, v, o.key_stride, t * kTile, s.keys);
     commit_loads();
   };
-  load_tile<D, kQueries>(query_tile, o.q + o.query_at(s, b, h), o.query_stride(s), first_query,
+  load_tile<D, kQueries>(query_tile, o.q + o.query_at(s, b, h), o.query_stride, first_query,
                          s.queries);
   load_keys(range.begin);
   wait_for_loads();
@@ -145,7 +148,7 @@ __global__ void __launch_bounds__(kTileThreads) forward(AttentionSizes s, Operan
       sum[r][i] = sum_of_four(sum[r][i]);
       factors[r][i] = 1.0f / sum[r][i];
     }
-  store_rows<R, D>(out, factors, row, s.queries, o.query_stride(s), o.out + o.query_at(s, b, h));
+  store_rows<R, D>(out, factors, row, s.queries, o.out_stride, o.out + o.out_at(s, b, h));
   if (!o.lse || lane() % 4 != 0) return;
 #pragma unroll
   for (int r = 0; r < R; ++r)
@@ -170,13 +173,14 @@ __global__ void __launch_bounds__(kTileThreads) backward_queries(AttentionSizes 
   const Range range = key_tiles<kQueries>(s, first_query);
   const bf16 *k = o.k + o.key_at(s, b, g), *v = o.v + o.key_at(s, b, g);
   const auto load_keys = [&](int64_t t) {
-    load_tile<D>(key_tile(t), k, o.key_stride(s), t * kTile, s.keys);
-    load_tile<D>(key_tile(t) + kTileNumbers<D>, v, o.key_stride(s), t * kTile, s.keys);
+    load_tile<D>(key_tile(t), k, o.key_stride, t * kTile, s.keys);
+    load_tile<D>(key_tile(t) + kTileNumbers<D>, v, o.key_stride, t * kTile, s.keys);
     commit_loads();
   };
   const int64_t at = o.query_at(s, b, h), row = first_query + first_row<R>();
-  load_tile<D, kQueries>(query_tile, o.q + at, o.query_stride(s), first_query, s.queries);
-  load_tile<D, kQueries>(dout_tile, o.dout + at, o.query_stride(s), first_query, s.queries);
+  load_tile<D, kQueries>(query_tile, o.q + at, o.query_stride, first_query, s.queries);
+  load_tile<D, kQueries>(dout_tile, o.dout + o.out_at(s, b, h), o.out_stride, first_query,
+                         s.queries);
   load_keys(range.begin);
   wait_for_loads();
   __syncthreads();
@@ -211,7 +215,7 @@ __global__ void __launch_bounds__(kTileThreads) backward_queries(AttentionSizes 
       add_product<D, R, N>(p, key_tile(t), first, dq);
     }
   }
-  store_rows<R, D>(dq, factors, row, s.queries, o.query_stride(s), o.dq + at);
+  store_rows<R, D>(dq, factors, row, s.queries, o.query_stride, o.dq + at);
 }
 
 // dk, dv: a block has 64 keys of one group and goes over the queries of its heads that see them,
@@ -231,18 +235,19 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(AttentionSizes s, 
                 steps = tiles_a_head * each;
   const auto first_query = [&](int64_t i) { return (range.begin + i % tiles_a_head) * kTile; };
   const auto load_queries = [&](int64_t i) {
-    const int64_t h = g * each + i / tiles_a_head, from = o.query_at(s, b, h);
-    load_tile<D>(query_tile(i), o.q + from, o.query_stride(s), first_query(i), s.queries);
-    load_tile<D>(query_tile(i) + kTileNumbers<D>, o.dout + from, o.query_stride(s), first_query(i),
+    const int64_t h = g * each + i / tiles_a_head;
+    load_tile<D>(query_tile(i), o.q + o.query_at(s, b, h), o.query_stride, first_query(i),
                  s.queries);
+    load_tile<D>(query_tile(i) + kTileNumbers<D>, o.dout + o.out_at(s, b, h), o.out_stride,
+                 first_query(i), s.queries);
     commit_loads();
     if (threadIdx.x >= kTile) return;
     const int64_t query = first_query(i) + threadIdx.x, row = (b * s.heads + h) * s.queries + query;
     lse[i % 2][threadIdx.x] = query < s.queries ? o.lse_in[row] : INFINITY;
     delta[i % 2][threadIdx.x] = query < s.queries ? o.delta[row] : 0.0f;
   };
-  load_tile<D, kKeys>(k_tile, o.k + at, o.key_stride(s), first_key, s.keys);
-  load_tile<D, kKeys>(v_tile, o.v + at, o.key_stride(s), first_key, s.keys);
+  load_tile<D, kKeys>(k_tile, o.k + at, o.key_stride, first_key, s.keys);
+  load_tile<D, kKeys>(v_tile, o.v + at, o.key_stride, first_key, s.keys);
   if (steps > 0) load_queries(0);
   wait_for_loads();
   __syncthreads();
@@ -275,13 +280,22 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(AttentionSizes s, 
     }
   }
   const float scales[R][2] = {{s.scale, s.scale}}, ones[R][2] = {{1, 1}};
-  store_rows<R, D>(dk, scales, row, s.keys, o.key_stride(s), o.dk + at);
-  store_rows<R, D>(dv, ones, row, s.keys, o.key_stride(s), o.dv + at);
+  store_rows<R, D>(dk, scales, row, s.keys, o.key_stride, o.dk + at);
+  store_rows<R, D>(dv, ones, row, s.keys, o.key_stride, o.dv + at);
 }
 
 AttentionSizes sizes_of(const AttentionShape& s) {
   return {s.batch,           s.query_length, s.key_length,          s.heads,
           s.key_value_heads, s.window,       score_scale<float>(s), binary_scale<float>(s)};
+}
+
+// The strides of operands, which are set for themselves.
+template <int D>
+Operands<D> with_strides(const AttentionShape& s, Operands<D> o) {
+  o.query_stride = s.stride ? s.stride : s.query_width();
+  o.key_stride = s.stride ? s.stride : s.key_width();
+  o.out_stride = s.query_width();
+  return o;
 }
 
 template <class Kernel, class O>
@@ -325,11 +339,11 @@ bool fits_tensor_cores(const AttentionShape& s, DType dtype) {
 void tensor_core_attention(const AttentionShape& s, const Tensor& q, const Tensor& k,
                            const Tensor& v, Tensor& out, Tensor& lse) {
   with_head_dim(s.head_dim, [&]<int D>() {
-    const Operands<D> o{.q = numbers<bf16>(q),
-                        .k = numbers<bf16>(k),
-                        .v = numbers<bf16>(v),
-                        .out = numbers<bf16>(out),
-                        .lse = lse.numel() ? numbers<float>(lse) : nullptr};
+    const Operands<D> o = with_strides<D>(s, {.q = numbers<bf16>(q),
+                                              .k = numbers<bf16>(k),
+                                              .v = numbers<bf16>(v),
+                                              .out = numbers<bf16>(out),
+                                              .lse = lse.numel() ? numbers<float>(lse) : nullptr});
     constexpr int R = kQueryRows<D>;
     launch(forward<D, R>, shared_bytes<D, R>(1), grid_of<R>(s.query_length, s.heads, s.batch),
            sizes_of(s), o);
@@ -340,15 +354,15 @@ void tensor_core_attention_backward(const AttentionShape& s, const Tensor& q, co
                                     const Tensor& v, const Tensor& lse, const Tensor& delta,
                                     const Tensor& dout, Tensor& dq, Tensor& dk, Tensor& dv) {
   with_head_dim(s.head_dim, [&]<int D>() {
-    const Operands<D> o{.q = numbers<bf16>(q),
-                        .k = numbers<bf16>(k),
-                        .v = numbers<bf16>(v),
-                        .dout = numbers<bf16>(dout),
-                        .lse_in = numbers<float>(lse),
-                        .delta = numbers<float>(delta),
-                        .dq = numbers<bf16>(dq),
-                        .dk = numbers<bf16>(dk),
-                        .dv = numbers<bf16>(dv)};
+    const Operands<D> o = with_strides<D>(s, {.q = numbers<bf16>(q),
+                                              .k = numbers<bf16>(k),
+                                              .v = numbers<bf16>(v),
+                                              .dout = numbers<bf16>(dout),
+                                              .lse_in = numbers<float>(lse),
+                                              .delta = numbers<float>(delta),
+                                              .dq = numbers<bf16>(dq),
+                                              .dk = numbers<bf16>(dk),
+                                              .dv = numbers<bf16>(dv)});
     constexpr int R = kQueryRows<D>;
     launch(backward_queries<D, R, 16>, shared_bytes<D, R>(2),
            grid_of<R>(s.query_length, s.heads, s.batch), sizes_of(s), o);

@@ -4,6 +4,7 @@
 #include "blas.h"
 #include "choose_kernel.h"
 #include "halftone/base/threads.h"
+#include "halftone/tensor/arithmetic.h"
 #include "row_dots.h"
 #include "sgemm.h"
 #include "small_m.h"
@@ -84,6 +85,8 @@ void gemm(Transpose ta, Transpose tb, int64_t m, int64_t n, int64_t k, double al
 
 HT_KERNEL(gemm, Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta,
           Tensor& c)
+HT_KERNEL(gemm_add, Transpose ta, Transpose tb, const Tensor& a, const Tensor& b,
+          const Tensor& plus, Tensor& c)
 
 void cpu::gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta,
                Tensor& c) {
@@ -99,7 +102,15 @@ void cpu::gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, dou
   });
 }
 
-void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c) {
+void cpu::gemm_add(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, const Tensor& plus,
+                   Tensor& c) {
+  cpu::gemm(ta, tb, a, b, 0, c);
+  add(plus, c, c);
+}
+
+namespace {
+
+void check_shapes(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, const Tensor& c) {
   require(a.rank() == 2 && b.rank() == 2 && c.rank() == 2, "gemm: ranks {}, {}, {}, expected 2",
           a.rank(), b.rank(), c.rank());
   const int64_t m = a.dim(ta == Transpose::no ? 0 : 1), k = a.dim(ta == Transpose::no ? 1 : 0);
@@ -107,7 +118,22 @@ void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double b
   require(k == kb && c.dim(0) == m && c.dim(1) == n, "gemm: {} by {} into {}",
           shape_text(a.shape()), shape_text(b.shape()), shape_text(c.shape()));
   require(b.dtype() != DType::q8_0 || tb == Transpose::yes, "gemm: Q8_0 is read along its rows");
+}
+
+}  // namespace
+
+void gemm(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, double beta, Tensor& c) {
+  check_shapes(ta, tb, a, b, c);
   HT_RUN(gemm, c.device(), ta, tb, a, b, beta, c);
+}
+
+void gemm_add(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b, const Tensor& plus,
+              Tensor& c) {
+  check_shapes(ta, tb, a, b, c);
+  require(plus.shape() == c.shape() && plus.dtype() == c.dtype(), "gemm_add: {} {} to {} {}",
+          dtype_name(plus.dtype()), shape_text(plus.shape()), dtype_name(c.dtype()),
+          shape_text(c.shape()));
+  HT_RUN(gemm_add, c.device(), ta, tb, a, b, plus, c);
 }
 
 }  // namespace halftone

@@ -1,0 +1,39 @@
+// Linears that read one input as one product: their matrices lie above one another.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "halftone/autograd/tape.h"
+
+namespace halftone {
+
+// A matrix M (O x I) that parameters make, anew for each product.
+class MadeMatrix {
+ public:
+  explicit MadeMatrix(std::vector<Var> parameters) : parameters_(std::move(parameters)) {}
+  virtual ~MadeMatrix() = default;
+
+  const std::vector<Var>& parameters() const { return parameters_; }
+  virtual const char* op() const = 0;  // what its product is called where ops are timed
+  virtual const Shape& shape() const = 0;
+  // M, in m's dtype.
+  virtual void make(Tensor& m) const = 0;
+  // Adds what D = dM (F32 where activations are BF16) is for each parameter that needs a gradient.
+  virtual void add_gradients(const Tensor& d) const = 0;
+  // The parameter that is M itself; undefined where M has to be made.
+  virtual Tensor as_is() const { return {}; }
+
+ private:
+  std::vector<Var> parameters_;
+};
+
+using MadeMatrices = std::vector<std::shared_ptr<const MadeMatrix>>;
+
+// x (N x I), M_k (O_k x I), plus (N x sum of O_k) or undefined:
+//   y = x [M_1; M_2; ...]^T + plus.
+// Backward for G = dy: dplus = G;  dx = G [M_1; M_2; ...];  dM_k = G_k^T x, G_k its columns of G.
+// Saves x, or how to make it again.
+Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus = {});
+
+}  // namespace halftone

@@ -1,0 +1,75 @@
+#include "halftone/ops/joined_linear.h"
+
+#include <gtest/gtest.h>
+
+#include "halftone/ops/group_scaled_linear.h"
+#include "halftone/ops/linear.h"
+#include "halftone/ops/onebit_linear.h"
+#include "ops/ops_testing.h"
+
+namespace halftone {
+namespace {
+
+using Vars = std::vector<Var>;
+
+TEST(JoinedLinear, GradientsMatchDifferences) {
+  expect_gradients(
+      [](Tape&, const Vars& v) {
+        return random_sum(joined_linear(v[0], {dense_matrix(v[1]), dense_matrix(v[2])}, v[3]));
+      },
+      {random_tensor({5, 6}, 1), random_tensor({4, 6}, 2), random_tensor({3, 6}, 3),
+       random_tensor({5, 7}, 4)});
+}
+
+// Columns, and gradients of what is read, as of the linears one by one.
+TEST(JoinedLinear, IsItsLinearsSideBySide) {
+  const std::vector<Tensor> inputs = {random_tensor({5, 8}, 1), random_tensor({4, 8}, 2),
+                                      random_tensor({8}, 3),    random_tensor({4}, 4),
+                                      random_tensor({3, 8}, 5), random_tensor({3, 2}, 6)};
+  const Tensor dy = random_tensor({5, 7}, 7), left = random_tensor({5, 4}, 0).like(),
+               right = random_tensor({5, 3}, 0).like();
+  for (int64_t i = 0; i < 5; ++i) {
+    const double* row = dy.data<double>() + i * 7;
+    std::copy_n(row, 4, Tensor(left).data<double>() + i * 4);
+    std::copy_n(row + 4, 3, Tensor(right).data<double>() + i * 3);
+  }
+  Tape joined, apart;
+  Vars a, b;
+  for (const Tensor& x : inputs) {
+    a.push_back(joined.variable(x));
+    b.push_back(apart.variable(x));
+  }
+  const Var y = joined_linear(a[0], {onebit_matrix(a[1], a[2], a[3], Ste::tanh),
+                                     group_scaled_matrix(a[4], a[5], Ste::clipped)});
+  const Var one =
+      onebit_linear(b[0], b[1], b[2], b[3], {}, {.post_layer_norm = false, .ste = Ste::tanh});
+  const Var other = group_scaled_linear(b[0], b[4], b[5], {}, Ste::clipped);
+  for (int64_t i = 0; i < 5; ++i)
+    for (int64_t j = 0; j < 7; ++j)
+      EXPECT_NEAR(y.value().data<double>()[i * 7 + j],
+                  j < 4 ? one.value().data<double>()[i * 4 + j]
+                        : other.value().data<double>()[i * 3 + j - 4],
+                  1e-13);
+  joined.backward(y, dy);
+  one.add_grad(left);
+  apart.backward(other, right);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    EXPECT_LE(largest_difference(a[i].grad().tensor, b[i].grad().tensor), 1e-13) << i;
+}
+
+TEST(JoinedLinear, LeavesTheGradientsOfOthersAlone) {
+  expect_gradient_of_another_kept([](Tape& tape, const Var& x) {
+    return joined_linear(x, {dense_matrix(tape.constant(random_tensor({x.dim(1), x.dim(1)}, 3)))},
+                         x);
+  });
+}
+
+TEST(JoinedLinear, RefusesMatricesOfOtherWidths) {
+  Tape tape;
+  const Var x = tape.constant(random_tensor({2, 6}, 1)),
+            w = tape.constant(random_tensor({3, 5}, 2));
+  EXPECT_THROW(joined_linear(x, {dense_matrix(w)}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace halftone
