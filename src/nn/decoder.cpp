@@ -61,21 +61,41 @@ std::vector<Var> Block::linear(Tape& tape, std::initializer_list<SlotRole> roles
   return out;
 }
 
-Var Block::joined(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x,
-                  const Var& plus) {
-  if (x.device() == Device::cpu || observer) return {};
-  MadeMatrices matrices;
+MadeMatrices Block::matrices(Tape& tape, std::initializer_list<SlotRole> roles, Device device) {
+  MadeMatrices out;
+  if (device == Device::cpu || observer) return out;
   for (const SlotRole role : roles) {
-    matrices.push_back(linears.at(role)->matrix(tape));
-    if (!matrices.back()) return {};
+    out.push_back(linears.at(role)->matrix(tape));
+    if (!out.back()) return {};
   }
-  return joined_linear(x, matrices, plus);
+  return out;
+}
+
+Var Block::joined(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x) {
+  const MadeMatrices parts = matrices(tape, roles, x.device());
+  return parts.empty() ? Var() : joined_linear(x, parts);
 }
 
 Var Block::add_to(Tape& tape, const Var& plus, SlotRole role, SlotRole out_norm, const Var& x) {
   if (!spec.has(out_norm))
-    if (Var y = joined(tape, {role}, x, plus); y.defined()) return y;
+    if (const MadeMatrices one = matrices(tape, {role}, x.device()); !one.empty())
+      return joined_linear(x, one, plus);
   return add(plus, norm(tape, out_norm, linear(tape, role, x)));
+}
+
+Var Block::add_mlp(Tape& tape, const Var& plus, const Var& x) {
+  const Activation f = spec.activation;
+  const auto added = [&](const Var& y) {
+    return add_to(tape, plus, SlotRole::down, SlotRole::mlp_out_norm, y);
+  };
+  if (!spec.has(SlotRole::gate)) return added(activate(linear(tape, SlotRole::up, x), f));
+  const std::initializer_list<SlotRole> roles = {SlotRole::up, SlotRole::gate};
+  if (!spec.has(SlotRole::mlp_out_norm))
+    if (const MadeMatrices down = matrices(tape, {SlotRole::down}, x.device()); !down.empty())
+      if (const Var both = joined(tape, roles, x); both.defined())
+        return gated_joined_linear(both, f, down, plus);
+  const std::vector<Var> made = linear(tape, roles, x);
+  return added(gated(made[1], made[0], f));
 }
 
 Var Block::norm(Tape& tape, SlotRole role, const Var& x) {
@@ -196,23 +216,12 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
   return attention(q, k, v, shape);
 }
 
-// What an MLP has before its last linear.
-Var Decoder::mix(Tape& tape, Block& b, const Var& x) {
-  const Activation f = b.spec.activation;
-  if (!b.spec.has(SlotRole::gate)) return activate(b.linear(tape, SlotRole::up, x), f);
-  const std::initializer_list<SlotRole> roles = {SlotRole::up, SlotRole::gate};
-  if (const Var both = b.joined(tape, roles, x); both.defined()) return gated(both, f);
-  const std::vector<Var> made = b.linear(tape, roles, x);
-  return gated(made[1], made[0], f);
-}
-
 Var Decoder::block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache) {
   Block& b = blocks[index];
   Var y = attend(tape, b, b.norm(tape, SlotRole::attention_norm, x), batch, index, cache);
   y = b.add_to(tape, x, SlotRole::o, SlotRole::attention_out_norm, y);
   const Var attended = b.norm(tape, SlotRole::attention_sum_norm, y);
-  y = mix(tape, b, b.norm(tape, SlotRole::mlp_norm, attended));
-  y = b.add_to(tape, attended, SlotRole::down, SlotRole::mlp_out_norm, y);
+  y = b.add_mlp(tape, attended, b.norm(tape, SlotRole::mlp_norm, attended));
   return b.norm(tape, SlotRole::mlp_sum_norm, y);
 }
 

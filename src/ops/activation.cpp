@@ -1,6 +1,7 @@
 // Activations: a function and its slope at each number.
 #include "halftone/ops/activation.h"
 
+#include "gated_rows.h"
 #include "halftone/base/threads.h"
 #include "math.h"
 #include "tensor/dispatch.h"
@@ -13,8 +14,6 @@ HT_KERNEL(activate_backward, const Tensor& x, Activation f, const Tensor& dy, Te
 HT_KERNEL(gated_forward, const Tensor& gate, const Tensor& up, Activation f, Tensor& y)
 HT_KERNEL(gated_backward, const Tensor& gate, const Tensor& up, Activation f, const Tensor& dy,
           Tensor& dgate, Tensor& dup)
-HT_KERNEL(gated_rows_forward, const Tensor& up_gate, Activation f, Tensor& y)
-HT_KERNEL(gated_rows_backward, const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx)
 
 namespace {
 
@@ -151,17 +150,19 @@ void gated_rows_forward(const Tensor& up_gate, Activation f, Tensor& y) {
   });
 }
 
-void gated_rows_backward(const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx) {
+void gated_rows_backward(const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx,
+                         Tensor& y) {
   with_function(dy.dtype(), f, [&]<class T, class F>() {
     const int64_t c = dy.dim(1);
     const T *in = up_gate.data<T>(), *d = dy.data<T>();
-    T* out = dx.data<T>();
+    T *out = dx.data<T>(), *again = y.data<T>();
     parallel_for(dy.dim(0), kRows, [&](int64_t begin, int64_t end) {
       simd([&]() HT_INLINE {
         for (int64_t i = begin; i < end; ++i)
           for (int64_t j = 0; j < c; ++j) {
             const int64_t up = 2 * i * c + j, gate = up + c;
             const T di = d[i * c + j];
+            again[i * c + j] = F::times(T(1), in[gate]) * in[up];
             out[up] = F::times(di, in[gate]);
             out[gate] = F::through(di * in[up], in[gate]);
           }
@@ -194,22 +195,6 @@ Var gated(const Var& gate, const Var& up, Activation f) {
     if (gate.needs_grad()) gate.add_grad(dgate);
     if (up.needs_grad()) up.add_grad(dup);
   });
-}
-
-Var gated(const Var& up_gate, Activation f) {
-  require(up_gate.value().rank() == 2 && up_gate.dim(1) % 2 == 0, "gated: up and gate {}",
-          shape_text(up_gate.shape()));
-  const auto make = [x = up_gate.value(), f] {
-    Tensor y = Tensor::uninitialized({x.dim(0), x.dim(1) / 2}, x.dtype(), x.device());
-    HT_RUN(gated_rows_forward, x.device(), x, f, y);
-    return y;
-  };
-  const Var y = up_gate.tape().record("gated", {up_gate}, make(), [up_gate, f](const Tensor& dy) {
-    Tensor dx = up_gate.value().like();
-    HT_RUN(gated_rows_backward, dy.device(), up_gate.value(), f, dy, dx);
-    up_gate.add_grad(dx);
-  });
-  return y.device() == Device::cuda && y.needs_grad() ? y.made_by(make) : y;
 }
 
 }  // namespace halftone

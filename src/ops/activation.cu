@@ -1,6 +1,7 @@
 // Activations on the GPU.
 #include "halftone/ops/activation.h"
 
+#include "gated_rows.h"
 #include "tensor/cuda/elementwise.cuh"
 #include "tensor/cuda/rows.cuh"
 
@@ -72,18 +73,20 @@ __global__ void gated_rows(int64_t n, int64_t c, const T* x, T* y) {
 }
 
 template <int W, class T, class F>
-__global__ void gated_rows_back(int64_t n, int64_t c, const T* x, const T* dy, T* dx) {
+__global__ void gated_rows_back(int64_t n, int64_t c, const T* x, const T* dy, T* dx, T* y) {
   const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * W, up = at + at / c * c;
   if (at >= n) return;
-  float a[W], b[W], d[W];
+  float a[W], b[W], d[W], again[W];
   read<W>(x + up, a);
   read<W>(x + up + c, b);
   read<W>(dy + at, d);
 #pragma unroll
   for (int i = 0; i < W; ++i) {
+    again[i] = F::times(1.0f, b[i]) * a[i];
     a[i] = F::through(d[i] * a[i], b[i]);
     b[i] = F::times(d[i], b[i]);
   }
+  write<W>(y + at, again);
   write<W>(dx + up, b);
   write<W>(dx + up + c, a);
 }
@@ -148,15 +151,16 @@ void gated_rows_forward(const Tensor& up_gate, Activation f, Tensor& y) {
   check_launch("gated");
 }
 
-void gated_rows_backward(const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx) {
+void gated_rows_backward(const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx,
+                         Tensor& y) {
   const int64_t n = dy.numel(), c = dy.dim(1);
   if (n == 0) return;
   with_function(dy.dtype(), f, [&]<class T, class F>() {
     const T *x = numbers<T>(up_gate), *d = numbers<T>(dy);
-    T* to = numbers<T>(dx);
-    with_width(whole_packs(c, {x, d, to}), [&]<int W>() {
+    T *to = numbers<T>(dx), *again = numbers<T>(y);
+    with_width(whole_packs(c, {x, d, to, again}), [&]<int W>() {
       gated_rows_back<W, T, F>
-          <<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, c, x, d, to);
+          <<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, c, x, d, to, again);
     });
   });
   check_launch("gated");

@@ -26,7 +26,7 @@ struct Chunk {
 // What a row's labels add to its gradient.
 struct Label {
   float weight, lse;
-  __device__ float at(float x) const { return weight == 0.0f ? 0.0f : weight * expf(x - lse); }
+  __device__ float at(float x) const { return weight == 0.0f ? 0.0f : weight * quick_exp(x - lse); }
 };
 
 template <int W, class T>
@@ -40,7 +40,7 @@ __device__ Label read_label(const Chunk<T>& c, int64_t row, const T* x) {
   float a[W];
   for (int64_t j = threadIdx.x * W; j < c.v; j += kLogitThreads * W) {
     read<W>(x + j, a);
-    take<W>(sum, a, a);
+    take<W>(sum, a, nullptr);
   }
   const float lse = over_block(sum).log();
   if (threadIdx.x == 0) c.labels[row] = lse - wide(x[target]);
@@ -65,7 +65,7 @@ __device__ void against_logits(const Chunk<T>& c, int64_t row, T* x, const T* t,
       b[i] *= c.inverse_tau;
       d[i] = b[i] - a[i];
     }
-    take<W>(of_x, a, a);
+    take<W>(of_x, a, nullptr);
     take<W>(of_t, b, d);
   }
   of_x = over_block(of_x);
@@ -78,8 +78,8 @@ __device__ void against_logits(const Chunk<T>& c, int64_t row, T* x, const T* t,
     read<W>(t + j, b);
 #pragma unroll
     for (int i = 0; i < W; ++i)
-      a[i] = c.kl_gradient *
-                 (expf(a[i] * c.inverse_tau - lse_x) - expf(b[i] * c.inverse_tau - lse_t)) +
+      a[i] = c.kl_gradient * (quick_exp(a[i] * c.inverse_tau - lse_x) -
+                              quick_exp(b[i] * c.inverse_tau - lse_t)) +
              label.at(a[i]);
     write<W>(x + j, a);
   }
@@ -97,13 +97,13 @@ __device__ void against_top(const Chunk<T>& c, int64_t row, T* x, const Label& l
     of_x[i] = wide(x[ids[i]]);
     x[ids[i]] = narrow<T>(-INFINITY);
     const float scaled = of_x[i] * c.inverse_tau;
-    take<1>(top, &scaled, &scaled);
+    take<1>(top, &scaled, nullptr);
   }
   top = over_block(top);
   __shared__ float stored_sum;
   if (threadIdx.x == 0) {
     float sum = 0;
-    for (int64_t i = 0; i < c.k; ++i) sum += expf(log_p[i]);
+    for (int64_t i = 0; i < c.k; ++i) sum += quick_exp(log_p[i]);
     stored_sum = sum;
   }
   ExpSum tail;
@@ -113,8 +113,7 @@ __device__ void against_top(const Chunk<T>& c, int64_t row, T* x, const Label& l
     read<W>(x + j, a);
 #pragma unroll
     for (int i = 0; i < W; ++i) a[i] *= c.inverse_tau;
-    float none[W] = {};
-    take<W>(tail, a, none);
+    take<W>(tail, a, nullptr);
   }
   tail = over_block(tail);
   const bool whole = !(c.k < c.v && stored_sum <= 1.0f);
@@ -124,24 +123,24 @@ __device__ void against_top(const Chunk<T>& c, int64_t row, T* x, const Label& l
     float kl = p_tail > 0.0f ? p_tail * (logf(p_tail) - lse_tail + lse_x) : 0.0f;
     for (int64_t i = 0; i < c.k; ++i) {
       const float lp = log_p[i] - log_sum;
-      kl += expf(lp) * (lp - of_x[i] * c.inverse_tau + lse_x);
+      kl += quick_exp(lp) * (lp - of_x[i] * c.inverse_tau + lse_x);
     }
     c.kl[row] = kl;
   }
   if (!c.gradient) return;
-  const float outside = c.kl_gradient * (expf(lse_tail - lse_x) - p_tail);
+  const float outside = c.kl_gradient * (quick_exp(lse_tail - lse_x) - p_tail);
   for (int64_t j = threadIdx.x * W; j < c.v && c.k < c.v; j += kLogitThreads * W) {
     read<W>(x + j, a);
 #pragma unroll
     for (int i = 0; i < W; ++i)
-      a[i] = outside * expf(a[i] * c.inverse_tau - lse_tail) + label.at(a[i]);
+      a[i] = outside * quick_exp(a[i] * c.inverse_tau - lse_tail) + label.at(a[i]);
     write<W>(x + j, a);
   }
   __syncthreads();
   for (int64_t i = threadIdx.x; i < c.k; i += kLogitThreads) {
-    const float p = expf(log_p[i] - log_sum);
-    x[ids[i]] =
-        narrow<T>(c.kl_gradient * (expf(of_x[i] * c.inverse_tau - lse_x) - p) + label.at(of_x[i]));
+    const float p = quick_exp(log_p[i] - log_sum);
+    x[ids[i]] = narrow<T>(c.kl_gradient * (quick_exp(of_x[i] * c.inverse_tau - lse_x) - p) +
+                          label.at(of_x[i]));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "gated_rows.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
@@ -31,43 +32,84 @@ Tensor made(const MadeMatrices& matrices, DType dtype, Device device) {
 bool needs_grad(const MadeMatrix& m) {
   return std::ranges::any_of(m.parameters(), [](const Var& p) { return p.needs_grad(); });
 }
+bool need_grad(const MadeMatrices& matrices) {
+  return std::ranges::any_of(matrices, [](const auto& m) { return needs_grad(*m); });
+}
+
+void check(int64_t width, const Var& x, const MadeMatrices& matrices) {
+  require(!matrices.empty(), "joined_linear: no matrix");
+  for (const auto& m : matrices)
+    require(x.value().rank() == 2 && m->shape().size() == 2 && width == m->shape()[1],
+            "joined_linear: x {}, matrix {}", shape_text(x.shape()), shape_text(m->shape()));
+}
+
+Tensor multiply(const Tensor& x, const MadeMatrices& matrices, const Var& plus) {
+  Tensor y = Tensor::uninitialized({x.dim(0), rows_of(matrices)}, x.dtype(), x.device());
+  const Tensor m = made(matrices, x.dtype(), x.device());
+  if (plus.defined())
+    gemm_add(Transpose::no, Transpose::yes, x, m, plus.value(), y);
+  else
+    gemm(Transpose::no, Transpose::yes, x, m, 0, y);
+  return y;
+}
+
+// dx = beta dx + dy M.
+void multiply_back(const Tensor& dy, const MadeMatrices& matrices, double beta, Tensor& dx) {
+  gemm(Transpose::no, Transpose::no, dy, made(matrices, dy.dtype(), dy.device()), beta, dx);
+}
+
+void add_gradients(const Tensor& dy, const Tensor& x, const MadeMatrices& matrices) {
+  Tensor d = Tensor::uninitialized({dy.dim(1), x.dim(1)}, sum_dtype(dy.dtype()), dy.device());
+  gemm(Transpose::yes, Transpose::no, dy, x, 0, d);
+  int64_t row = 0;
+  for (const auto& m : matrices) {
+    const int64_t end = row + m->shape()[0];
+    if (needs_grad(*m)) m->add_gradients(d.rows(row, end));
+    row = end;
+  }
+}
+
+std::vector<Var> all_inputs(const Var& x, const MadeMatrices& matrices, const Var& plus) {
+  std::vector<Var> out{x, plus};
+  for (const auto& m : matrices)
+    out.insert(out.end(), m->parameters().begin(), m->parameters().end());
+  return out;
+}
 
 }  // namespace
 
 Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus) {
-  require(!matrices.empty(), "joined_linear: no matrix");
-  for (const auto& m : matrices)
-    require(x.value().rank() == 2 && m->shape().size() == 2 && x.dim(1) == m->shape()[1],
-            "joined_linear: x {}, matrix {}", shape_text(x.shape()), shape_text(m->shape()));
-  const Device device = x.device();
-  Tensor y = Tensor::uninitialized({x.dim(0), rows_of(matrices)}, x.dtype(), device);
-  const Tensor m = made(matrices, x.dtype(), device);
-  if (plus.defined())
-    gemm_add(Transpose::no, Transpose::yes, x.value(), m, plus.value(), y);
-  else
-    gemm(Transpose::no, Transpose::yes, x.value(), m, 0, y);
-  std::vector<Var> inputs{x, plus};
-  for (const auto& matrix : matrices)
-    inputs.insert(inputs.end(), matrix->parameters().begin(), matrix->parameters().end());
-  return x.tape().record(
-      matrices[0]->op(), inputs, y,
-      [x = x.without_value(), x_later = x.later(), plus = plus.without_value(), matrices,
-       device](const Tensor& dy) {
+  check(x.dim(1), x, matrices);
+  return x.tape().record(matrices[0]->op(), all_inputs(x, matrices, plus),
+                         multiply(x.value(), matrices, plus),
+                         [x = x.without_value(), x_later = x.later(), plus = plus.without_value(),
+                          matrices](const Tensor& dy) {
+                           if (plus.needs_grad()) plus.add_grad(dy);
+                           if (x.needs_grad()) {
+                             auto [dx, beta] = x.grad_target();
+                             multiply_back(dy, matrices, beta, dx);
+                           }
+                           if (need_grad(matrices)) add_gradients(dy, x_later(), matrices);
+                         });
+}
+
+Var gated_joined_linear(const Var& up_gate, Activation f, const MadeMatrices& matrices,
+                        const Var& plus) {
+  check(up_gate.dim(1) / 2, up_gate, matrices);
+  const Tensor& x = up_gate.value();
+  const Shape half{x.dim(0), x.dim(1) / 2};
+  Tensor gated = Tensor::uninitialized(half, x.dtype(), x.device());
+  HT_RUN(gated_rows_forward, x.device(), x, f, gated);
+  return up_gate.tape().record(
+      matrices[0]->op(), all_inputs(up_gate, matrices, plus), multiply(gated, matrices, plus),
+      [up_gate, half, f, plus = plus.without_value(), matrices](const Tensor& dy) {
         if (plus.needs_grad()) plus.add_grad(dy);
-        if (x.needs_grad()) {
-          auto [dx, beta] = x.grad_target();
-          gemm(Transpose::no, Transpose::no, dy, made(matrices, dy.dtype(), device), beta, dx);
-        }
-        if (std::ranges::none_of(matrices, [](const auto& each) { return needs_grad(*each); }))
-          return;
-        Tensor d = Tensor::uninitialized({dy.dim(1), x.dim(1)}, sum_dtype(dy.dtype()), device);
-        gemm(Transpose::yes, Transpose::no, dy, x_later(), 0, d);
-        int64_t row = 0;
-        for (const auto& each : matrices) {
-          const int64_t end = row + each->shape()[0];
-          if (needs_grad(*each)) each->add_gradients(d.rows(row, end));
-          row = end;
-        }
+        Tensor dgated = Tensor::uninitialized(half, dy.dtype(), dy.device()), again = dgated.like(),
+               dx = up_gate.value().like();
+        multiply_back(dy, matrices, 0, dgated);
+        HT_RUN(gated_rows_backward, dy.device(), up_gate.value(), f, dgated, dx, again);
+        if (up_gate.needs_grad()) up_gate.add_grad(dx);
+        if (need_grad(matrices)) add_gradients(dy, again, matrices);
       });
 }
 

@@ -52,23 +52,31 @@ __global__ void __launch_bounds__(kRowThreads)
   if (lane_here() == 0) dh[row] = sum;
 }
 
-// dW = beta dW + h g D ste(W) and, by kOutputs rows, dg = sum_o s h D: a thread a column. dw may be
-// d.
+// dW = beta dW + h g D ste(W) and, by kOutputs rows, dg = sum_o s h D: a block has kOutputs rows of
+// 32 columns, a warp every eighth row. dw may be d.
 __global__ void unfold_columns(int64_t o, int64_t c, const float* d, const float* latent,
                                const float* g, const float* h, Ste ste, float beta, float* dw,
                                float* dg_parts) {
-  const int64_t j = int64_t{blockIdx.x} * 128 + threadIdx.x;
-  if (j >= c) return;
+  __shared__ float sums[kRowWarps][kWarp];
+  const int lane = lane_here(), warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int64_t j = int64_t{blockIdx.x} * kWarp + lane;
   const int64_t begin = int64_t{blockIdx.y} * kOutputs, end = min(o, begin + kOutputs);
-  const float gj = g[j];
   float dg = 0;
-#pragma unroll 8
-  for (int64_t k = begin; k < end; ++k) {
-    const int64_t at = k * c + j;
-    const float w = latent[at], dk = d[at], before = beta == 0.0f ? 0.0f : beta * dw[at];
-    dg += h[k] * sign_of(w) * dk;
-    dw[at] = before + h[k] * gj * dk * ste_factor(ste, w);
+  if (j < c) {
+    const float gj = g[j];
+#pragma unroll
+    for (int64_t k = begin + warp; k < begin + kOutputs; k += kRowWarps) {
+      if (k >= end) break;
+      const int64_t at = k * c + j;
+      const float w = latent[at], dk = d[at], before = beta == 0.0f ? 0.0f : beta * dw[at];
+      dg += h[k] * sign_of(w) * dk;
+      dw[at] = before + h[k] * gj * dk * ste_factor(ste, w);
+    }
   }
+  sums[warp][lane] = dg;
+  __syncthreads();
+  if (warp > 0 || j >= c) return;
+  for (int i = 1; i < kRowWarps; ++i) dg += sums[i][lane];
   dg_parts[int64_t{blockIdx.y} * c + j] = dg;
 }
 
@@ -121,7 +129,7 @@ void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& i
     unfold_rows<W><<<blocks_for(o, kRowWarps), kRowThreads, 0, stream()>>>(o, c, ds, w, g,
                                                                            numbers<float>(dh));
   });
-  unfold_columns<<<dim3(blocks_for(c, 128), blocks_for(o, kOutputs)), 128, 0, stream()>>>(
+  unfold_columns<<<dim3(blocks_for(c, kWarp), blocks_for(o, kOutputs)), kRowThreads, 0, stream()>>>(
       o, c, ds, w, g, numbers<float>(out_scale), ste, static_cast<float>(beta), numbers<float>(dw),
       numbers<float>(dg_parts));
   check_launch("onebit_linear");

@@ -57,6 +57,24 @@ TEST(JoinedLinear, IsItsLinearsSideBySide) {
     EXPECT_LE(largest_difference(a[i].grad().tensor, b[i].grad().tensor), 1e-13) << i;
 }
 
+TEST(GatedJoinedLinear, GradientsMatchDifferences) {
+  for (const Activation f : {Activation::silu, Activation::gelu_tanh})
+    expect_gradients(
+        [f](Tape&, const Vars& v) {
+          return random_sum(gated_joined_linear(v[0], f, {dense_matrix(v[1])}, v[2]));
+        },
+        {random_tensor({5, 12}, 1), random_tensor({4, 6}, 2), random_tensor({5, 4}, 3)});
+}
+
+TEST(GatedJoinedLinear, TakesUpFirst) {
+  Tape tape(Tape::Mode::no_grad);
+  const Tensor x = Tensor::of<double>({1, 4}, {2, 3, -1, 5});
+  const Var ones = tape.constant(Tensor::full({1, 2}, DType::f64, 1));
+  EXPECT_EQ(
+      gated_joined_linear(tape.constant(x), Activation::relu, {dense_matrix(ones)}).value().item(),
+      15);
+}
+
 TEST(JoinedLinear, LeavesTheGradientsOfOthersAlone) {
   expect_gradient_of_another_kept([](Tape& tape, const Var& x) {
     return joined_linear(x, {dense_matrix(tape.constant(random_tensor({x.dim(1), x.dim(1)}, 3)))},

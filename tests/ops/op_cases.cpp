@@ -49,10 +49,6 @@ void add_elementwise(std::vector<OpCase>& out) {
                      {random_tensor({5, width}, 4), random_tensor({5, width}, 5)},
                      2,
                      [f = f](Tape&, const Vars& x) { return gated(x[0], x[1], f); }});
-      out.push_back({fmt::format("gated {} {} of one tensor", name, width),
-                     {random_tensor({5, 2 * width}, 4)},
-                     1,
-                     [f = f](Tape&, const Vars& x) { return gated(x[0], f); }});
     }
   // One input of two terms: a gradient that others add to.
   out.push_back({"gated of one input", {random_tensor({9, 40}, 6)}, 1, [](Tape&, const Vars& x) {
@@ -165,7 +161,7 @@ void add_joined(std::vector<OpCase>& out) {
                  {random_tensor({37, 96}, 1), random_tensor({37, 40}, 9), w},
                  2,
                  [](Tape&, const Vars& v) {
-                   return joined_linear(gated(v[0], Activation::silu), {dense_matrix(v[2])}, v[1]);
+                   return gated_joined_linear(v[0], Activation::silu, {dense_matrix(v[2])}, v[1]);
                  }});
 }
 

@@ -46,12 +46,18 @@ class Block {
   std::vector<Var> linear(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x);
   // Of the same as one product: its columns, in the order of the roles (N x sum of outputs). An
   // undefined Var where that is not possible, or, as on the CPU, not faster.
-  Var joined(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x, const Var& plus = {});
+  Var joined(Tape& tape, std::initializer_list<SlotRole> roles, const Var& x);
   Var norm(Tape& tape, SlotRole role, const Var& x);  // x itself where the block has none
   // plus + norm(linear(x)).
   Var add_to(Tape& tape, const Var& plus, SlotRole linear, SlotRole norm, const Var& x);
+  // plus + norm(the last linear of the MLP, of what the others make of x).
+  Var add_mlp(Tape& tape, const Var& plus, const Var& x);
   void visit(const ParamVisitor& visitor);  // in the order of spec.slots
   void move_to(Device device);              // its parameters; gradients are forgotten
+
+ private:
+  // The matrices of the linears as parts of one product; empty where joined() gives nothing.
+  MadeMatrices matrices(Tape& tape, std::initializer_list<SlotRole> roles, Device device);
 };
 
 // The context is the number of tokens that the rotary frequencies are made for, where these depend
@@ -112,7 +118,6 @@ class Decoder {
   const RotaryTable& rotary_table(const Block& b, const Var& x, int64_t length,
                                   const KeyValueCache* cache);
   Var attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache);
-  Var mix(Tape& tape, Block& b, const Var& x);
 
   std::vector<RotaryTable> tables_;  // of spec.frequencies
 };

@@ -17,8 +17,5 @@ Var activate(const Var& x, Activation f);
 // The gated linear unit (Shazeer, 2020): y = f(gate) o up; same shapes.
 // dgate += dy up f'(gate), dup += dy f(gate). Saves gate and up.
 Var gated(const Var& gate, const Var& up, Activation f);
-// The same (N x C) of one tensor whose rows are those of up and gate one after another (N x 2 C),
-// as a product for both makes them. Saves it; on a GPU, backwards that read y have it made again.
-Var gated(const Var& up_gate, Activation f);
 
 }  // namespace halftone

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "halftone/autograd/tape.h"
+#include "halftone/ops/activation.h"
 
 namespace halftone {
 
@@ -35,5 +36,12 @@ using MadeMatrices = std::vector<std::shared_ptr<const MadeMatrix>>;
 // Backward for G = dy: dplus = G;  dx = G [M_1; M_2; ...];  dM_k = G_k^T x, G_k its columns of G.
 // Saves x, or how to make it again.
 Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus = {});
+
+// Behind a gated linear unit (ops/activation.h) whose rows are those of up and gate one after
+// another (N x 2 I):
+//   y = (f(gate) o up) M^T + plus.
+// Saves up and gate: what M multiplies is made again where backward passes over them anyway.
+Var gated_joined_linear(const Var& up_gate, Activation f, const MadeMatrices& matrices,
+                        const Var& plus = {});
 
 }  // namespace halftone

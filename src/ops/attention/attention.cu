@@ -170,18 +170,34 @@ bool fits_decoding(const AttentionShape& s, const Tensor& lse) {
          decode_bytes(s) <= kShared;
 }
 
-// delta = rowsum(dout o out), a warp a query.
-template <class T>
+// delta = rowsum(dout o out), L lanes a query and head, W numbers each at a time.
+template <int L, int W, class T>
 __global__ void row_products(Heads s, const T* out, const T* dout, float* delta) {
-  const int64_t at = item();
-  if (at >= s.batch * s.heads * s.queries) return;
-  const int64_t i = at % s.queries, h = at / s.queries % s.heads, b = at / s.queries / s.heads,
-                row = s.out_row(b, i, h);
-  float sum = 0;
-  for (int64_t d = lane(); d < s.head_dim; d += kWarp)
-    sum += wide(out[row + d]) * wide(dout[row + d]);
-  sum = warp_sum(sum);
-  if (lane() == 0) delta[at] = sum;
+  const int64_t at = (int64_t{blockIdx.x} * kWarps * kWarp + threadIdx.x) / L;
+  const int part = static_cast<int>(threadIdx.x) % L;
+  const int64_t h = at % s.heads, i = at / s.heads % s.queries, b = at / s.heads / s.queries;
+  float sum = 0, x[W], y[W];
+  if (b < s.batch)
+    for (int64_t d = part * W; d < s.head_dim; d += L * W) {
+      read<W>(out + at * s.head_dim + d, x);
+      read<W>(dout + at * s.head_dim + d, y);
+#pragma unroll
+      for (int j = 0; j < W; ++j) sum += x[j] * y[j];
+    }
+#pragma unroll
+  for (int step = L / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+  if (part == 0 && b < s.batch) delta[(b * s.heads + h) * s.queries + i] = sum;
+}
+
+template <class T>
+void launch_row_products(const Heads& s, const T* out, const T* dout, float* delta) {
+  constexpr int kThreads = kWarps * kWarp;
+  const int64_t rows = s.batch * s.heads * s.queries;
+  if (whole_packs(s.head_dim, {out, dout}))
+    return row_products<8, 8>
+        <<<blocks_for(rows * 8, kThreads), kThreads, 0, stream()>>>(s, out, dout, delta);
+  row_products<kWarp, 1>
+      <<<blocks_for(rows * kWarp, kThreads), kThreads, 0, stream()>>>(s, out, dout, delta);
 }
 
 template <class T>
@@ -276,8 +292,7 @@ void attention_backward(const AttentionShape& s, const Tensor& q, const Tensor& 
   constexpr int kThreads = kWarps * kWarp;
   with_number(q.dtype(), "attention", [&]<class T>() {
     const Heads h = heads_of(s);
-    row_products<<<queries, kThreads, 0, stream()>>>(h, numbers<T>(out), numbers<T>(dout),
-                                                     numbers<float>(delta));
+    launch_row_products(h, numbers<T>(out), numbers<T>(dout), numbers<float>(delta));
     if (fits_tensor_cores(s, q.dtype()))
       return tensor_core_attention_backward(s, q, k, v, lse, delta, dout, dq, dk, dv);
     backward_queries<<<queries, kThreads, 0, stream()>>>(
