@@ -65,7 +65,6 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps,
   Tensor flips = Tensor::zeros({}, DType::f64, where.device);
   OpTimes times([&] { synchronize(where.device); });
   const auto step = [&](OpTimes* t) {
-    for (Param* p : params) p->grad.clear();
     Tape tape(Tape::Mode::record, t);
     const BatchLoss loss = batch_loss(tape, student, &teacher, ids, batch, {});
     tape.backward(loss.loss);
@@ -73,6 +72,7 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps,
     const double norm = std::sqrt(squared_gradient_norm(params));
     if (t) t->count("gradient norm", Pass::backward);
     adamw_step(params, moments, 1, 1e-4, std::min(1.0, 1 / norm), {}, flips);
+    for (Param* p : params) p->grad.clear();  // as the trainer does
     if (t) t->count("AdamW", Pass::backward);
   };
   step(nullptr);

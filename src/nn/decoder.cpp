@@ -20,6 +20,27 @@ void move(Param& param, Device device) {
   param.grad.clear();
 }
 
+// The weights of linears of full precision in one storage, row after row.
+void lay_together(Block& b, std::initializer_list<SlotRole> roles) {
+  std::vector<Param*> weights;
+  int64_t rows = 0;
+  for (const SlotRole role : roles) {
+    auto* linear = dynamic_cast<Linear*>(b.linears.at(role).get());
+    if (!linear) return;
+    weights.push_back(&linear->weight);
+    rows += linear->weight.value.dim(0);
+  }
+  const Tensor& first = weights.front()->value;
+  const Tensor all = Tensor::uninitialized({rows, first.dim(1)}, first.dtype(), first.device());
+  int64_t row = 0;
+  for (Param* weight : weights) {
+    Tensor part = all.rows(row, row + weight->value.dim(0));
+    part.copy_from(weight->value);
+    weight->value = part;
+    row += part.dim(0);
+  }
+}
+
 }  // namespace
 
 std::optional<int64_t> DecoderSpec::longest_context() const {
@@ -135,6 +156,11 @@ void Decoder::move_to(Device device, std::optional<DType> matrices) {
     if (matrices && matrix) param.value = param.value.to(*matrices);
     move(param, device);
   });
+  if (!matrices || device == Device::cpu) return;
+  for (Block& b : blocks) {
+    lay_together(b, {SlotRole::q, SlotRole::k, SlotRole::v});
+    if (b.spec.has(SlotRole::gate)) lay_together(b, {SlotRole::up, SlotRole::gate});
+  }
 }
 
 void Decoder::visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor) {

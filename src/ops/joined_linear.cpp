@@ -16,9 +16,10 @@ int64_t rows_of(const MadeMatrices& matrices) {
 }
 
 Tensor made(const MadeMatrices& matrices, DType dtype, Device device) {
-  if (matrices.size() == 1)
-    if (const Tensor whole = matrices[0]->as_is(); whole.defined() && whole.dtype() == dtype)
-      return whole;
+  Tensor whole = matrices[0]->as_is();
+  for (size_t i = 1; i < matrices.size() && whole.defined(); ++i)
+    whole = whole.with_next_rows(matrices[i]->as_is());
+  if (whole.defined() && whole.dtype() == dtype) return whole;
   Tensor out = Tensor::uninitialized({rows_of(matrices), matrices[0]->shape()[1]}, dtype, device);
   int64_t row = 0;
   for (const auto& m : matrices) {

@@ -22,9 +22,9 @@ HT_KERNEL(onebit_linear_forward, const Tensor& x, const Tensor& latent, const Te
 HT_KERNEL(onebit_linear_backward, const Tensor& dz, const Tensor& z, const Tensor& r,
           const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale, Tensor& dy,
           double beta, Tensor& dx)
-// dw = beta dw + ..., dh, dg_parts (its column sums are dg) from D = dy^T x; dw may be d.
+// dw = beta dw + ..., dh and dg from D = dy^T x; dw may be d.
 HT_KERNEL(onebit_linear_unfold, const Tensor& d, const Tensor& latent, const Tensor& in_scale,
-          const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh, Tensor& dg_parts)
+          const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh, Tensor& dg)
 
 namespace {
 
@@ -83,16 +83,11 @@ void unfold(int64_t o, int64_t i, const Unfolded<T>& u) {
 // of W is written, beta times what it was included.
 void add_gradients(const Var& latent, const Var& in_scale, const Var& out_scale, Ste ste,
                    const Tensor& d, double beta, Tensor& dw) {
-  const int64_t o = latent.dim(0), i = latent.dim(1);
-  Tensor dh = out_scale.value().like(),
-         dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), i}, d.dtype(), d.device());
+  Tensor dh = out_scale.value().like(), dg = in_scale.value().like();
   HT_RUN(onebit_linear_unfold, d.device(), d, latent.value(), in_scale.value(), out_scale.value(),
-         ste, beta, dw, dh, dg_parts);
+         ste, beta, dw, dh, dg);
   if (out_scale.needs_grad()) out_scale.add_grad(dh);
-  if (in_scale.needs_grad()) {
-    auto [dg, g_beta] = in_scale.grad_target();
-    add_column_sums(dg_parts, dg, g_beta);
-  }
+  if (in_scale.needs_grad()) in_scale.add_grad(dg);
 }
 
 class OneBitMatrix : public MadeMatrix {
@@ -168,7 +163,8 @@ void onebit_linear_backward(const Tensor& dz, const Tensor& z, const Tensor& r,
 
 void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& in_scale,
                           const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh,
-                          Tensor& dg_parts) {
+                          Tensor& dg) {
+  Tensor dg_parts = Tensor::uninitialized({divide_up(d.dim(0), kOutputs), d.dim(1)}, d.dtype());
   with_real(d.dtype(), "onebit_linear", [&]<class T>() {
     const Unfolded<T> u{.d = d.data<T>(),
                         .w = latent.data<T>(),
@@ -180,6 +176,7 @@ void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& i
                         .beta = static_cast<T>(beta)};
     with_ste(ste, [&]<Ste kSte>() { unfold<kSte>(d.dim(0), d.dim(1), u); });
   });
+  add_column_sums(dg_parts, dg, 0);
 }
 
 }  // namespace cpu

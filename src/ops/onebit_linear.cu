@@ -15,7 +15,6 @@ void onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& o
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kOutputs = 32;  // rows of D whose part of dg is summed at a time
 
 template <int W, class T>
 __global__ void weight(int64_t o, int64_t c, const float* latent, const float* g, const float* h,
@@ -31,53 +30,55 @@ __global__ void weight(int64_t o, int64_t c, const float* latent, const float* g
   write<W>(m + at, w);
 }
 
-// dh_o = sum_i s g D, a warp a row.
-template <int W>
-__global__ void __launch_bounds__(kRowThreads)
-    unfold_rows(int64_t o, int64_t c, const float* d, const float* latent, const float* g,
-                float* dh) {
-  const int64_t row = row_here();
-  if (row >= o) return;
-  d += row * c;
-  latent += row * c;
-  float sum = 0, ds[W], w[W], gs[W];
-  for (int64_t j = lane_here() * W; j < c; j += kWarp * W) {
-    read<W>(d + j, ds);
-    read<W>(latent + j, w);
-    read<W>(g + j, gs);
-#pragma unroll
-    for (int i = 0; i < W; ++i) sum += sign_of(w[i]) * gs[i] * ds[i];
-  }
-  sum = warp_sum(sum);
-  if (lane_here() == 0) dh[row] = sum;
-}
+// dW = beta dW + h g D ste(W); of a tile of kTile x kTile numbers the parts of dh = sum_i s g D (in
+// column blockIdx.x of dh_parts) and of dg = sum_o s h D (in row blockIdx.y of dg_parts). A warp
+// has every eighth row. dw may be d.
+constexpr int kTile = 32;
 
-// dW = beta dW + h g D ste(W) and, by kOutputs rows, dg = sum_o s h D: a block has kOutputs rows of
-// 32 columns, a warp every eighth row. dw may be d.
-__global__ void unfold_columns(int64_t o, int64_t c, const float* d, const float* latent,
-                               const float* g, const float* h, Ste ste, float beta, float* dw,
-                               float* dg_parts) {
-  __shared__ float sums[kRowWarps][kWarp];
+__global__ void __launch_bounds__(kRowThreads)
+    unfold(int64_t o, int64_t c, const float* d, const float* latent, const float* g,
+           const float* h, Ste ste, float beta, float* dw, float* dh_parts, float* dg_parts) {
+  __shared__ float sums[kRowWarps][kTile];
   const int lane = lane_here(), warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int64_t j = int64_t{blockIdx.x} * kWarp + lane;
-  const int64_t begin = int64_t{blockIdx.y} * kOutputs, end = min(o, begin + kOutputs);
+  const int64_t j = int64_t{blockIdx.x} * kTile + lane, begin = int64_t{blockIdx.y} * kTile;
+  const float gj = j < c ? g[j] : 0.0f;
   float dg = 0;
-  if (j < c) {
-    const float gj = g[j];
 #pragma unroll
-    for (int64_t k = begin + warp; k < begin + kOutputs; k += kRowWarps) {
-      if (k >= end) break;
+  for (int64_t k = begin + warp; k < begin + kTile; k += kRowWarps) {
+    if (k >= o) break;
+    float dh = 0;
+    if (j < c) {
       const int64_t at = k * c + j;
-      const float w = latent[at], dk = d[at], before = beta == 0.0f ? 0.0f : beta * dw[at];
-      dg += h[k] * sign_of(w) * dk;
+      const float w = latent[at], dk = d[at], before = beta == 0.0f ? 0.0f : beta * dw[at],
+                  signed_d = sign_of(w) * dk;
+      dh = gj * signed_d;
+      dg += h[k] * signed_d;
       dw[at] = before + h[k] * gj * dk * ste_factor(ste, w);
     }
+    dh = warp_sum(dh);
+    if (lane == 0) dh_parts[k * gridDim.x + blockIdx.x] = dh;
   }
   sums[warp][lane] = dg;
   __syncthreads();
   if (warp > 0 || j >= c) return;
   for (int i = 1; i < kRowWarps; ++i) dg += sums[i][lane];
   dg_parts[int64_t{blockIdx.y} * c + j] = dg;
+}
+
+// dh (o) and dg (c) from their parts, added in order: a thread each.
+__global__ void add_parts(int64_t o, int64_t c, int64_t row_parts, int64_t column_parts,
+                          const float* dh_parts, const float* dg_parts, float* dh, float* dg) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  float sum = 0;
+  if (i < c) {
+#pragma unroll 8
+    for (int64_t p = 0; p < column_parts; ++p) sum += dg_parts[p * c + i];
+    dg[i] = sum;
+  } else if (i < c + o) {
+#pragma unroll 8
+    for (int64_t p = 0; p < row_parts; ++p) sum += dh_parts[(i - c) * row_parts + p];
+    dh[i - c] = sum;
+  }
 }
 
 Tensor weight_in(DType dtype, const Tensor& latent, const Tensor& in_scale,
@@ -122,16 +123,19 @@ void onebit_linear_backward(const Tensor& dz, const Tensor& z, const Tensor& r,
 
 void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& in_scale,
                           const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh,
-                          Tensor& dg_parts) {
-  const int64_t o = d.dim(0), c = d.dim(1);
-  const float *ds = numbers<float>(d), *w = numbers<float>(latent), *g = numbers<float>(in_scale);
-  with_width(whole_packs(c, {ds, w, g}), [&]<int W>() {
-    unfold_rows<W><<<blocks_for(o, kRowWarps), kRowThreads, 0, stream()>>>(o, c, ds, w, g,
-                                                                           numbers<float>(dh));
-  });
-  unfold_columns<<<dim3(blocks_for(c, kWarp), blocks_for(o, kOutputs)), kRowThreads, 0, stream()>>>(
-      o, c, ds, w, g, numbers<float>(out_scale), ste, static_cast<float>(beta), numbers<float>(dw),
-      numbers<float>(dg_parts));
+                          Tensor& dg) {
+  const int64_t o = d.dim(0), c = d.dim(1), rows = divide_up(o, kTile),
+                columns = divide_up(c, kTile);
+  Tensor dh_parts = Tensor::uninitialized({o, columns}, DType::f32, Device::cuda),
+         dg_parts = Tensor::uninitialized({rows, c}, DType::f32, Device::cuda);
+  unfold<<<dim3(static_cast<unsigned>(columns), static_cast<unsigned>(rows)), kRowThreads, 0,
+           stream()>>>(o, c, numbers<float>(d), numbers<float>(latent), numbers<float>(in_scale),
+                       numbers<float>(out_scale), ste, static_cast<float>(beta), numbers<float>(dw),
+                       numbers<float>(dh_parts), numbers<float>(dg_parts));
+  constexpr int kAddThreads = 64;
+  add_parts<<<blocks_for(o + c, kAddThreads), kAddThreads, 0, stream()>>>(
+      o, c, columns, rows, numbers<float>(dh_parts), numbers<float>(dg_parts), numbers<float>(dh),
+      numbers<float>(dg));
   check_launch("onebit_linear");
 }
 

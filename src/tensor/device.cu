@@ -120,8 +120,9 @@ void copy(void* to, const void* from, size_t bytes) {
   cudaPointerAttributes a{}, b{};
   check(cudaPointerGetAttributes(&a, to), "cudaPointerGetAttributes");
   check(cudaPointerGetAttributes(&b, from), "cudaPointerGetAttributes");
-  const bool within = a.type == cudaMemoryTypeDevice && b.type == cudaMemoryTypeDevice;
-  if (!within) check(cudaStreamSynchronize(stream()), "cudaMemcpy");
+  // Host memory, which is pageable, has been read when the call returns; it has not been written.
+  if (a.type != cudaMemoryTypeDevice && b.type == cudaMemoryTypeDevice)
+    check(cudaStreamSynchronize(stream()), "cudaMemcpy");
 }
 
 }  // namespace cuda

@@ -172,6 +172,18 @@ Tensor Tensor::rows(int64_t begin, int64_t end) const {
   return out;
 }
 
+Tensor Tensor::with_next_rows(const Tensor& next) const {
+  if (!defined() || rank() == 0 || next.rank() != rank() || next.dtype_ != dtype_ ||
+      next.storage_.owner != storage_.owner ||
+      next.data_ != static_cast<const char*>(data_) + bytes() ||
+      !std::equal(shape_.begin() + 1, shape_.end(), next.shape_.begin() + 1))
+    return {};
+  Tensor out = *this;
+  out.shape_[0] += next.shape_[0];
+  out.numel_ += next.numel_;
+  return out;
+}
+
 namespace cpu {
 
 void convert(const Tensor& from, Tensor& to) {

@@ -31,7 +31,6 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
       const Var distance = settings.hidden_kind == HiddenKind::normalised
                                ? normalised_mse(s, t.value())
                                : mse(s, t.value());
-      out.hidden.push_back(distance.value());
       hidden_loss = hidden_loss.defined() ? add(hidden_loss, distance) : distance;
     }
     const Segment block = [&student, i, batch](Tape& on, const Var& x) {
@@ -56,6 +55,7 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                  .label_weight = distilled ? settings.labels : 1.0});
   out.loss =
       hidden_loss.defined() ? add(head.loss, scale(hidden_loss, settings.hidden)) : head.loss;
+  if (hidden_loss.defined()) out.hidden = hidden_loss.value();
   out.kl = head.kl;
   out.labels = head.labels;
   return out;
@@ -63,7 +63,7 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
 
 LossTerms BatchLoss::terms() const {
   LossTerms out{.total = loss.value().item(), .kl = kl.item(), .labels = labels.item()};
-  for (const Tensor& distance : hidden) out.hidden += distance.item();
+  if (hidden.defined()) out.hidden = hidden.item();
   return out;
 }
 

@@ -116,6 +116,7 @@ void Trainer::update(StepReport& report) {
   for (Shard& shard : gradients_.shards()) parts.push_back(&shard.part);
   adamw_step(parts, moments_, state_.step + 1, report.learning_rate, clip, adamw, flips);
   gradients_.share_values();
+  gradients_.clear();  // while the update is still under way
   report.sign_flip_rate = flip_rate(flips);
 }
 

@@ -104,8 +104,8 @@ class Decoder {
   // hidden states are.
   KeyValueCache make_cache(int64_t batch, int64_t capacity, DType dtype = DType::f32) const;
 
-  // Moves the parameters to a device. With `matrices`, weights and embeddings are converted to it:
-  // of a model that is not trained.
+  // Moves the parameters to a device. With `matrices`, weights and embeddings are converted to it,
+  // and weights of linears of one input lie one behind the other: of a model that is not trained.
   void move_to(Device device, std::optional<DType> matrices = {});
 
   // Every parameter, in an order that depends on nothing but the architecture.

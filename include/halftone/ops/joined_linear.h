@@ -22,7 +22,8 @@ class MadeMatrix {
   virtual void make(Tensor& m) const = 0;
   // Adds what D = dM (F32 where activations are BF16) is for each parameter that needs a gradient.
   virtual void add_gradients(const Tensor& d) const = 0;
-  // The parameter that is M itself; undefined where M has to be made.
+  // The parameter that is M itself; undefined where M has to be made. Parameters whose rows lie one
+  // behind the other need not be brought together.
   virtual Tensor as_is() const { return {}; }
 
  private:

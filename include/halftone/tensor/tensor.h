@@ -132,6 +132,9 @@ class Tensor {
   void copy_from(const Tensor& from);
   Tensor reshape(Shape shape) const;              // same storage
   Tensor rows(int64_t begin, int64_t end) const;  // rows of the first dimension, same storage
+  // This and `next` as one, where the rows of `next` lie behind these in the same storage; an
+  // undefined tensor elsewhere.
+  Tensor with_next_rows(const Tensor& next) const;
   Tensor to(DType dtype) const;    // converts among f32, f64, f16, bf16; same dtype: *this
   Tensor to(Device device) const;  // copies; same device: *this
   void fill(double value);

@@ -21,7 +21,7 @@ struct LossTerms {
 struct BatchLoss {
   Var loss;  // one element, to go backward from
   Tensor kl, labels;
-  std::vector<Tensor> hidden;  // by block input
+  Tensor hidden;  // undefined without such a loss
 
   // Waits for the numbers.
   LossTerms terms() const;
