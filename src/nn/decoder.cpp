@@ -87,7 +87,7 @@ MadeMatrices Block::matrices(Tape& tape, std::initializer_list<SlotRole> roles, 
   if (device == Device::cpu || observer) return out;
   for (const SlotRole role : roles) {
     out.push_back(linears.at(role)->matrix(tape));
-    if (!out.back()) return {};
+    if (!out.back() || out.back()->op() != out.front()->op()) return {};
   }
   return out;
 }

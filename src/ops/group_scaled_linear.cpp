@@ -1,6 +1,7 @@
 // The product with signs that have one scale a row and group of inputs.
 #include "halftone/ops/group_scaled_linear.h"
 
+#include "group_scaled_parts.h"
 #include "halftone/base/threads.h"
 #include "halftone/ops/linear.h"
 #include "halftone/tensor/gemm.h"
@@ -10,16 +11,13 @@
 
 namespace halftone {
 
-HT_KERNEL(group_scaled_weight, const Tensor& latent, const Tensor& scale, Tensor& w)
 // y = x M^T + beta y for tw = yes, else x M + beta y.
 HT_KERNEL(group_scaled_multiply, Transpose tw, const Tensor& x, const Tensor& latent,
           const Tensor& scale, double beta, Tensor& y)
-// dw = beta dw + ... and dscale from D = dy^T x; dw may be d.
-HT_KERNEL(group_scaled_unfold, const Tensor& d, const Tensor& latent, const Tensor& scale, Ste ste,
-          double beta, Tensor& dw, Tensor& dscale)
 
 namespace {
 
+constexpr const char* kGroupScaledOp = "group_scaled_linear";
 constexpr int64_t kOutputs = 32;  // rows of the weight a block
 
 // One group of a row of D: dW = beta dW + c D ste(W); returns dc = sum S D. dw may be d.
@@ -35,12 +33,8 @@ HT_INLINE inline T unfold_group(int64_t width, const T* d, const T* w, T c, T be
   return dc;
 }
 
-// Adds to the gradients of W and c what D = dy^T x makes them; d may be dw, as in onebit_linear.
-void add_gradients(const Var& latent, const Var& scale, Ste ste, const Tensor& d, double beta,
-                   Tensor& dw) {
-  Tensor dscale = scale.value().like();
-  HT_RUN(group_scaled_unfold, d.device(), d, latent.value(), scale.value(), ste, beta, dw, dscale);
-  if (scale.needs_grad()) scale.add_grad(dscale);
+GroupScaledGradients gradients_of(const Var& scale, const Var::Target& dw) {
+  return {.dw = dw.tensor, .dscale = scale.value().like(), .beta = dw.beta};
 }
 
 class GroupScaledMatrix : public MadeMatrix {
@@ -48,19 +42,33 @@ class GroupScaledMatrix : public MadeMatrix {
   GroupScaledMatrix(const Var& latent, const Var& scale, Ste ste)
       : MadeMatrix({latent, scale}), ste_(ste) {}
 
-  const char* op() const override { return "group_scaled_linear"; }
+  const char* op() const override { return kGroupScaledOp; }
   const Shape& shape() const override { return latent().shape(); }
-  void make(Tensor& m) const override {
-    HT_RUN(group_scaled_weight, m.device(), latent().value(), scale().value(), m);
+  void make(const MadeMatrices& all, Tensor& m) const override {
+    HT_RUN(group_scaled_weights, m.device(), parts(all), m);
   }
-  void add_gradients(const Tensor& d) const override {
-    auto [dw, beta] = latent().target_or_spare();
-    halftone::add_gradients(latent(), scale(), ste_, d, beta, dw);
+  void add_gradients(const MadeMatrices& all, const Tensor& d) const override {
+    std::vector<GroupScaledGradients> to;
+    for (const auto& m : all)
+      to.push_back(gradients_of(of(m).scale(), of(m).latent().target_or_spare()));
+    HT_RUN(group_scaled_unfold, d.device(), d, parts(all), to);
+    for (size_t i = 0; i < all.size(); ++i)
+      if (of(all[i]).scale().needs_grad()) of(all[i]).scale().add_grad(to[i].dscale);
   }
 
  private:
   const Var& latent() const { return parameters()[0]; }
   const Var& scale() const { return parameters()[1]; }
+
+  static const GroupScaledMatrix& of(const std::shared_ptr<const MadeMatrix>& m) {
+    return static_cast<const GroupScaledMatrix&>(*m);
+  }
+  static std::vector<GroupScaledPart> parts(const MadeMatrices& all) {
+    std::vector<GroupScaledPart> out;
+    for (const auto& m : all)
+      out.push_back({of(m).latent().value(), of(m).scale().value(), of(m).ste_});
+    return out;
+  }
 
   Ste ste_;
 };
@@ -77,18 +85,22 @@ void check(const Var& x, const Var& latent, const Var& scale) {
 
 namespace cpu {
 
-void group_scaled_weight(const Tensor& latent, const Tensor& scale, Tensor& w) {
+void group_scaled_weights(const std::vector<GroupScaledPart>& parts, Tensor& w) {
   with_real(w.dtype(), "group_scaled_weight", [&]<class T>() {
-    const int64_t groups = scale.dim(1), width = latent.dim(1) / groups;
-    const T *s = latent.data<T>(), *c = scale.data<T>();
     T* out = w.data<T>();
-    parallel_for(w.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
-      simd([&]() HT_INLINE {
-        for (int64_t k = begin * groups; k < end * groups; ++k)
-          for (int64_t j = k * width; j < (k + 1) * width; ++j)
-            out[j] = s[j] >= T(0) ? c[k] : -c[k];
+    for (const GroupScaledPart& part : parts) {
+      const int64_t o = part.latent.dim(0), groups = part.scale.dim(1),
+                    width = part.latent.dim(1) / groups;
+      const T *s = part.latent.data<T>(), *c = part.scale.data<T>();
+      parallel_for(o, kOutputs, [&](int64_t begin, int64_t end) {
+        simd([&]() HT_INLINE {
+          for (int64_t k = begin * groups; k < end * groups; ++k)
+            for (int64_t j = k * width; j < (k + 1) * width; ++j)
+              out[j] = s[j] >= T(0) ? c[k] : -c[k];
+        });
       });
-    });
+      out += part.latent.numel();
+    }
   });
 }
 
@@ -102,22 +114,27 @@ void group_scaled_multiply(Transpose tw, const Tensor& x, const Tensor& latent, 
   sign_gemm(tw, x, latent, forward ? ones : rows, forward ? rows : ones, beta, y);
 }
 
-void group_scaled_unfold(const Tensor& d, const Tensor& latent, const Tensor& scale, Ste ste,
-                         double beta, Tensor& dw, Tensor& dscale) {
+void group_scaled_unfold(const Tensor& d, const std::vector<GroupScaledPart>& parts,
+                         std::vector<GroupScaledGradients>& to) {
   with_real(d.dtype(), "group_scaled_linear", [&]<class T>() {
-    const int64_t groups = scale.dim(1), width = latent.dim(1) / groups;
-    const T *ds = d.data<T>(), *w = latent.data<T>(), *c = scale.data<T>();
-    T *dws = dw.data<T>(), *dcs = dscale.data<T>();
-    const T b = static_cast<T>(beta);
-    with_ste(ste, [&]<Ste kSte>() {
-      parallel_for(d.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
-        simd([&]() HT_INLINE {
-          for (int64_t k = begin * groups; k < end * groups; ++k)
-            dcs[k] =
-                unfold_group<kSte>(width, ds + k * width, w + k * width, c[k], b, dws + k * width);
+    const T* ds = d.data<T>();
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const GroupScaledPart& part = parts[i];
+      const int64_t groups = part.scale.dim(1), width = part.latent.dim(1) / groups;
+      const T *w = part.latent.data<T>(), *c = part.scale.data<T>();
+      T *dws = to[i].dw.data<T>(), *dcs = to[i].dscale.data<T>();
+      const T b = static_cast<T>(to[i].beta);
+      with_ste(part.ste, [&]<Ste kSte>() {
+        parallel_for(part.latent.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
+          simd([&]() HT_INLINE {
+            for (int64_t k = begin * groups; k < end * groups; ++k)
+              dcs[k] = unfold_group<kSte>(width, ds + k * width, w + k * width, c[k], b,
+                                          dws + k * width);
+          });
         });
       });
-    });
+      ds += part.latent.numel();
+    }
   });
 }
 
@@ -125,7 +142,8 @@ void group_scaled_unfold(const Tensor& d, const Tensor& latent, const Tensor& sc
 
 Tensor group_scaled_weight(const Tensor& latent, const Tensor& scale) {
   Tensor w = latent.like();
-  HT_RUN(group_scaled_weight, w.device(), latent, scale, w);
+  const std::vector<GroupScaledPart> parts{{latent, scale}};
+  HT_RUN(group_scaled_weights, w.device(), parts, w);
   return w;
 }
 
@@ -143,7 +161,7 @@ Var group_scaled_linear(const Var& x, const Var& latent, const Var& scale, const
          y);
   if (bias.defined()) add_bias(bias.value(), y);
 
-  return x.tape().record("group_scaled_linear", {x, latent, scale, bias}, y, [=](const Tensor& dy) {
+  return x.tape().record(kGroupScaledOp, {x, latent, scale, bias}, y, [=](const Tensor& dy) {
     if (bias.needs_grad()) {
       auto [db, beta] = bias.grad_target();
       add_column_sums(dy, db, beta);
@@ -154,10 +172,13 @@ Var group_scaled_linear(const Var& x, const Var& latent, const Var& scale, const
              dx);
     }
     if (!latent.needs_grad() && !scale.needs_grad()) return;
-    auto [dw, beta] = latent.target_or_spare();
-    Tensor d = beta == 0 ? dw : dw.like();
+    const Var::Target dw = latent.target_or_spare();
+    Tensor d = dw.beta == 0 ? dw.tensor : dw.tensor.like();
     gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
-    add_gradients(latent, scale, ste, d, beta, dw);
+    std::vector<GroupScaledGradients> to{gradients_of(scale, dw)};
+    const std::vector<GroupScaledPart> parts{{latent.value(), scale.value(), ste}};
+    HT_RUN(group_scaled_unfold, device, d, parts, to);
+    if (scale.needs_grad()) scale.add_grad(to[0].dscale);
   });
 }
 

@@ -21,24 +21,22 @@ Tensor made(const MadeMatrices& matrices, DType dtype, Device device) {
     whole = whole.with_next_rows(matrices[i]->as_is());
   if (whole.defined() && whole.dtype() == dtype) return whole;
   Tensor out = Tensor::uninitialized({rows_of(matrices), matrices[0]->shape()[1]}, dtype, device);
-  int64_t row = 0;
-  for (const auto& m : matrices) {
-    Tensor rows = out.rows(row, row + m->shape()[0]);
-    m->make(rows);
-    row += m->shape()[0];
-  }
+  matrices[0]->make(matrices, out);
   return out;
 }
 
-bool needs_grad(const MadeMatrix& m) {
-  return std::ranges::any_of(m.parameters(), [](const Var& p) { return p.needs_grad(); });
-}
 bool need_grad(const MadeMatrices& matrices) {
-  return std::ranges::any_of(matrices, [](const auto& m) { return needs_grad(*m); });
+  const auto needs_grad = [](const auto& m) {
+    return std::ranges::any_of(m->parameters(), [](const Var& p) { return p.needs_grad(); });
+  };
+  return std::ranges::any_of(matrices, needs_grad);
 }
 
 void check(int64_t width, const Var& x, const MadeMatrices& matrices) {
   require(!matrices.empty(), "joined_linear: no matrix");
+  for (const auto& m : matrices)
+    require(m->op() == matrices[0]->op(), "joined_linear: {} beside {}", m->op(),
+            matrices[0]->op());
   for (const auto& m : matrices)
     require(x.value().rank() == 2 && m->shape().size() == 2 && width == m->shape()[1],
             "joined_linear: x {}, matrix {}", shape_text(x.shape()), shape_text(m->shape()));
@@ -62,12 +60,7 @@ void multiply_back(const Tensor& dy, const MadeMatrices& matrices, double beta, 
 void add_gradients(const Tensor& dy, const Tensor& x, const MadeMatrices& matrices) {
   Tensor d = Tensor::uninitialized({dy.dim(1), x.dim(1)}, sum_dtype(dy.dtype()), dy.device());
   gemm(Transpose::yes, Transpose::no, dy, x, 0, d);
-  int64_t row = 0;
-  for (const auto& m : matrices) {
-    const int64_t end = row + m->shape()[0];
-    if (needs_grad(*m)) m->add_gradients(d.rows(row, end));
-    row = end;
-  }
+  matrices[0]->add_gradients(matrices, d);
 }
 
 std::vector<Var> all_inputs(const Var& x, const MadeMatrices& matrices, const Var& plus) {

@@ -23,13 +23,25 @@ class DenseMatrix : public MadeMatrix {
   const char* op() const override { return "linear"; }
   const Shape& shape() const override { return weight().shape(); }
   Tensor as_is() const override { return weight().value(); }
-  void make(Tensor& m) const override { m.copy_from(weight().value().to(m.dtype())); }
-  void add_gradients(const Tensor& d) const override {
-    auto [dw, beta] = weight().grad_target();
-    if (beta == 0)
-      dw.copy_from(d);
-    else
-      add(dw, d, dw);
+  void make(const MadeMatrices& all, Tensor& m) const override {
+    int64_t row = 0;
+    for (const auto& each : all) {
+      Tensor rows = m.rows(row, row + each->shape()[0]);
+      rows.copy_from(each->as_is().to(m.dtype()));
+      row += rows.dim(0);
+    }
+  }
+  void add_gradients(const MadeMatrices& all, const Tensor& d) const override {
+    int64_t row = 0;
+    for (const auto& each : all) {
+      const Tensor rows = d.rows(row, row + each->shape()[0]);
+      auto [dw, beta] = each->parameters()[0].target_or_spare();
+      if (beta == 0)
+        dw.copy_from(rows);
+      else
+        add(dw, rows, dw);
+      row += rows.dim(0);
+    }
   }
 
  private:

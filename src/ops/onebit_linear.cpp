@@ -6,14 +6,13 @@
 #include "halftone/ops/linear.h"
 #include "halftone/tensor/gemm.h"
 #include "normalise_rows.h"
+#include "onebit_parts.h"
 #include "ste.h"
 #include "tensor/dispatch.h"
 #include "tensor/gemm/sign_gemm.h"
 
 namespace halftone {
 
-HT_KERNEL(onebit_weight, const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale,
-          Tensor& w)
 // z (N x O), and with the normalisation r (N).
 HT_KERNEL(onebit_linear_forward, const Tensor& x, const Tensor& latent, const Tensor& in_scale,
           const Tensor& out_scale, const OneBitOptions& options, Tensor& z, Tensor& r)
@@ -22,12 +21,10 @@ HT_KERNEL(onebit_linear_forward, const Tensor& x, const Tensor& latent, const Te
 HT_KERNEL(onebit_linear_backward, const Tensor& dz, const Tensor& z, const Tensor& r,
           const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale, Tensor& dy,
           double beta, Tensor& dx)
-// dw = beta dw + ..., dh and dg from D = dy^T x; dw may be d.
-HT_KERNEL(onebit_linear_unfold, const Tensor& d, const Tensor& latent, const Tensor& in_scale,
-          const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh, Tensor& dg)
 
 namespace {
 
+constexpr const char* kOneBitOp = "onebit_linear";
 constexpr int64_t kOutputs = 32, kRows = 16;  // weights' rows a block, and activations'
 
 // y = y_scale o (sign(W) (x_scale o x)) + beta y, or with sign(W)^T; F64 (gradient checks) as a
@@ -79,15 +76,18 @@ void unfold(int64_t o, int64_t i, const Unfolded<T>& u) {
   });
 }
 
-// Adds to the gradients of W, h and g what D = dy^T x makes them; d may be dw, where the gradient
-// of W is written, beta times what it was included.
-void add_gradients(const Var& latent, const Var& in_scale, const Var& out_scale, Ste ste,
-                   const Tensor& d, double beta, Tensor& dw) {
-  Tensor dh = out_scale.value().like(), dg = in_scale.value().like();
-  HT_RUN(onebit_linear_unfold, d.device(), d, latent.value(), in_scale.value(), out_scale.value(),
-         ste, beta, dw, dh, dg);
-  if (out_scale.needs_grad()) out_scale.add_grad(dh);
-  if (in_scale.needs_grad()) in_scale.add_grad(dg);
+// Gradients of W, h and g, to be added once they are whole but for that of W, which is added where
+// it is written: into `dw`, beta times what it was included.
+OneBitGradients gradients_of(const Var& in_scale, const Var& out_scale, const Var::Target& dw) {
+  return {.dw = dw.tensor,
+          .dh = out_scale.value().like(),
+          .dg = in_scale.value().like(),
+          .beta = dw.beta};
+}
+
+void add_scales(const Var& in_scale, const Var& out_scale, const OneBitGradients& from) {
+  if (out_scale.needs_grad()) out_scale.add_grad(from.dh);
+  if (in_scale.needs_grad()) in_scale.add_grad(from.dg);
 }
 
 class OneBitMatrix : public MadeMatrix {
@@ -95,20 +95,37 @@ class OneBitMatrix : public MadeMatrix {
   OneBitMatrix(const Var& latent, const Var& in_scale, const Var& out_scale, Ste ste)
       : MadeMatrix({latent, in_scale, out_scale}), ste_(ste) {}
 
-  const char* op() const override { return "onebit_linear"; }
+  const char* op() const override { return kOneBitOp; }
   const Shape& shape() const override { return latent().shape(); }
-  void make(Tensor& m) const override {
-    HT_RUN(onebit_weight, m.device(), latent().value(), in_scale().value(), out_scale().value(), m);
+  void make(const MadeMatrices& all, Tensor& m) const override {
+    HT_RUN(onebit_weights, m.device(), parts(all), m);
   }
-  void add_gradients(const Tensor& d) const override {
-    auto [dw, beta] = latent().target_or_spare();
-    halftone::add_gradients(latent(), in_scale(), out_scale(), ste_, d, beta, dw);
+  void add_gradients(const MadeMatrices& all, const Tensor& d) const override {
+    std::vector<OneBitGradients> to;
+    for (const auto& each : all) {
+      const OneBitMatrix& m = of(each);
+      to.push_back(gradients_of(m.in_scale(), m.out_scale(), m.latent().target_or_spare()));
+    }
+    HT_RUN(onebit_unfold, d.device(), d, parts(all), to);
+    for (size_t i = 0; i < all.size(); ++i)
+      add_scales(of(all[i]).in_scale(), of(all[i]).out_scale(), to[i]);
   }
 
  private:
   const Var& latent() const { return parameters()[0]; }
   const Var& in_scale() const { return parameters()[1]; }
   const Var& out_scale() const { return parameters()[2]; }
+
+  static const OneBitMatrix& of(const std::shared_ptr<const MadeMatrix>& m) {
+    return static_cast<const OneBitMatrix&>(*m);
+  }
+  static std::vector<OneBitPart> parts(const MadeMatrices& all) {
+    std::vector<OneBitPart> out;
+    for (const auto& m : all)
+      out.push_back({of(m).latent().value(), of(m).in_scale().value(), of(m).out_scale().value(),
+                     of(m).ste_});
+    return out;
+  }
 
   Ste ste_;
 };
@@ -124,16 +141,20 @@ void check(const Var& x, const Var& latent, const Var& in_scale, const Var& out_
 
 namespace cpu {
 
-void onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale,
-                   Tensor& w) {
+void onebit_weights(const std::vector<OneBitPart>& parts, Tensor& w) {
   with_real(w.dtype(), "onebit_weight", [&]<class T>() {
-    const int64_t i = latent.dim(1);
-    const T *s = latent.data<T>(), *g = in_scale.data<T>(), *h = out_scale.data<T>();
+    const int64_t i = w.dim(1);
     T* out = w.data<T>();
-    parallel_for(w.dim(0), kOutputs, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t c = 0; c < i; ++c) out[r * i + c] = sign_of(s[r * i + c]) * h[r] * g[c];
-    });
+    for (const OneBitPart& part : parts) {
+      const int64_t o = part.latent.dim(0);
+      const T *s = part.latent.data<T>(), *g = part.in_scale.data<T>(),
+              *h = part.out_scale.data<T>();
+      parallel_for(o, kOutputs, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r)
+          for (int64_t c = 0; c < i; ++c) out[r * i + c] = sign_of(s[r * i + c]) * h[r] * g[c];
+      });
+      out += o * i;
+    }
   });
 }
 
@@ -161,29 +182,37 @@ void onebit_linear_backward(const Tensor& dz, const Tensor& z, const Tensor& r,
     parallel_for(dz.dim(0), kRows, normalise_back);
 }
 
-void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& in_scale,
-                          const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh,
-                          Tensor& dg) {
-  Tensor dg_parts = Tensor::uninitialized({divide_up(d.dim(0), kOutputs), d.dim(1)}, d.dtype());
-  with_real(d.dtype(), "onebit_linear", [&]<class T>() {
-    const Unfolded<T> u{.d = d.data<T>(),
-                        .w = latent.data<T>(),
-                        .g = in_scale.data<T>(),
-                        .h = out_scale.data<T>(),
-                        .dw = dw.data<T>(),
-                        .dh = dh.data<T>(),
-                        .dg_parts = dg_parts.data<T>(),
-                        .beta = static_cast<T>(beta)};
-    with_ste(ste, [&]<Ste kSte>() { unfold<kSte>(d.dim(0), d.dim(1), u); });
-  });
-  add_column_sums(dg_parts, dg, 0);
+void onebit_unfold(const Tensor& d, const std::vector<OneBitPart>& parts,
+                   std::vector<OneBitGradients>& to) {
+  const int64_t c = d.dim(1);
+  int64_t row = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const OneBitPart& part = parts[i];
+    const int64_t o = part.latent.dim(0);
+    const Tensor rows = d.rows(row, row + o);
+    Tensor dg_parts = Tensor::uninitialized({divide_up(o, kOutputs), c}, d.dtype());
+    with_real(d.dtype(), "onebit_linear", [&]<class T>() {
+      const Unfolded<T> u{.d = rows.data<T>(),
+                          .w = part.latent.data<T>(),
+                          .g = part.in_scale.data<T>(),
+                          .h = part.out_scale.data<T>(),
+                          .dw = to[i].dw.data<T>(),
+                          .dh = to[i].dh.data<T>(),
+                          .dg_parts = dg_parts.data<T>(),
+                          .beta = static_cast<T>(to[i].beta)};
+      with_ste(part.ste, [&]<Ste kSte>() { unfold<kSte>(o, c, u); });
+    });
+    add_column_sums(dg_parts, to[i].dg, 0);
+    row += o;
+  }
 }
 
 }  // namespace cpu
 
 Tensor onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale) {
   Tensor w = latent.like();
-  HT_RUN(onebit_weight, w.device(), latent, in_scale, out_scale, w);
+  const std::vector<OneBitPart> parts{{latent, in_scale, out_scale}};
+  HT_RUN(onebit_weights, w.device(), parts, w);
   return w;
 }
 
@@ -210,7 +239,7 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
   if (!options.post_layer_norm) z = {};  // backward does without
 
   return x.tape().record(
-      "onebit_linear", {x, latent, in_scale, out_scale, bias}, out, [=](const Tensor& dz) {
+      kOneBitOp, {x, latent, in_scale, out_scale, bias}, out, [=](const Tensor& dz) {
         if (bias.needs_grad()) {
           auto [db, beta] = bias.grad_target();
           add_column_sums(dz, db, beta);
@@ -220,10 +249,14 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
         HT_RUN(onebit_linear_backward, device, dz, z, r, latent.value(), in_scale.value(),
                out_scale.value(), dy, x_beta, dx);
         if (!latent.needs_grad() && !in_scale.needs_grad() && !out_scale.needs_grad()) return;
-        auto [dw, beta] = latent.target_or_spare();
-        Tensor d = beta == 0 ? dw : dw.like();
+        const Var::Target dw = latent.target_or_spare();
+        Tensor d = dw.beta == 0 ? dw.tensor : dw.tensor.like();
         gemm(Transpose::yes, Transpose::no, dy, x.value(), 0, d);
-        add_gradients(latent, in_scale, out_scale, options.ste, d, beta, dw);
+        std::vector<OneBitGradients> to{gradients_of(in_scale, out_scale, dw)};
+        const std::vector<OneBitPart> parts{
+            {latent.value(), in_scale.value(), out_scale.value(), options.ste}};
+        HT_RUN(onebit_unfold, device, d, parts, to);
+        add_scales(in_scale, out_scale, to[0]);
       });
 }
 

@@ -5,29 +5,40 @@
 
 #include "halftone/tensor/gemm.h"
 #include "normalise_rows.cuh"
+#include "onebit_parts.h"
 #include "ste.cuh"
 
 namespace halftone::cuda {
-
-void onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale,
-                   Tensor& w);
-
 namespace {
 
 constexpr int kThreads = 256;
 
+// Of one layer; `row` is where its rows begin among those of all, `dh_parts` and `dg_parts` where
+// its parts do.
+struct Part {
+  const float *latent, *g, *h;
+  float *dw, *dh, *dg, *dh_parts, *dg_parts;
+  int64_t row, o;
+  float beta;
+  Ste ste;
+};
+constexpr size_t kMostParts = 4;
+struct Parts {
+  Part at[kMostParts];
+};
+
 template <int W, class T>
-__global__ void weight(int64_t o, int64_t c, const float* latent, const float* g, const float* h,
-                       T* m) {
+__global__ void weights(Parts parts, int64_t c, T* m) {
+  const Part& p = parts.at[blockIdx.y];
   const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * W;
-  if (at >= o * c) return;
+  if (at >= p.o * c) return;
   float w[W], gs[W];
-  read<W>(latent + at, w);
-  read<W>(g + at % c, gs);
-  const float row = h[at / c];
+  read<W>(p.latent + at, w);
+  read<W>(p.g + at % c, gs);
+  const float row = p.h[at / c];
 #pragma unroll
   for (int i = 0; i < W; ++i) w[i] = sign_of(w[i]) * row * gs[i];
-  write<W>(m + at, w);
+  write<W>(m + p.row * c + at, w);
 }
 
 // dW = beta dW + h g D ste(W); of a tile of kTile x kTile numbers the parts of dh = sum_i s g D (in
@@ -35,70 +46,97 @@ __global__ void weight(int64_t o, int64_t c, const float* latent, const float* g
 // has every eighth row. dw may be d.
 constexpr int kTile = 32;
 
-__global__ void __launch_bounds__(kRowThreads)
-    unfold(int64_t o, int64_t c, const float* d, const float* latent, const float* g,
-           const float* h, Ste ste, float beta, float* dw, float* dh_parts, float* dg_parts) {
+__global__ void __launch_bounds__(kRowThreads) unfold(Parts parts, int64_t c, const float* d) {
   __shared__ float sums[kRowWarps][kTile];
+  const Part& p = parts.at[blockIdx.z];
   const int lane = lane_here(), warp = static_cast<int>(threadIdx.x) / kWarp;
   const int64_t j = int64_t{blockIdx.x} * kTile + lane, begin = int64_t{blockIdx.y} * kTile;
-  const float gj = j < c ? g[j] : 0.0f;
+  if (begin >= p.o) return;
+  const float gj = j < c ? p.g[j] : 0.0f;
   float dg = 0;
 #pragma unroll
   for (int64_t k = begin + warp; k < begin + kTile; k += kRowWarps) {
-    if (k >= o) break;
+    if (k >= p.o) break;
     float dh = 0;
     if (j < c) {
       const int64_t at = k * c + j;
-      const float w = latent[at], dk = d[at], before = beta == 0.0f ? 0.0f : beta * dw[at],
-                  signed_d = sign_of(w) * dk;
+      const float w = p.latent[at], dk = d[p.row * c + at], hk = p.h[k],
+                  before = p.beta == 0.0f ? 0.0f : p.beta * p.dw[at], signed_d = sign_of(w) * dk;
       dh = gj * signed_d;
-      dg += h[k] * signed_d;
-      dw[at] = before + h[k] * gj * dk * ste_factor(ste, w);
+      dg += hk * signed_d;
+      p.dw[at] = before + hk * gj * dk * ste_factor(p.ste, w);
     }
     dh = warp_sum(dh);
-    if (lane == 0) dh_parts[k * gridDim.x + blockIdx.x] = dh;
+    if (lane == 0) p.dh_parts[k * gridDim.x + blockIdx.x] = dh;
   }
   sums[warp][lane] = dg;
   __syncthreads();
   if (warp > 0 || j >= c) return;
   for (int i = 1; i < kRowWarps; ++i) dg += sums[i][lane];
-  dg_parts[int64_t{blockIdx.y} * c + j] = dg;
+  p.dg_parts[int64_t{blockIdx.y} * c + j] = dg;
 }
 
-// dh (o) and dg (c) from their parts, added in order: a thread each.
-__global__ void add_parts(int64_t o, int64_t c, int64_t row_parts, int64_t column_parts,
-                          const float* dh_parts, const float* dg_parts, float* dh, float* dg) {
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+// dg (c) and dh (o) from their parts, added in order: a thread each.
+__global__ void add_parts(Parts parts, int64_t c, int64_t columns) {
+  const Part& p = parts.at[blockIdx.y];
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+                rows = (p.o + kTile - 1) / kTile;
   float sum = 0;
   if (i < c) {
 #pragma unroll 8
-    for (int64_t p = 0; p < column_parts; ++p) sum += dg_parts[p * c + i];
-    dg[i] = sum;
-  } else if (i < c + o) {
+    for (int64_t k = 0; k < rows; ++k) sum += p.dg_parts[k * c + i];
+    p.dg[i] = sum;
+  } else if (i < c + p.o) {
 #pragma unroll 8
-    for (int64_t p = 0; p < row_parts; ++p) sum += dh_parts[(i - c) * row_parts + p];
-    dh[i - c] = sum;
+    for (int64_t k = 0; k < columns; ++k) sum += p.dh_parts[(i - c) * columns + k];
+    p.dh[i - c] = sum;
+  }
+}
+
+// Calls body(parts, how many, the most rows that one has) for as many parts as a launch takes.
+template <class Fill, class Body>
+void in_launches(const std::vector<OneBitPart>& all, const Fill& fill, const Body& body) {
+  int64_t row = 0;
+  for (size_t first = 0; first < all.size(); first += kMostParts) {
+    Parts parts{};
+    int64_t most = 0;
+    const size_t count = std::min(kMostParts, all.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      const OneBitPart& from = all[first + i];
+      parts.at[i] = {.latent = numbers<float>(from.latent),
+                     .g = numbers<float>(from.in_scale),
+                     .h = numbers<float>(from.out_scale),
+                     .row = row,
+                     .o = from.latent.dim(0),
+                     .ste = from.ste};
+      fill(first + i, parts.at[i]);
+      most = std::max(most, parts.at[i].o);
+      row += parts.at[i].o;
+    }
+    body(parts, static_cast<unsigned>(count), most);
   }
 }
 
 Tensor weight_in(DType dtype, const Tensor& latent, const Tensor& in_scale,
                  const Tensor& out_scale) {
   Tensor m = Tensor::uninitialized(latent.shape(), dtype, Device::cuda);
-  cuda::onebit_weight(latent, in_scale, out_scale, m);
+  cuda::onebit_weights({{latent, in_scale, out_scale}}, m);
   return m;
 }
 
 }  // namespace
 
-void onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale,
-                   Tensor& w) {
-  const int64_t o = latent.dim(0), c = latent.dim(1);
-  with_number(w.dtype(), "onebit_weight", [&]<class T>() {
-    const float *s = numbers<float>(latent), *g = numbers<float>(in_scale);
-    T* m = numbers<T>(w);
-    with_width(whole_packs(c, {s, g, m}), [&]<int W>() {
-      weight<W><<<blocks_for(o * c, kThreads * W), kThreads, 0, stream()>>>(
-          o, c, s, g, numbers<float>(out_scale), m);
+void onebit_weights(const std::vector<OneBitPart>& all, Tensor& w) {
+  const int64_t c = w.dim(1);
+  bool packs = true;
+  const auto fill = [&](size_t, const Part& p) { packs &= whole_packs(c, {p.latent, p.g}); };
+  in_launches(all, fill, [&](const Parts& parts, unsigned count, int64_t most) {
+    with_number(w.dtype(), "onebit_weight", [&]<class T>() {
+      T* m = numbers<T>(w);
+      with_width(packs && whole_packs(c, {m}), [&]<int W>() {
+        weights<W><<<dim3(blocks_for(most * c, kThreads * W), count), kThreads, 0, stream()>>>(
+            parts, c, m);
+      });
     });
   });
   check_launch("onebit_weight");
@@ -121,21 +159,29 @@ void onebit_linear_backward(const Tensor& dz, const Tensor& z, const Tensor& r,
   halftone::gemm(Transpose::no, Transpose::no, dy, m, beta, dx);
 }
 
-void onebit_linear_unfold(const Tensor& d, const Tensor& latent, const Tensor& in_scale,
-                          const Tensor& out_scale, Ste ste, double beta, Tensor& dw, Tensor& dh,
-                          Tensor& dg) {
-  const int64_t o = d.dim(0), c = d.dim(1), rows = divide_up(o, kTile),
-                columns = divide_up(c, kTile);
-  Tensor dh_parts = Tensor::uninitialized({o, columns}, DType::f32, Device::cuda),
-         dg_parts = Tensor::uninitialized({rows, c}, DType::f32, Device::cuda);
-  unfold<<<dim3(static_cast<unsigned>(columns), static_cast<unsigned>(rows)), kRowThreads, 0,
-           stream()>>>(o, c, numbers<float>(d), numbers<float>(latent), numbers<float>(in_scale),
-                       numbers<float>(out_scale), ste, static_cast<float>(beta), numbers<float>(dw),
-                       numbers<float>(dh_parts), numbers<float>(dg_parts));
-  constexpr int kAddThreads = 64;
-  add_parts<<<blocks_for(o + c, kAddThreads), kAddThreads, 0, stream()>>>(
-      o, c, columns, rows, numbers<float>(dh_parts), numbers<float>(dg_parts), numbers<float>(dh),
-      numbers<float>(dg));
+void onebit_unfold(const Tensor& d, const std::vector<OneBitPart>& all,
+                   std::vector<OneBitGradients>& to) {
+  const int64_t c = d.dim(1), columns = divide_up(c, kTile);
+  std::vector<Tensor> held;
+  const auto room = [&](int64_t rows, int64_t width) {
+    held.push_back(Tensor::uninitialized({rows, width}, DType::f32, Device::cuda));
+    return numbers<float>(held.back());
+  };
+  const auto fill = [&](size_t i, Part& p) {
+    p.dw = numbers<float>(to[i].dw);
+    p.dh = numbers<float>(to[i].dh);
+    p.dg = numbers<float>(to[i].dg);
+    p.dh_parts = room(p.o, columns);
+    p.dg_parts = room(divide_up(p.o, kTile), c);
+    p.beta = static_cast<float>(to[i].beta);
+  };
+  in_launches(all, fill, [&](const Parts& parts, unsigned count, int64_t most) {
+    unfold<<<dim3(static_cast<unsigned>(columns), blocks_for(most, kTile), count), kRowThreads, 0,
+             stream()>>>(parts, c, numbers<float>(d));
+    constexpr int kAddThreads = 64;
+    add_parts<<<dim3(blocks_for(most + c, kAddThreads), count), kAddThreads, 0, stream()>>>(
+        parts, c, columns);
+  });
   check_launch("onebit_linear");
 }
 

@@ -25,7 +25,8 @@ TEST(JoinedLinear, GradientsMatchDifferences) {
 TEST(JoinedLinear, IsItsLinearsSideBySide) {
   const std::vector<Tensor> inputs = {random_tensor({5, 8}, 1), random_tensor({4, 8}, 2),
                                       random_tensor({8}, 3),    random_tensor({4}, 4),
-                                      random_tensor({3, 8}, 5), random_tensor({3, 2}, 6)};
+                                      random_tensor({3, 8}, 5), random_tensor({8}, 6),
+                                      random_tensor({3}, 8)};
   const Tensor dy = random_tensor({5, 7}, 7), left = random_tensor({5, 4}, 0).like(),
                right = random_tensor({5, 3}, 0).like();
   for (int64_t i = 0; i < 5; ++i) {
@@ -40,10 +41,11 @@ TEST(JoinedLinear, IsItsLinearsSideBySide) {
     b.push_back(apart.variable(x));
   }
   const Var y = joined_linear(a[0], {onebit_matrix(a[1], a[2], a[3], Ste::tanh),
-                                     group_scaled_matrix(a[4], a[5], Ste::clipped)});
+                                     onebit_matrix(a[4], a[5], a[6], Ste::clipped)});
   const Var one =
       onebit_linear(b[0], b[1], b[2], b[3], {}, {.post_layer_norm = false, .ste = Ste::tanh});
-  const Var other = group_scaled_linear(b[0], b[4], b[5], {}, Ste::clipped);
+  const Var other =
+      onebit_linear(b[0], b[4], b[5], b[6], {}, {.post_layer_norm = false, .ste = Ste::clipped});
   for (int64_t i = 0; i < 5; ++i)
     for (int64_t j = 0; j < 7; ++j)
       EXPECT_NEAR(y.value().data<double>()[i * 7 + j],
@@ -82,11 +84,17 @@ TEST(JoinedLinear, LeavesTheGradientsOfOthersAlone) {
   });
 }
 
-TEST(JoinedLinear, RefusesMatricesOfOtherWidths) {
+TEST(JoinedLinear, RefusesMatricesOfOtherWidthsOrKinds) {
   Tape tape;
   const Var x = tape.constant(random_tensor({2, 6}, 1)),
             w = tape.constant(random_tensor({3, 5}, 2));
   EXPECT_THROW(joined_linear(x, {dense_matrix(w)}), std::invalid_argument);
+  const Var latent = tape.constant(random_tensor({3, 6}, 3)),
+            scale = tape.constant(random_tensor({3, 2}, 4));
+  EXPECT_NO_THROW(joined_linear(x, {dense_matrix(latent)}));
+  EXPECT_THROW(
+      joined_linear(x, {dense_matrix(latent), group_scaled_matrix(latent, scale, Ste::tanh)}),
+      std::invalid_argument);
 }
 
 }  // namespace

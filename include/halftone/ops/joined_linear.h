@@ -9,6 +9,9 @@
 
 namespace halftone {
 
+class MadeMatrix;
+using MadeMatrices = std::vector<std::shared_ptr<const MadeMatrix>>;
+
 // A matrix M (O x I) that parameters make, anew for each product.
 class MadeMatrix {
  public:
@@ -16,12 +19,13 @@ class MadeMatrix {
   virtual ~MadeMatrix() = default;
 
   const std::vector<Var>& parameters() const { return parameters_; }
-  virtual const char* op() const = 0;  // what its product is called where ops are timed
+  virtual const char* op() const = 0;  // its kind: what its product is called where ops are timed
   virtual const Shape& shape() const = 0;
-  // M, in m's dtype.
-  virtual void make(Tensor& m) const = 0;
-  // Adds what D = dM (F32 where activations are BF16) is for each parameter that needs a gradient.
-  virtual void add_gradients(const Tensor& d) const = 0;
+  // Of matrices of this kind, one above the other: m, in m's dtype.
+  virtual void make(const MadeMatrices& all, Tensor& m) const = 0;
+  // The same way round: adds what D = dm (F32 where activations are BF16) is for each parameter
+  // that needs a gradient.
+  virtual void add_gradients(const MadeMatrices& all, const Tensor& d) const = 0;
   // The parameter that is M itself; undefined where M has to be made. Parameters whose rows lie one
   // behind the other need not be brought together.
   virtual Tensor as_is() const { return {}; }
@@ -30,9 +34,7 @@ class MadeMatrix {
   std::vector<Var> parameters_;
 };
 
-using MadeMatrices = std::vector<std::shared_ptr<const MadeMatrix>>;
-
-// x (N x I), M_k (O_k x I), plus (N x sum of O_k) or undefined:
+// x (N x I), matrices M_k (O_k x I) of one kind, plus (N x sum of O_k) or undefined:
 //   y = x [M_1; M_2; ...]^T + plus.
 // Backward for G = dy: dplus = G;  dx = G [M_1; M_2; ...];  dM_k = G_k^T x, G_k its columns of G.
 // Saves x, or how to make it again.
