@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <numeric>
-#include <utility>
 
 #include "halftone/base/threads.h"
 #include "row_math.h"
@@ -11,7 +10,8 @@
 
 namespace halftone {
 
-HT_KERNEL(adamw_update, std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips)
+HT_KERNEL(adamw_update, const std::vector<AdamWNumbers>& all, const AdamWCoefficients& c,
+          Tensor& flips)
 HT_CPU_KERNEL(adam_update, const Tensor& grad, int64_t t, double rate, Tensor& w, Tensor& m,
               Tensor& v)
 HT_KERNEL(block_sums_of_squares, const std::vector<Tensor>& xs, std::vector<double>& sums)
@@ -48,8 +48,8 @@ HT_INLINE inline int update(int64_t n, Factors c, const float* grad, float* w, f
 
 namespace cpu {
 
-void adamw_update(std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips) {
-  for (AdamWNumbers& each : all) {
+void adamw_update(const std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips) {
+  for (const AdamWNumbers& each : all) {
     const Factors f{.clip = static_cast<float>(c.gradient),
                     .b1 = static_cast<float>(c.beta1),
                     .b2 = static_cast<float>(c.beta2),
@@ -57,10 +57,10 @@ void adamw_update(std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Te
                     .rate = static_cast<float>(c.rate),
                     .v_scale = static_cast<float>(c.v_scale),
                     .eps = static_cast<float>(c.epsilon)};
-    const float* g = std::as_const(each.grad).data<float>();
-    float *w = each.w.data<float>(), *m = each.m.data<float>(), *v = each.v.data<float>();
+    const float* g = each.grad->data<float>();
+    float *w = each.w->data<float>(), *m = each.m->data<float>(), *v = each.v->data<float>();
     const double flipped =
-        parallel_sum(each.w.numel(), kUpdateBlock, [&](int64_t begin, int64_t end) {
+        parallel_sum(each.w->numel(), kUpdateBlock, [&](int64_t begin, int64_t end) {
           int count = 0;
           simd([&]() HT_INLINE {
             count = update(end - begin, f, g + begin, w + begin, m + begin, v + begin);
@@ -99,12 +99,12 @@ void block_sums_of_squares(const std::vector<Tensor>& xs, std::vector<double>& s
 
 }  // namespace cpu
 
-void adamw_update(std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips) {
+void adamw_update(const std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips) {
   for (const AdamWNumbers& each : all)
-    require(each.grad.numel() == each.w.numel() && each.m.numel() == each.w.numel() &&
-                each.v.numel() == each.w.numel(),
-            "adamw_update: {} numbers, gradient {}, moments {} and {}", each.w.numel(),
-            each.grad.numel(), each.m.numel(), each.v.numel());
+    require(each.grad->numel() == each.w->numel() && each.m->numel() == each.w->numel() &&
+                each.v->numel() == each.w->numel(),
+            "adamw_update: {} numbers, gradient {}, moments {} and {}", each.w->numel(),
+            each.grad->numel(), each.m->numel(), each.v->numel());
   if (!all.empty()) HT_RUN(adamw_update, flips.device(), all, c, flips);
 }
 

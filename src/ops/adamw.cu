@@ -93,17 +93,17 @@ __global__ void square_parts(const Piece* pieces, float* parts) {
 
 }  // namespace
 
-void adamw_update(std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips) {
+void adamw_update(const std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips) {
   std::vector<Numbers> table;
   int blocks = 0;
-  for (AdamWNumbers& each : all) {
-    const Tensor& grad = each.grad;
-    const int64_t n = each.w.numel();
+  table.reserve(all.size());
+  for (const AdamWNumbers& each : all) {
+    const int64_t n = each.w->numel();
     if (n == 0) continue;
-    Numbers x{.grad = numbers<float>(grad),
-              .w = numbers<float>(each.w),
-              .m = numbers<float>(each.m),
-              .v = numbers<float>(each.v),
+    Numbers x{.grad = numbers<float>(*each.grad),
+              .w = numbers<float>(*each.w),
+              .m = numbers<float>(*each.m),
+              .v = numbers<float>(*each.v),
               .n = n,
               .first = blocks,
               .keep = static_cast<float>(each.keep),

@@ -10,16 +10,17 @@ namespace halftone {
 void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments, int64_t step,
                 double learning_rate, double scale, const AdamWSettings& s, Tensor& flips) {
   std::vector<AdamWNumbers> all;
+  all.reserve(params.size());
   for (size_t i = 0; i < params.size(); ++i) {
     Param& param = *params[i];
     if (!param.grad.filled) {
       if (!param.grad.tensor.defined()) param.grad.tensor = param.value.like();
       param.grad.tensor.fill(0);
     }
-    all.push_back({.grad = param.grad.tensor,
-                   .w = param.value,
-                   .m = moments[i].m,
-                   .v = moments[i].v,
+    all.push_back({.grad = &param.grad.tensor,
+                   .w = &param.value,
+                   .m = &moments[i].m,
+                   .v = &moments[i].v,
                    .keep = 1.0 - (param.decays() ? learning_rate * s.weight_decay : 0.0),
                    .counted = param.role == ParamRole::latent});
   }

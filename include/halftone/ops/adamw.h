@@ -17,14 +17,15 @@ struct AdamWCoefficients {
 
 // A parameter, its gradient and its moments: F32, n numbers each.
 struct AdamWNumbers {
-  Tensor grad, w, m, v;
+  const Tensor* grad;
+  Tensor *w, *m, *v;
   double keep;   // of w
   bool counted;  // the signs that change
 };
 
 // One step on each, all on one device. flips (one number, F64) += the entries of those that are
 // counted which changed their sign (sign(0) = +1).
-void adamw_update(std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips);
+void adamw_update(const std::vector<AdamWNumbers>& all, const AdamWCoefficients& c, Tensor& flips);
 
 // Step t (from 1) of Adam (Kingma and Ba, 2015) with betas 0.9 and 0.999 and epsilon 1e-8 on w
 // (F32), with moments in F64 and in F64 throughout. For the few numbers of a block's norms.
