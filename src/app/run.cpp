@@ -142,18 +142,21 @@ class Run {
     student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
     const RunIdentity identity{identity_text(recipe_, 1), teacher_.sha256,
                                inputs_.tokenizer->hash(), text.sha256};
-    require_one_start(identity);
+    require_agreement(ranks_, ErrorKind::format, {{"data_sha256", identity.data_sha256}});
     std::optional<CheckpointContent> from;
-    ranks_.together([&] { from = newest_checkpoint(identity); });
+    Calibration calibration;
+    ranks_.together([&] {
+      from = newest_checkpoint(identity);
+      calibration = start_calibration(student_.decoder, text.tokens, text.sequences,
+                                      use_device(recipe_.run.device), ranks_);
+    });
     const int64_t done = from ? meta_number(*from, "step") : 0;
     require_one_checkpoint(done);
     Progress progress(method_name(recipe_.run),
                       static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet, done);
     QuantisingResult quantised =
         run_quantising(context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
-                       start_calibration(student_.decoder, text.tokens, text.sequences,
-                                         use_device(recipe_.run.device), ranks_),
-                       std::move(from));
+                       std::move(calibration), std::move(from));
     progress.finish();
     result_.layers = std::move(quantised.layers);
     result_.seconds.calibrate = quantised.calibrate_seconds;

@@ -90,7 +90,8 @@ Quantised quantise_linear(const LinearLike& linear, const Tensor& hessian, const
   return {std::move(low), error};
 }
 
-// On the first rank, with what all have given; the others take its norms.
+// A step of a norm follows from the one before it: on the first rank alone, over the sequences of
+// all, which then take its norms.
 std::optional<NormTweakReport> tweak_on_first(Decoder& model, size_t index,
                                               const Calibration& calibration,
                                               const Tensor& float_outputs,

@@ -39,16 +39,18 @@ std::vector<std::vector<Json>> outlines_of_ranks(const std::map<SlotRole, Quanti
   return out;
 }
 
+// One of another rank.
 struct Arriving {
   LowBitMatrix matrix;
   Tensor error = Tensor::scalar(0, DType::f64);
-
-  std::vector<Tensor> tensors() const {
-    std::vector<Tensor> out{error};
-    for (const auto& [name, part] : matrix.parts) out.push_back(part);
-    return out;
-  }
 };
+
+// What is sent of one, in this order.
+std::vector<Tensor> tensors_of(const LowBitMatrix& matrix, const Tensor& error) {
+  std::vector<Tensor> out{error};
+  for (const auto& [name, part] : matrix.parts) out.push_back(part);
+  return out;
+}
 
 }  // namespace
 
@@ -62,15 +64,15 @@ std::map<SlotRole, Quantised> of_all_ranks(std::map<SlotRole, Quantised> own,
   for (const auto& [role, owner] : owners) {
     std::vector<Json>& next = outlines[static_cast<size_t>(owner)];
     if (owner == ranks.rank()) {
-      const Quantised& one = own.at(role);
-      for (const Tensor& tensor :
-           Arriving{one.linear->code, Tensor::scalar(one.relative_error, DType::f64)}.tensors())
+      const auto& [linear, error] = own.at(role);
+      for (const Tensor& tensor : tensors_of(linear->code, Tensor::scalar(error, DType::f64)))
         for (int i = 1; i < ranks.size(); ++i) sent.push_back({(owner + i) % ranks.size(), tensor});
       continue;
     }
-    others[role] = {of_outline(next.front(), block.spec.slot(role))};
+    const Arriving& one = others[role] = {of_outline(next.front(), block.spec.slot(role))};
     next.erase(next.begin());
-    for (const Tensor& tensor : others[role].tensors()) received.push_back({owner, tensor});
+    for (const Tensor& tensor : tensors_of(one.matrix, one.error))
+      received.push_back({owner, tensor});
   }
   Exchange(ranks, Device::cpu).start(kTag, std::move(sent), std::move(received))->wait();
   for (auto& [role, one] : others) {

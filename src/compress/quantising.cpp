@@ -111,7 +111,10 @@ QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
                                 Calibration calibration, std::optional<CheckpointContent> from) {
   QuantisingResult result;
   const size_t blocks = student.decoder.blocks.size();
-  size_t done = from ? restore_blocks(*from, student, calibration, result) : 0;
+  size_t done = 0;
+  run.ranks.together([&] {
+    if (from) done = restore_blocks(*from, student, calibration, result);
+  });
   from.reset();  // its tensors are in their places
   run.ranks.first_does([&] { run.directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints); });
   while (done < blocks && !result.interrupted) {
