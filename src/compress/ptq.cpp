@@ -53,11 +53,12 @@ std::map<SlotRole, int> shared_out(const BlockSpec& spec, const std::vector<Inpu
   return out;
 }
 
-// The Hessian of each group's input, where this rank quantises one of the group, and the block's
-// outputs with the weights as they are.
-std::vector<Tensor> record_hessians(Decoder& model, size_t index, const Calibration& calibration,
-                                    const std::vector<InputGroup>& groups,
-                                    const std::map<SlotRole, int>& owners, Tensor& outputs) {
+// Of each linear that is this rank's the Hessian of its input, and the block's outputs with the
+// weights as they are.
+std::map<SlotRole, Tensor> record_hessians(Decoder& model, size_t index,
+                                           const Calibration& calibration,
+                                           const std::vector<InputGroup>& groups,
+                                           const std::map<SlotRole, int>& owners, Tensor& outputs) {
   Block& block = model.blocks[index];
   std::map<SlotRole, HessianSum> sums;  // of the first linear of each group
   for (const InputGroup& group : groups)
@@ -71,11 +72,12 @@ std::vector<Tensor> record_hessians(Decoder& model, size_t index, const Calibrat
     for (auto& [role, sum] : sums) sum.share();
   });
   block.observer = {};
-  std::vector<Tensor> out;
+  std::map<SlotRole, Tensor> out;
   for (const InputGroup& group : groups) {
-    const bool wanted = std::ranges::any_of(
-        group, [&](SlotRole role) { return owners.at(role) == calibration.ranks.rank(); });
-    out.push_back(sums.at(group.front()).hessian(wanted));
+    InputGroup own = group;
+    std::erase_if(own, [&](SlotRole role) { return owners.at(role) != calibration.ranks.rank(); });
+    const Tensor hessian = sums.at(group.front()).hessian(!own.empty());
+    for (const SlotRole role : own) out[role] = hessian;
   }
   return out;
 }
@@ -118,24 +120,21 @@ BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibratio
     stages.clear();
     for (const InputGroup& group : input_groups(block.spec)) stages.push_back({group});
   }
-  Tensor float_outputs;
   const Ranks& ranks = calibration.ranks;
+  Tensor float_outputs;
   for (const auto& groups : stages) {
     const std::map<SlotRole, int> owners = shared_out(block.spec, groups, ranks.size());
     Tensor outputs;
     const auto calibrating = Clock::now();
-    const std::vector<Tensor> hessians =
+    const std::map<SlotRole, Tensor> hessians =
         record_hessians(model, index, calibration, groups, owners, outputs);
     report.calibrate_seconds += seconds_since(calibrating);
     if (!float_outputs.defined()) float_outputs = outputs;
     const auto quantising = Clock::now();
     std::map<SlotRole, Quantised> quantised;
     ranks.together([&] {
-      for (size_t g = 0; g < groups.size(); ++g)
-        for (const SlotRole role : groups[g])
-          if (owners.at(role) == ranks.rank())
-            quantised[role] =
-                quantise_linear(*block.linears.at(role), hessians[g], method, settings.ptq);
+      for (const auto& [role, hessian] : hessians)
+        quantised[role] = quantise_linear(*block.linears.at(role), hessian, method, settings.ptq);
     });
     quantised = of_all_ranks(std::move(quantised), owners, block, ranks);
     for (const InputGroup& group : groups)

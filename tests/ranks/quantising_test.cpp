@@ -85,6 +85,7 @@ TEST_F(RanksQuantisingFaultsTest, ASignalToOneRankEndsAllBehindTheBlock) {
       "stopped", 1, [&] { return logged("stopped"); }, SIGINT);
   EXPECT_EQ(out.code, 7) << out.err;
   EXPECT_EQ(checkpoint_files(folder_ + "/stopped").size(), 1u);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/stopped/model.h5"));  // blocks were left
   expect_it_goes_on("stopped");
 }
 
@@ -105,6 +106,7 @@ TEST_F(RanksQuantisingFaultsTest, AFullDiskEndsAllWithFour) {
   EXPECT_EQ(out.code, 4) << out.err;
   EXPECT_NE(out.err.find("halftone: rank 0: "), std::string::npos) << out.err;
   EXPECT_TRUE(ranks_running().empty());
+  EXPECT_EQ(checkpoint_files(folder_ + "/full").size(), 1u);
   expect_it_goes_on("full");
 }
 
