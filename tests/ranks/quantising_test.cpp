@@ -100,7 +100,7 @@ TEST_F(RanksQuantisingFaultsTest, AFullDiskEndsAllWithFour) {
   // The disk of the first rank is full while it saves the second block.
   Arguments first{"env", "LD_PRELOAD=" HALFTONE_FAULT_SHIM,
                   "HALFTONE_FAULT_DIR=" + folder_ + "/full", "HALFTONE_FAULT_KIND=enospc",
-                  "HALFTONE_FAULT_AT=60"};
+                  "HALFTONE_FAULT_AT=120"};
   first.insert(first.end(), command.begin(), command.end());
   const Output out = on_each({first, command});
   EXPECT_EQ(out.code, 4) << out.err;
