@@ -123,8 +123,7 @@ class Run {
     ranks_.together([&] {
       if (const auto from = newest_checkpoint(identity)) restore(trainer, *from, steps);
     });
-    require_agreement(ranks_, ErrorKind::checkpoint,
-                      {{"step of the newest checkpoint", std::to_string(trainer.state().step)}});
+    require_one_checkpoint(trainer.state().step);
     Progress progress("train", steps, options_.quiet, trainer.state().step);
     const TrainingResult training = run_training(context(identity, progress), trainer, student_,
                                                  settings, held_out_perplexity());
@@ -136,14 +135,33 @@ class Run {
     return !training.interrupted;
   }
 
-  // False when a signal ended it; the finished blocks are saved then. Each block waits for the one
-  // before it: the first rank quantises, the others wait for its file.
+  // False when a signal ended it; the finished blocks are saved then.
   bool quantise() {
     const CalibrationText text = calibration_text(recipe_, options_, *inputs_.tokenizer,
                                                   std::move(inputs_.calibration), teacher_);
-    bool finished = true;
-    ranks_.first_does([&] { finished = quantise_blocks(text); });
-    return !ranks_.any(!finished);
+    student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
+    const RunIdentity identity{identity_text(recipe_, 1), teacher_.sha256,
+                               inputs_.tokenizer->hash(), text.sha256};
+    require_agreement(ranks_, ErrorKind::format, {{"data_sha256", identity.data_sha256}});
+    std::optional<CheckpointContent> from;
+    Calibration calibration;
+    ranks_.together([&] {
+      from = newest_checkpoint(identity);
+      calibration = start_calibration(student_.decoder, text.tokens, text.sequences,
+                                      use_device(recipe_.run.device), ranks_);
+    });
+    const int64_t done = from ? meta_number(*from, "step") : 0;
+    require_one_checkpoint(done);
+    Progress progress(method_name(recipe_.run),
+                      static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet, done);
+    QuantisingResult quantised =
+        run_quantising(context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
+                       std::move(calibration), std::move(from));
+    progress.finish();
+    result_.layers = std::move(quantised.layers);
+    result_.seconds.calibrate = quantised.calibrate_seconds;
+    result_.seconds.quantise = quantised.quantise_seconds;
+    return !quantised.interrupted;
   }
 
   // Writes the final model and reads it back: what is evaluated is what was written.
@@ -231,26 +249,6 @@ class Run {
     require_agreement(ranks_, ErrorKind::format, own);
   }
 
-  bool quantise_blocks(const CalibrationText& text) {
-    student_ = start_student(recipe_, inputs_.teacher.config, &teacher_);
-    const RunIdentity identity{identity_text(recipe_, 1), teacher_.sha256,
-                               inputs_.tokenizer->hash(), text.sha256};
-    std::optional<CheckpointContent> from = newest_checkpoint(identity);
-    Progress progress(method_name(recipe_.run),
-                      static_cast<int64_t>(student_.decoder.blocks.size()), options_.quiet,
-                      from ? meta_number(*from, "step") : 0);
-    QuantisingResult quantised =
-        run_quantising(context(identity, progress), student_, *recipe_.run.ptq, recipe_.ptq,
-                       start_calibration(student_.decoder, text.tokens, text.sequences,
-                                         use_device(recipe_.run.device)),
-                       std::move(from));
-    progress.finish();
-    result_.layers = std::move(quantised.layers);
-    result_.seconds.calibrate = quantised.calibrate_seconds;
-    result_.seconds.quantise = quantised.quantise_seconds;
-    return !quantised.interrupted;
-  }
-
   bool has_teacher() const { return recipe_.run.method != Method::pretrain; }
 
   RunContext context(const RunIdentity& identity, Progress& progress) const {
@@ -269,6 +267,11 @@ class Run {
                       {{"data_sha256", identity.data_sha256},
                        {"teacher_logits_sha256", identity.teacher_logits_sha256},
                        {"student's first weights", tensors_digest(weights_of(student_.decoder))}});
+  }
+
+  void require_one_checkpoint(int64_t step) const {
+    require_agreement(ranks_, ErrorKind::checkpoint,
+                      {{"step of the newest checkpoint", std::to_string(step)}});
   }
 
   // What a resumed run goes on from; none: it starts from the beginning.

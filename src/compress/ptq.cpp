@@ -2,36 +2,21 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 
+#include "compress/quantised.h"
 #include "halftone/quant/hessian.h"
 #include "halftone/quant/methods.h"
 
 namespace halftone {
 namespace {
 
-constexpr int64_t kTokensAtOnce = 2048;
-
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// A block's parameters while it runs where the calibration lies; quantised they are on the CPU.
-class BlockOnDevice {
- public:
-  BlockOnDevice(Block& block, Device device) : block_(block), device_(device) {
-    if (device_ != Device::cpu) block_.move_to(device_);
-  }
-  ~BlockOnDevice() {
-    if (device_ != Device::cpu) block_.move_to(Device::cpu);
-  }
-
- private:
-  Block& block_;
-  Device device_;
-};
 
 // Linears with the same input.
 using InputGroup = std::vector<SlotRole>;
@@ -46,60 +31,85 @@ std::vector<InputGroup> input_groups(const BlockSpec& spec) {
   return out;
 }
 
-// The outputs of a block over all sequences.
-Tensor run_block(Decoder& model, size_t index, const Calibration& calibration) {
-  const int64_t length = calibration.inputs.dim(0) / calibration.sequences;
-  const int64_t at_once = std::max<int64_t>(1, kTokensAtOnce / length);
-  const Device device = calibration.inputs.device();
-  Tensor out = Tensor::uninitialized(calibration.inputs.shape(), DType::f32, device);
-  BlockOnDevice there(model.blocks[index], device);
-  for (int64_t s = 0; s < calibration.sequences; s += at_once) {
-    const int64_t last = std::min(calibration.sequences, s + at_once);
-    Tape tape(Tape::Mode::no_grad);
-    const Var x = tape.constant(calibration.inputs.rows(s * length, last * length));
-    out.rows(s * length, last * length).copy_from(model.block(tape, index, x, last - s).value());
+// Which rank quantises which linear: the heaviest first, each to the rank that has least to do.
+std::map<SlotRole, int> shared_out(const BlockSpec& spec, const std::vector<InputGroup>& groups,
+                                   int ranks) {
+  // Feeding errors back, or measuring them, takes out in^2; inverting the Hessian in^3.
+  const auto work = [&](SlotRole role) {
+    const auto out = static_cast<double>(spec.slot(role).out),
+               in = static_cast<double>(spec.slot(role).in);
+    return in * in * (out + in);
+  };
+  std::vector<SlotRole> roles;
+  for (const InputGroup& group : groups) roles.insert(roles.end(), group.begin(), group.end());
+  std::ranges::stable_sort(roles, std::greater(), work);
+  std::vector<double> load(static_cast<size_t>(ranks), 0);
+  std::map<SlotRole, int> out;
+  for (const SlotRole role : roles) {
+    const auto least = std::ranges::min_element(load);
+    *least += work(role);
+    out[role] = static_cast<int>(least - load.begin());
   }
   return out;
 }
 
-// The Hessian of each group's input, and the block's outputs with the weights as they are.
-std::vector<Tensor> record_hessians(Decoder& model, size_t index, const Calibration& calibration,
-                                    const std::vector<InputGroup>& groups, Tensor& outputs) {
-  const int64_t length = calibration.inputs.dim(0) / calibration.sequences;
+// Of each linear that is this rank's the Hessian of its input, and the block's outputs with the
+// weights as they are.
+std::map<SlotRole, Tensor> record_hessians(Decoder& model, size_t index,
+                                           const Calibration& calibration,
+                                           const std::vector<InputGroup>& groups,
+                                           const std::map<SlotRole, int>& owners, Tensor& outputs) {
   Block& block = model.blocks[index];
   std::map<SlotRole, HessianSum> sums;  // of the first linear of each group
   for (const InputGroup& group : groups)
-    sums.emplace(group.front(),
-                 HessianSum(block.spec.slot(group.front()).in, calibration.inputs.device()));
+    sums.emplace(group.front(), HessianSum(block.spec.slot(group.front()).in,
+                                           calibration.inputs.device(), calibration.ranks));
   block.observer = [&](const Slot& slot, const Tensor& x) {
     if (const auto sum = sums.find(slot.role); sum != sums.end())
-      sum->second.add(x, x.dim(0) / length);
+      sum->second.add(x, x.dim(0) / calibration.length);
   };
-  outputs = run_block(model, index, calibration);
+  outputs = run_block(model, index, calibration, [&] {
+    for (auto& [role, sum] : sums) sum.share();
+  });
   block.observer = {};
-  std::vector<Tensor> out;
-  for (const InputGroup& group : groups) out.push_back(sums.at(group.front()).hessian());
+  std::map<SlotRole, Tensor> out;
+  for (const InputGroup& group : groups) {
+    InputGroup own = group;
+    std::erase_if(own, [&](SlotRole role) { return owners.at(role) != calibration.ranks.rank(); });
+    const Tensor hessian = sums.at(group.front()).hessian(!own.empty());
+    for (const SlotRole role : own) out[role] = hessian;
+  }
   return out;
 }
 
-QuantisedLinear quantise_linear(std::unique_ptr<LinearLike>& linear, const Tensor& hessian,
-                                const PtqMethod& method, const PtqSettings& settings) {
-  const Tensor* weight = linear->full_precision();
-  require(weight, "quantise_block: '{}' is quantised already", linear->name);
+Quantised quantise_linear(const LinearLike& linear, const Tensor& hessian, const PtqMethod& method,
+                          const PtqSettings& settings) {
+  const Tensor* weight = linear.full_precision();
+  require(weight, "quantise_block: '{}' is quantised already", linear.name);
   auto low = std::make_unique<LowBitLinear>(
-      linear->name, method.quantise(*weight, hessian, settings), linear->bias.value);
+      linear.name, method.quantise(*weight, hessian, settings), linear.bias.value);
   const double error = relative_error(*weight, low->weight.value, hessian);
-  linear = std::move(low);
-  return {linear->name, error};
+  return {std::move(low), error};
+}
+
+// A step of a norm follows from the one before it: on the first rank alone, over the sequences of
+// all, which then take its norms.
+std::optional<NormTweakReport> tweak_on_first(Decoder& model, size_t index,
+                                              const Calibration& calibration,
+                                              const Tensor& float_outputs,
+                                              const NormTweakSettings& settings) {
+  const Ranks& ranks = calibration.ranks;
+  const Tensor inputs = calibration.whole(calibration.inputs);
+  const Tensor targets = calibration.whole(float_outputs);
+  std::optional<NormTweakReport> report;
+  ranks.first_does([&] {
+    report = tweak_norms(model, index, inputs, targets, calibration.sequences, settings);
+  });
+  take_norms_of_first(model.blocks[index], ranks);
+  return report;
 }
 
 }  // namespace
-
-Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens, int64_t sequences,
-                              Device device) {
-  Tape tape(Tape::Mode::no_grad);
-  return {model.embed(tape, tokens, sequences).value().to(DType::f32).to(device), sequences};
-}
 
 BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibration,
                            const PtqMethod& method, const CompressSettings& settings) {
@@ -110,25 +120,34 @@ BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibratio
     stages.clear();
     for (const InputGroup& group : input_groups(block.spec)) stages.push_back({group});
   }
+  const Ranks& ranks = calibration.ranks;
   Tensor float_outputs;
   for (const auto& groups : stages) {
+    const std::map<SlotRole, int> owners = shared_out(block.spec, groups, ranks.size());
     Tensor outputs;
     const auto calibrating = Clock::now();
-    const std::vector<Tensor> hessians =
-        record_hessians(model, index, calibration, groups, outputs);
+    const std::map<SlotRole, Tensor> hessians =
+        record_hessians(model, index, calibration, groups, owners, outputs);
     report.calibrate_seconds += seconds_since(calibrating);
     if (!float_outputs.defined()) float_outputs = outputs;
     const auto quantising = Clock::now();
-    for (size_t g = 0; g < groups.size(); ++g)
-      for (const SlotRole role : groups[g])
-        report.linears.push_back(
-            quantise_linear(block.linears.at(role), hessians[g], method, settings.ptq));
+    std::map<SlotRole, Quantised> quantised;
+    ranks.together([&] {
+      for (const auto& [role, hessian] : hessians)
+        quantised[role] = quantise_linear(*block.linears.at(role), hessian, method, settings.ptq);
+    });
+    quantised = of_all_ranks(std::move(quantised), owners, block, ranks);
+    for (const InputGroup& group : groups)
+      for (const SlotRole role : group) {
+        auto& [linear, error] = quantised.at(role);
+        report.linears.push_back({linear->name, error});
+        block.linears.at(role) = std::move(linear);
+      }
     report.quantise_seconds += seconds_since(quantising);
   }
   const auto finishing = Clock::now();
   if (settings.norm_tweak_present)
-    report.tweak = tweak_norms(model, index, calibration.inputs, float_outputs,
-                               calibration.sequences, settings.norm_tweak);
+    report.tweak = tweak_on_first(model, index, calibration, float_outputs, settings.norm_tweak);
   calibration.inputs = run_block(model, index, calibration);
   report.calibrate_seconds += seconds_since(finishing);
   return report;

@@ -32,15 +32,16 @@ bool is_done(const DecoderSpec& spec, size_t done, const std::string& name) {
                      });
 }
 
-// The blocks done so far: their tensors, the next block's inputs, the errors measured.
+// The blocks done so far: their tensors, the next block's inputs (of all ranks), the errors
+// measured.
 CheckpointContent block_content(const RunContext& run, LoadedModel& student, size_t done,
-                                const Calibration& calibration, const QuantisingResult& result) {
+                                const Tensor& inputs, const QuantisingResult& result) {
   CheckpointContent content;
   content.meta = run.identity;
   add_model_meta(content, student.decoder, student.config);
   for (const auto& [name, tensor] : packed_weights(student.decoder))
     if (is_done(student.decoder.spec, done, name)) content.tensors["model/" + name] = tensor;
-  content.tensors["state/inputs"] = calibration.inputs.to(Device::cpu);
+  content.tensors["state/inputs"] = inputs;
   content.meta["kind"] = "quantising";
   content.meta["step"] = std::to_string(done);
   content.meta["layers"] = layers_json(result.layers);
@@ -69,14 +70,16 @@ size_t restore_blocks(const CheckpointContent& content, LoadedModel& student,
                       Calibration& calibration, QuantisingResult& result) {
   const auto done = static_cast<size_t>(meta_number(content, "step"));
   const auto inputs = content.tensors.find("state/inputs");
-  if (inputs == content.tensors.end() || inputs->second.shape() != calibration.inputs.shape() ||
+  const Shape expected{calibration.sequences * calibration.length,
+                       student.decoder.spec.hidden_size};
+  if (inputs == content.tensors.end() || inputs->second.shape() != expected ||
       inputs->second.dtype() != calibration.inputs.dtype() || done > student.decoder.blocks.size())
     throw_error(ErrorKind::checkpoint, "checkpoint: its blocks do not fit this recipe");
   CheckpointContent whole = content;
   for (const auto& [name, tensor] : weights_of(student.decoder))
     if (!is_done(student.decoder.spec, done, name)) whole.tensors["model/" + name] = tensor;
   student.decoder = decoder_of(whole, student.config);
-  calibration.inputs = inputs->second.to(calibration.inputs.device());
+  calibration.inputs = calibration.own(inputs->second);
   result.layers = layers_of(content);
   return done;
 }
@@ -108,9 +111,12 @@ QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
                                 Calibration calibration, std::optional<CheckpointContent> from) {
   QuantisingResult result;
   const size_t blocks = student.decoder.blocks.size();
-  size_t done = from ? restore_blocks(*from, student, calibration, result) : 0;
+  size_t done = 0;
+  run.ranks.together([&] {
+    if (from) done = restore_blocks(*from, student, calibration, result);
+  });
   from.reset();  // its tensors are in their places
-  run.directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints);
+  run.ranks.first_does([&] { run.directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints); });
   while (done < blocks && !result.interrupted) {
     const BlockReport report = quantise_block(student.decoder, done, calibration, method, settings);
     ++done;
@@ -118,13 +124,16 @@ QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
     result.calibrate_seconds += report.calibrate_seconds;
     result.quantise_seconds += report.quantise_seconds;
     const auto step = static_cast<int64_t>(done);
-    run.directory.append_log(log_line(done, report));
     run.progress(step, fmt::format("mean relative error {:.4f}", mean_error(report)));
-    result.interrupted = run.stop() && done < blocks;
-    run.directory.flush_log();
-    write_checkpoint_file(run.directory.checkpoint_file(step),
-                          block_content(run, student, done, calibration, result));
-    run.directory.remove_old_checkpoints(step, kKeptCheckpoints);
+    result.interrupted = run.ranks.any(run.stop()) && done < blocks;
+    const Tensor inputs = calibration.whole(calibration.inputs);
+    run.ranks.first_does([&] {
+      run.directory.append_log(log_line(done, report));
+      run.directory.flush_log();
+      write_checkpoint_file(run.directory.checkpoint_file(step),
+                            block_content(run, student, done, inputs, result));
+      run.directory.remove_old_checkpoints(step, kKeptCheckpoints);
+    });
   }
   release_kept_memory();
   return result;

@@ -13,8 +13,18 @@ HT_KERNEL(add_gram, const Tensor& x, Tensor& sum)
 HT_CPU_KERNEL(symmetric, const Tensor& upper, double k, Tensor& out)
 
 namespace {
+
 constexpr int64_t kPanel = 256, kRows = 2048;
+
+// The rows of a triangle: visit(place in the triangle, place in the square, numbers).
+template <class Visit>
+void for_each_row(int64_t m, const Visit& visit) {
+  parallel_for(m, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) visit(i * m - i * (i - 1) / 2, i * m + i, m - i);
+  });
 }
+
+}  // namespace
 
 namespace cpu {
 
@@ -61,6 +71,31 @@ Tensor symmetric(const Tensor& upper, double k) {
           shape_text(upper.shape()));
   Tensor out = upper.like();
   HT_RUN(symmetric, upper.device(), upper, k, out);
+  return out;
+}
+
+Tensor upper_triangle(const Tensor& upper) {
+  require(upper.rank() == 2 && upper.dim(0) == upper.dim(1), "upper_triangle: {}",
+          shape_text(upper.shape()));
+  const int64_t m = upper.dim(0);
+  Tensor out = Tensor::uninitialized({m * (m + 1) / 2}, DType::f64);
+  const double* from = upper.data<double>();
+  double* to = out.data<double>();
+  for_each_row(m, [&](int64_t in_triangle, int64_t in_square, int64_t n) {
+    std::copy_n(from + in_square, n, to + in_triangle);
+  });
+  return out;
+}
+
+Tensor from_upper_triangle(const Tensor& triangle, int64_t m) {
+  require(triangle.shape() == Shape{m * (m + 1) / 2}, "from_upper_triangle: {} for {} rows",
+          shape_text(triangle.shape()), m);
+  Tensor out = Tensor::uninitialized({m, m}, DType::f64);
+  const double* from = triangle.data<double>();
+  double* to = out.data<double>();
+  for_each_row(m, [&](int64_t in_triangle, int64_t in_square, int64_t n) {
+    std::copy_n(from + in_triangle, n, to + in_square);
+  });
   return out;
 }
 

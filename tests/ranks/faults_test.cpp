@@ -1,13 +1,9 @@
 // What ends one rank ends all, with a checkpoint that the run goes on from.
-#include <atomic>
-
 #include "halftone/base/rng.h"
 #include "ranks_testing.h"
 
 namespace halftone::testing {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr const char* kLong = "max_steps = 60\nsave_steps = 2\n";
 
@@ -25,35 +21,6 @@ class RanksFaultsTest : public RanksTest {
     EXPECT_EQ(digest(name), digest("whole"));
     expect_same_checkpoint(name, "whole");
   }
-
-  // Kills a rank when `when` says so; returns what the launcher ended with, within 30 seconds.
-  Output kill_one(const std::string& name, size_t which, const std::function<bool()>& when,
-                  int signal = SIGKILL) {
-    Clock::time_point killed;
-    std::atomic<bool> done = false;
-    Output out;
-    std::thread killer([&] {
-      while (!when() && !done) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      const auto ranks = ranks_running();
-      killed = Clock::now();
-      if (which >= ranks.size()) return;
-      const pid_t launcher = parent_of(ranks[which]);
-      kill(ranks[which], signal);
-      // Open MPI's launcher waits for ever for a rank that ended while the two were connecting.
-      const auto patience = [&] { return std::chrono::seconds(ranks_running().empty() ? 10 : 30); };
-      while (!done && Clock::now() - killed < patience())
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      if (!done && launcher > 1) kill(launcher, SIGKILL);
-    });
-    out = on_ranks(2, arguments_);
-    done = true;
-    killer.join();
-    EXPECT_LT(Clock::now() - killed, std::chrono::seconds(30)) << name;
-    EXPECT_TRUE(ranks_running().empty());
-    return out;
-  }
-
-  Arguments arguments_;
 };
 
 TEST_F(RanksFaultsTest, AKilledRankEndsTheOthers) {

@@ -1,6 +1,7 @@
 // Starts the program on several ranks, as `mpiexec -n 2 halftone ...` does.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -15,6 +16,7 @@ namespace halftone::testing {
 class RanksTest : public ProgramTest {
  protected:
   using Arguments = std::vector<std::string>;
+  using Clock = std::chrono::steady_clock;
 
   void SetUp() override {
     // Open MPI: as root, and more ranks than cores.
@@ -74,6 +76,7 @@ class RanksTest : public ProgramTest {
       auto entry = nlohmann::ordered_json::parse(line);
       entry.erase("tokens_per_second");
       entry.erase("rss_bytes");
+      entry.erase("seconds");
       out += entry.dump() + "\n";
     }
     return out;
@@ -121,6 +124,36 @@ class RanksTest : public ProgramTest {
     const std::string log = read_whole(folder_ + "/" + name + "/log.jsonl");
     return std::count(log.begin(), log.end(), '\n') >= steps;
   }
+
+  // Starts arguments_ on two ranks and kills one when `when` says so; returns what the launcher
+  // ended with, within 30 seconds.
+  Output kill_one(const std::string& name, size_t which, const std::function<bool()>& when,
+                  int signal = SIGKILL) {
+    Clock::time_point killed;
+    std::atomic<bool> done = false;
+    Output out;
+    std::thread killer([&] {
+      while (!when() && !done) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const auto ranks = ranks_running();
+      killed = Clock::now();
+      if (which >= ranks.size()) return;
+      const pid_t launcher = parent_of(ranks[which]);
+      kill(ranks[which], signal);
+      // Open MPI's launcher waits for ever for a rank that ended while the two were connecting.
+      const auto patience = [&] { return std::chrono::seconds(ranks_running().empty() ? 10 : 30); };
+      while (!done && Clock::now() - killed < patience())
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      if (!done && launcher > 1) kill(launcher, SIGKILL);
+    });
+    out = on_ranks(2, arguments_);
+    done = true;
+    killer.join();
+    EXPECT_LT(Clock::now() - killed, std::chrono::seconds(30)) << name;
+    EXPECT_TRUE(ranks_running().empty());
+    return out;
+  }
+
+  Arguments arguments_;
 };
 
 }  // namespace halftone::testing

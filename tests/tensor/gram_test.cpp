@@ -45,10 +45,20 @@ TEST(Gram, TheLowerTriangleIsNotRead) {
             0);
 }
 
+TEST(Gram, ATriangleIsItsRowsFromTheDiagonalOn) {
+  const Tensor square = Tensor::of<double>({3, 3}, {1, 2, 3, 77, 4, 5, 77, 77, 6});
+  const Tensor triangle = upper_triangle(square);
+  EXPECT_EQ(largest_difference(triangle, Tensor::of<double>({6}, {1, 2, 3, 4, 5, 6})), 0);
+  EXPECT_EQ(
+      largest_difference(symmetric(from_upper_triangle(triangle, 3), 1), symmetric(square, 1)), 0);
+}
+
 TEST(Gram, ShapesThatDoNotFitAreRefused) {
   Tensor sum = Tensor::zeros({3, 3}, DType::f64);
   EXPECT_THROW(add_gram(Tensor::zeros({5, 4}, DType::f32), sum), std::invalid_argument);
   EXPECT_THROW(symmetric(Tensor::zeros({2, 3}, DType::f64), 1), std::invalid_argument);
+  EXPECT_THROW(upper_triangle(Tensor::zeros({2, 3}, DType::f64)), std::invalid_argument);
+  EXPECT_THROW(from_upper_triangle(Tensor::zeros({5}, DType::f64), 3), std::invalid_argument);
 }
 
 }  // namespace

@@ -12,4 +12,9 @@ void add_gram(const Tensor& x, Tensor& sum);
 // k (U + U^T - diag U): the whole of a symmetric matrix (m x m, F64) whose upper triangle is known.
 Tensor symmetric(const Tensor& upper, double k);
 
+// Its numbers on and above the diagonal, row by row (m (m + 1) / 2, F64, on the CPU), and a matrix
+// that has them there.
+Tensor upper_triangle(const Tensor& upper);
+Tensor from_upper_triangle(const Tensor& triangle, int64_t m);
+
 }  // namespace halftone
