@@ -8,11 +8,14 @@
 namespace halftone {
 namespace {
 
-constexpr int64_t kTokensAtOnce = 2048;
+// Of a part. A GPU is not busy with less.
+int64_t tokens_at_once(Device device) {
+  return device == Device::cuda ? 16384 : 2048;
+}
 constexpr int kTag = 2;
 
 int64_t part_tokens(const Calibration& c) {
-  return std::max<int64_t>(1, kTokensAtOnce / c.length) * c.length;
+  return std::max<int64_t>(1, tokens_at_once(c.inputs.device()) / c.length) * c.length;
 }
 
 // That one rank has.
@@ -98,13 +101,13 @@ Calibration start_calibration(Decoder& model, const std::vector<int32_t>& tokens
                               Device device, const Ranks& ranks) {
   require(sequences > 0 && tokens.size() % static_cast<size_t>(sequences) == 0,
           "start_calibration: {} tokens of {} sequences", tokens.size(), sequences);
-  Calibration out{.inputs = {},
+  const int64_t width = model.spec.hidden_size;
+  Calibration out{.inputs = Tensor::uninitialized({0, width}, DType::f32, device),
                   .sequences = sequences,
                   .length = static_cast<int64_t>(tokens.size()) / sequences,
                   .ranks = ranks};
   const std::vector<Part> parts = own_parts(out);
-  out.inputs =
-      Tensor::uninitialized({tokens_of(parts), model.spec.hidden_size}, DType::f32, device);
+  out.inputs = Tensor::uninitialized({tokens_of(parts), width}, DType::f32, device);
   for (const Part& part : parts) {
     const auto first = tokens.begin() + part.begin;
     Tape tape(Tape::Mode::no_grad);

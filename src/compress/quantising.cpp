@@ -1,7 +1,8 @@
-// The loop of a post-training run: a block, its log, its checkpoint.
+// The loop of a post-training run: a block, its log, from time to time a checkpoint.
 #include "halftone/compress/quantising.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "halftone/base/error.h"
@@ -98,6 +99,28 @@ std::string log_line(size_t done, const BlockReport& report) {
   return json_text(line);
 }
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Whether the blocks done are worth a checkpoint: it holds the activations of the whole
+// calibration, which on a GPU may take longer to write than a block takes. Where that is not quick,
+// it is to take a tenth of the time at most.
+class Saving {
+ public:
+  bool due() const { return seconds_ < 0.1 || seconds_since(last_) > 10 * seconds_; }
+  void took(Clock::time_point start) {
+    seconds_ = seconds_since(start);
+    last_ = Clock::now();
+  }
+
+ private:
+  double seconds_ = 0;  // of the last one
+  Clock::time_point last_;
+};
+
 double mean_error(const BlockReport& report) {
   double sum = 0;
   for (const QuantisedLinear& linear : report.linears) sum += linear.relative_error;
@@ -116,6 +139,7 @@ QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
     if (from) done = restore_blocks(*from, student, calibration, result);
   });
   from.reset();  // its tensors are in their places
+  Saving saving;
   run.ranks.first_does([&] { run.directory.rewind(static_cast<int64_t>(done), kKeptCheckpoints); });
   while (done < blocks && !result.interrupted) {
     const BlockReport report = quantise_block(student.decoder, done, calibration, method, settings);
@@ -126,14 +150,20 @@ QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
     const auto step = static_cast<int64_t>(done);
     run.progress(step, fmt::format("mean relative error {:.4f}", mean_error(report)));
     result.interrupted = run.ranks.any(run.stop()) && done < blocks;
-    const Tensor inputs = calibration.whole(calibration.inputs);
     run.ranks.first_does([&] {
       run.directory.append_log(log_line(done, report));
       run.directory.flush_log();
+    });
+    const bool ends = done == blocks || result.interrupted;
+    if (!run.ranks.any(run.ranks.first() && (ends || saving.due()))) continue;
+    const auto start = Clock::now();
+    const Tensor inputs = calibration.whole(calibration.inputs);
+    run.ranks.first_does([&] {
       write_checkpoint_file(run.directory.checkpoint_file(step),
                             block_content(run, student, done, inputs, result));
       run.directory.remove_old_checkpoints(step, kKeptCheckpoints);
     });
+    saving.took(start);
   }
   release_kept_memory();
   return result;

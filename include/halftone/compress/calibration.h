@@ -11,8 +11,8 @@
 namespace halftone {
 
 // The inputs of the next block, N sequences of L tokens. They are worked on in parts of 2048 tokens
-// at most, or of one sequence. The parts go round the ranks, each of which holds its own. Blocks
-// run, and the products of Hessians are made, on the device where they lie.
+// at most (of 16384 on a GPU), or of one sequence. The parts go round the ranks, each of which
+// holds its own. Blocks run, and the products of Hessians are made, on the device where they lie.
 struct Calibration {
   Tensor inputs;                      // of this rank's parts, in their order (tokens x C, F32)
   int64_t sequences = 0, length = 0;  // N and L, of all ranks
