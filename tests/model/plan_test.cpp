@@ -30,7 +30,7 @@ TEST(Plan, ActivationsGrowWithTokensAndCheckpointingHoldsThoseOfOneBlock) {
 }
 
 TEST(Plan, OfAGpuInBf16HalvesActivationsAndTakesLargerChunks) {
-  const TrainingShape cpu{.tokens = 1 << 20, .teacher = true};
+  const TrainingShape cpu{.tokens = 1 << 20, .teacher = true, .post_layer_norm = true};
   TrainingShape gpu = cpu;
   gpu.device = Device::cuda;
   gpu.number_bytes = 2;
@@ -38,6 +38,16 @@ TEST(Plan, OfAGpuInBf16HalvesActivationsAndTakesLargerChunks) {
   EXPECT_EQ(2 * there.activations, here.activations);
   EXPECT_EQ(there.student, here.student);
   EXPECT_GT(there.logits, here.logits);
+}
+
+// Two norms' outputs and the MLP's product.
+TEST(Plan, JoinedLinearsMakeAgainWhatTheyRead) {
+  const TrainingShape cpu{.tokens = 100, .number_bytes = 4};
+  TrainingShape gpu = cpu;
+  gpu.device = Device::cuda;
+  const BlockSpec& block = spec().blocks.front();
+  EXPECT_EQ(plan_training(spec(), cpu).of_block - plan_training(spec(), gpu).of_block,
+            4.0 * 100 * static_cast<double>(2 * spec().hidden_size + block.slot(SlotRole::up).out));
 }
 
 TEST(Plan, TheTotalIsThatOfTheFullerMoment) {
