@@ -36,6 +36,25 @@ TEST(Tape, AVariableUsedTwiceGetsTheSumOfBothGradients) {
   EXPECT_EQ(x.grad().tensor.item(), 27);
 }
 
+TEST(Tape, AValueIsKeptOrMadeAgain) {
+  Tape tape;
+  Tensor kept = number(5);
+  Var::Again later = tape.variable(kept).later();
+  EXPECT_FALSE(kept.unique());
+  EXPECT_EQ(later().raw(), kept.raw());
+  int times_made = 0;
+  later = tape.variable(kept)
+              .made_by([&] {
+                ++times_made;
+                return number(7);
+              })
+              .later();
+  EXPECT_EQ(times_made, 0);
+  EXPECT_TRUE(kept.unique());
+  EXPECT_EQ(later().item(), 7);
+  EXPECT_EQ(times_made, 1);
+}
+
 TEST(Tape, GoesBackInReverseAndIsEmptyThen) {
   Tape tape;
   std::string order;

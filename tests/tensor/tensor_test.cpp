@@ -53,6 +53,21 @@ TEST(Tensor, OfAnotherDeviceIsNotReadHere) {
   EXPECT_THROW(x.data<float>(), std::invalid_argument);
 }
 
+TEST(Tensor, RowsThatLieOneBehindTheOtherAreOneTensor) {
+  const Tensor all = Tensor::of<float>({4, 2}, {0, 1, 2, 3, 4, 5, 6, 7}), first = all.rows(0, 1),
+               next = all.rows(1, 3);
+  const Tensor both = first.with_next_rows(next);
+  ASSERT_TRUE(both.defined());
+  EXPECT_EQ(both.shape(), (Shape{3, 2}));
+  EXPECT_EQ(both.numel(), 6);
+  EXPECT_EQ(both.raw(), all.raw());
+  EXPECT_FALSE(next.with_next_rows(first).defined());            // before it
+  EXPECT_FALSE(first.with_next_rows(all.rows(2, 3)).defined());  // a row between them
+  EXPECT_FALSE(first.with_next_rows(next.clone()).defined());    // in another storage
+  EXPECT_FALSE(first.with_next_rows(next.reshape({4})).defined());
+  EXPECT_FALSE(Tensor().with_next_rows(first).defined());
+}
+
 TEST(Tensor, ConvertsAmongFloatingDtypes) {
   const Tensor a = Tensor::of<float>({3}, {1.0f, -0.333333f, 70000.0f});
   EXPECT_EQ(a.to(DType::f64).data<double>()[1], static_cast<double>(-0.333333f));

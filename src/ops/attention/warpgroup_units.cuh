@@ -15,7 +15,6 @@ constexpr int kPiece = 64;  // numbers of a row that lie together
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define HT_WARPGROUPS 1
-#endif
 
 // Rows [first, first + kTile) of a matrix into a tile, by `Threads` threads, of which this is
 // number `thread`; rows from `rows` on are zero.
@@ -40,8 +39,6 @@ __device__ inline void pieces_are_there() {
   wait_for_loads();
   asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
 }
-
-#ifdef HT_WARPGROUPS
 
 // Where the units find rows of a piece: eight rows are 1,024 bytes.
 __device__ inline uint64_t place_of(const bf16* p) {
