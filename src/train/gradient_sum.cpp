@@ -144,6 +144,23 @@ void GradientSum::make_shards(const Bucket& bucket) {
   });
 }
 
+std::vector<Part> GradientSum::parts(const Param& param) const {
+  if (ranks_.alone()) return {{0, 0, param.value.numel()}};
+  std::vector<Part> out;
+  buckets_[place_.at(&param)].for_each_part(
+      [&](const Param& of, int owner, int64_t begin, int64_t end) {
+        if (&of == &param) out.push_back({owner, begin, end});
+      });
+  return out;
+}
+
+Tensor GradientSum::detach(const Param& param) {
+  detached_.insert(&param);
+  for (Shard& shard : shards_)
+    if (shard.of == &param) return flat(shard.part.value = shard.part.value.clone());
+  return {};
+}
+
 void GradientSum::clear() {
   for (Shard& shard : shards_) shard.part.grad.clear();
   for (Bucket& bucket : buckets_) {
@@ -229,8 +246,12 @@ void GradientSum::let_go_on() {
     if (bucket.transfer && bucket.transfer->arrived()) complete(bucket);
 }
 
-void GradientSum::finish() {
+void GradientSum::settle() {
   for (Bucket& bucket : buckets_) complete(bucket);
+}
+
+void GradientSum::finish() {
+  settle();
   if (ranks_.alone()) return;
   auto shard = shards_.begin();
   for (const Bucket& bucket : buckets_)
@@ -274,6 +295,7 @@ void GradientSum::share_values() {
   for (const Bucket& bucket : buckets_) {
     std::vector<Parcel> sent, received;
     bucket.for_each_part([&](const Param& param, int owner, int64_t begin, int64_t end) {
+      if (detached(param)) return;
       const Tensor part = flat(param.value).rows(begin, end);
       if (owner != ranks_.rank()) return received.push_back({owner, part});
       for (int i = 1; i < ranks_.size(); ++i) sent.push_back({(owner + i) % ranks_.size(), part});
