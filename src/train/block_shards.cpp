@@ -1,6 +1,8 @@
 // A block's parameters in parts: gathered where it runs, and let go behind it.
 #include "halftone/train/block_shards.h"
 
+#include <set>
+
 #include "halftone/ops/adamw.h"
 
 namespace halftone {
@@ -51,8 +53,10 @@ BlockShards::BlockShards(Decoder& decoder, Ranks ranks)
       ranks_(std::move(ranks)),
       exchange_(ranks_, decoder.embedding.value.device()),
       blocks_(decoder.blocks.size()) {
+  std::set<const Param*> shared;
   for (size_t i = 0; i < blocks_.size(); ++i)
     decoder.blocks[i].visit([&](Param& param) {
+      shared.insert(&param);
       const std::vector<Part> parts = even_parts(param.value.numel(), ranks_.size());
       Tensor own;
       for (const Part& part : parts)
@@ -60,7 +64,7 @@ BlockShards::BlockShards(Decoder& decoder, Ranks ranks)
       share_out(param, i, parts, own);
     });
   decoder.visit([&](Param& param) {
-    if (!param.value.writable()) param.value = param.value.clone();
+    if (!shared.contains(&param) && !param.value.writable()) param.value = param.value.clone();
   });
 }
 
