@@ -156,11 +156,13 @@ RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const Ra
       micro_batches * plan_flop(spec, shape, shape.tokens, 0) / of.flop_per_second;
   if (of.ranks == 1) return out;
 
-  double exchanged = kBucketsUnderWay * 4.0 * std::min(bucket, n.all);
-  // Gradients of a block that is computed again come together, and are sent and received whole: in
-  // parts before the next block is gathered, else beside the gradients of the next one.
-  if (const double block = 4.0 * n.of_block; in_parts)
-    exchanged = std::max(exchanged, 2 * block - gathered - one.of_block);
+  // What is sent and received of gradients. Those of a block that is computed again come together:
+  // they are exchanged beside the next block's, or, in parts, before the next one is gathered, and
+  // with what of the bucket is of other blocks.
+  const double block = 4.0 * n.of_block, numbers = 4.0 * std::min(bucket, n.all);
+  double exchanged = kBucketsUnderWay * numbers;
+  if (in_parts)
+    exchanged = std::max(0.0, 2 * (block + numbers) - gathered - one.of_block);
   else if (shape.gradient_checkpointing)
     exchanged = std::max({exchanged, 2 * block, 3 * block - one.of_block});
   // The embedding's are the last, when activations are gone.

@@ -69,7 +69,7 @@ TEST_F(RanksShardsTest, BlocksInPartsGiveTheBitsOfWholeOnes) {
 
 TEST_F(RanksShardsTest, SoDoPretrainingAndOneRankThatIsToldToo) {
   for (const auto& [name, ranks] : {std::pair("alone", 1), std::pair("three", 3)}) {
-    Arguments arguments = in_parts(run_of(recipe(name, 3 / ranks, kTrain)), ranks > 1 || true);
+    Arguments arguments = in_parts(run_of(recipe(name, 3 / ranks, kTrain)));
     arguments.insert(arguments.end(), {"--set", "run.method=pretrain", "--set",
                                        "teacher.model=" + folder_ + "/config"});
     const Output out = ranks == 1 ? program(arguments) : on_ranks(ranks, arguments);
@@ -119,14 +119,14 @@ TEST_F(RanksShardsTest, AKilledRunGoesOn) {
   EXPECT_EQ(digest("killed"), digest("whole"));
 }
 
-// What a rank's tensors take at most in three steps, beside what is planned. It is started on
+// What a rank's tensors take at most in two steps, beside what is planned. It is started on
 // several ranks by the test behind it.
 TEST(OnRanks, DISABLED_PeakOfTensors) {
   const Ranks ranks = Ranks::of_launcher();
   set_threads(1);
   const DecoderSpec spec = decoder_spec({.hidden_size = 320,
                                          .intermediate_size = 896,
-                                         .num_hidden_layers = 10,
+                                         .num_hidden_layers = 8,
                                          .num_attention_heads = 5,
                                          .num_key_value_heads = 5,
                                          .head_dim = 64,
@@ -134,7 +134,7 @@ TEST(OnRanks, DISABLED_PeakOfTensors) {
                                          .max_position_embeddings = 512,
                                          .rms_norm_eps = 1e-5,
                                          .tie_word_embeddings = true});
-  const int64_t length = 256;
+  const int64_t length = 128;
   const std::vector<int32_t> ids(static_cast<size_t>(64 * length), 1);
   const TokenSequences sequences(ids, length);
   for (const auto& [checkpointing, parts] :
@@ -149,7 +149,7 @@ TEST(OnRanks, DISABLED_PeakOfTensors) {
                      .gradient_accumulation_steps = 2,
                      .gradient_checkpointing = checkpointing,
                      .shard_parameters = parts},
-                    3, nullptr, ranks);
+                    2, nullptr, ranks);
     reset_peak_allocated_bytes();
     while (!trainer.done()) trainer.step();
     const RankPlan plan = plan_rank(
@@ -158,7 +158,11 @@ TEST(OnRanks, DISABLED_PeakOfTensors) {
     const auto held = static_cast<double>(peak_allocated_bytes());
     fmt::print(stderr, "rank {}: checkpointing {}, in parts {}: {:.1f} MB, planned {:.1f}\n",
                ranks.rank(), checkpointing, parts, held / 1e6, plan.bytes() / 1e6);
-    EXPECT_NEAR(held, plan.bytes(), 0.15 * plan.bytes());
+    // A rank that is ahead of the others has more under way, where nothing makes it wait: at most
+    // what it sends and receives of all.
+    const double ahead = parts ? 0 : 8.0 * static_cast<double>(parameter_count(spec));
+    EXPECT_GT(held, 0.85 * plan.bytes());
+    EXPECT_LT(held, 1.15 * plan.bytes() + ahead);
   }
   ranks.finish();
 }
