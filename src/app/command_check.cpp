@@ -119,8 +119,8 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
   if (options.ranks > 0 && !is_trained(recipe.run.method))
     throw_error(ErrorKind::recipe, "--ranks: a trained method expected, run.method is {}",
                 method_name(recipe.run));
-  const bool elsewhere = !options.memory.empty();
-  if (elsewhere) memory_size(options.memory);
+  const bool elsewhere = options.memory.has_value();
+  if (elsewhere) memory_size(*options.memory);
   const std::string directory = recipe.run.output_dir + "/" + recipe.run.name;
   const RunInputs inputs = read_inputs(recipe, directory, false, 1, elsewhere);
   const DecoderSpec spec = decoder_spec(inputs.teacher.config);

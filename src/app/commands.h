@@ -19,7 +19,7 @@ namespace halftone {
 // planned for other machines: the teacher's weights need not be here, nor room for checkpoints.
 struct CheckOptions {
   int64_t ranks = 0;
-  std::string memory;
+  std::optional<std::string> memory;
   double gflops = 100, gbytes = 1, latency = 20;  // of a rank, a second; microseconds a message
 };
 int check_command(const std::string& recipe, const std::vector<std::string>& overrides,

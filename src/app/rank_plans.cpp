@@ -76,7 +76,7 @@ void print_ranks(const Recipe& recipe, const DecoderSpec& spec, const TrainingSh
 
 void print_placements(const Recipe& recipe, const DecoderSpec& spec, const TrainingShape& shape,
                       const CheckOptions& options) {
-  const double memory = memory_size(options.memory);
+  const double memory = memory_size(options.memory.value());
   print(
       "# {} ranks of {:.2f} GB; GB that a rank holds, by what train.* sets:\n"
       "# set                     teacher  weights  gradients   states  activations      sum  fits  "

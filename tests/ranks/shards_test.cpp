@@ -1,4 +1,5 @@
 // Blocks in parts (train.shard_parameters): the bits of whole ones, in less memory.
+#include <atomic>
 #include <sstream>
 
 #include "halftone/base/threads.h"
@@ -104,12 +105,15 @@ TEST_F(RanksShardsTest, ARunGoesOnInPartsAndBack) {
 TEST_F(RanksShardsTest, AKilledRunGoesOn) {
   constexpr const char* kLong = "max_steps = 60\nsave_steps = 2\ngradient_checkpointing = true\n";
   ASSERT_EQ(program(run_of(recipe("whole", 2, kLong))).code, 0);
+  std::atomic<bool> ended = false;
   std::thread killer([&] {
-    while (!logged("killed", 5)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!logged("killed", 5) && !ended)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     const auto ranks = ranks_running();
     if (ranks.size() == 2) kill(ranks[1], SIGKILL);
   });
   const Output out = on_ranks(2, in_parts(run_of(recipe("killed", 1, kLong))));
+  ended = true;
   killer.join();
   EXPECT_NE(out.code, 0);
   EXPECT_FALSE(checkpoint_files(folder_ + "/killed").empty());
@@ -119,8 +123,8 @@ TEST_F(RanksShardsTest, AKilledRunGoesOn) {
   EXPECT_EQ(digest("killed"), digest("whole"));
 }
 
-// What a rank's tensors take at most in two steps, beside what is planned. It is started on
-// several ranks by the test behind it.
+// What a rank's tensors take at most in a step of two micro-batches, beside what is planned. It is
+// started on several ranks by the test behind it.
 TEST(OnRanks, DISABLED_PeakOfTensors) {
   const Ranks ranks = Ranks::of_launcher();
   set_threads(1);
@@ -143,17 +147,17 @@ TEST(OnRanks, DISABLED_PeakOfTensors) {
     Decoder student = build_decoder(spec, random_weights(spec, 2));
     teacher.move_to(Device::cpu, DType::f16);
     release_kept_memory();
-    Batches batches(sequences, 2, 0);
+    Batches batches(sequences, 1, 0);
     Trainer trainer(student, &teacher, batches, {},
-                    {.per_device_train_batch_size = 2,
+                    {.per_device_train_batch_size = 1,
                      .gradient_accumulation_steps = 2,
                      .gradient_checkpointing = checkpointing,
                      .shard_parameters = parts},
-                    2, nullptr, ranks);
+                    1, nullptr, ranks);
     reset_peak_allocated_bytes();
     while (!trainer.done()) trainer.step();
     const RankPlan plan = plan_rank(
-        spec, {.tokens = 2 * length, .teacher = true, .gradient_checkpointing = checkpointing},
+        spec, {.tokens = length, .teacher = true, .gradient_checkpointing = checkpointing},
         {.ranks = ranks.size(), .shard_parameters = parts, .micro_batches = 2});
     const auto held = static_cast<double>(peak_allocated_bytes());
     fmt::print(stderr, "rank {}: checkpointing {}, in parts {}: {:.1f} MB, planned {:.1f}\n",
@@ -171,7 +175,8 @@ TEST_F(RanksShardsTest, MemoryIsWhatIsPlanned) {
   for (const char* ranks : {"2", "4"}) {
     const Output out =
         execute(HALFTONE_MPIEXEC, {"-n", ranks, std::filesystem::read_symlink("/proc/self/exe"),
-                                   "--gtest_filter=OnRanks.*", "--gtest_also_run_disabled_tests"});
+                                   "--gtest_filter=OnRanks.*", "--gtest_also_run_disabled_tests",
+                                   "--gtest_color=no"});
     EXPECT_EQ(out.code, 0) << out.out << out.err;
     EXPECT_NE(out.out.find("[  PASSED  ] 1 test."), std::string::npos) << out.out;
     std::istringstream lines(out.err);
