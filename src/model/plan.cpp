@@ -39,10 +39,10 @@ int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
          (shape.post_layer_norm ? q + kv + 2 * h : 0) + (shape.teacher ? h : 0);
 }
 
-// Numbers of the parameters: of all, of the blocks, of the largest block and the largest parameter;
-// and how many linears the blocks have.
+// Numbers of the parameters: of all, of the blocks, of the largest block, of the largest parameter,
+// and of the largest in a block; and how many linears the blocks have.
 struct Numbers {
-  double all = 0, of_blocks = 0, of_block = 0, largest = 0, linears = 0;
+  double all = 0, of_blocks = 0, of_block = 0, largest = 0, largest_of_block = 0, linears = 0;
 };
 
 Numbers numbers_of(const DecoderSpec& spec) {
@@ -54,6 +54,7 @@ Numbers numbers_of(const DecoderSpec& spec) {
     out.largest = std::max(out.largest, n);
     if (weight.layer < 0) continue;
     out.of_blocks += n;
+    out.largest_of_block = std::max(out.largest_of_block, n);
     out.of_block = std::max(out.of_block, blocks[weight.layer] += n);
   }
   for_each_linear(spec, [&](const Slot&) { ++out.linears; });
@@ -156,13 +157,15 @@ RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const Ra
       micro_batches * plan_flop(spec, shape, shape.tokens, 0) / of.flop_per_second;
   if (of.ranks == 1) return out;
 
-  // What is sent and received of gradients. Those of a block that is computed again come together:
-  // they are exchanged beside the next block's, or, in parts, before the next one is gathered, and
-  // with what of the bucket is of other blocks.
-  const double block = 4.0 * n.of_block, numbers = 4.0 * std::min(bucket, n.all);
-  double exchanged = kBucketsUnderWay * numbers;
+  // What is sent and received of gradients: of a few buckets, which are as large as a matrix at
+  // least. Those of a block that is computed again come together: they are exchanged beside the
+  // next block's, or, in parts, before the next one is gathered, with what a bucket has of other
+  // blocks.
+  const double block = 4.0 * n.of_block;
+  double exchanged = kBucketsUnderWay * 4.0 * std::min(std::max(bucket, n.largest_of_block), n.all);
   if (in_parts)
-    exchanged = std::max(0.0, 2 * (block + numbers) - gathered - one.of_block);
+    exchanged =
+        std::max(0.0, 2 * (block + 4.0 * std::min(bucket, n.of_blocks)) - gathered - one.of_block);
   else if (shape.gradient_checkpointing)
     exchanged = std::max({exchanged, 2 * block, 3 * block - one.of_block});
   // The embedding's are the last, when activations are gone.

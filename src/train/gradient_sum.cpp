@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <memory>
 
 #include "halftone/ops/adamw.h"
@@ -15,7 +14,7 @@ namespace halftone {
 namespace {
 
 constexpr int kTags = 1 << 15;        // that every MPI has
-constexpr size_t kBucketsAtOnce = 4;  // whose values are under way
+constexpr size_t kBucketsAtOnce = 4;  // whose gradients, or values, are under way
 
 Tensor flat(const Tensor& tensor) {
   return tensor.reshape({tensor.numel()});
@@ -221,6 +220,9 @@ void GradientSum::start(Bucket& bucket) {
   bucket.transfer = exchange_.start(bucket.tag, std::move(sent), std::move(received));
   bucket.missing = bucket.params.size();
   ++bucket.started;
+  under_way_.push_back(&bucket);
+  // On a GPU the next kernels would wait.
+  while (device == Device::cpu && under_way_.size() > kBucketsAtOnce) complete(*under_way_.front());
 }
 
 // Adds what has come, in the order of the ranks.
@@ -228,6 +230,7 @@ void GradientSum::complete(Bucket& bucket) {
   if (!bucket.transfer) return;
   bucket.transfer->wait();
   bucket.transfer.reset();
+  std::erase(under_way_, &bucket);
   const int64_t numbers = bucket.piece_numbers(ranks_.rank());
   for (int q = 0; q < ranks_.size(); ++q) {
     const Tensor more = q == ranks_.rank() ? bucket.piece(bucket.sent, q)

@@ -8,6 +8,7 @@
 // owns the number. So R ranks give the bits of one rank with R times the micro-batches.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -55,7 +56,8 @@ class GradientSum {
 
   // A step: clear(); for each micro-batch add() of the parameters as their gradients are done, in
   // any order, and end_batch(); finish(). What is added leaves the parameter. While backward goes
-  // on, sums of several ranks are under way; after finish() they are in the shards' gradients.
+  // on, sums of several ranks are under way, on the CPU of a few buckets: a rank that is ahead
+  // waits for the others. After finish() they are in the shards' gradients.
   void clear();
   void add(Param& param);
   void end_batch();  // adds those that were not
@@ -82,6 +84,7 @@ class GradientSum {
   Exchange exchange_;
   std::vector<Shard> shards_;
   std::vector<Bucket> buckets_;           // of several ranks
+  std::deque<Bucket*> under_way_;         // in the order in which they were started
   std::map<const Param*, size_t> place_;  // its shard, or its bucket
   std::set<const Param*> detached_;
   int64_t batches_ = 0;  // ended since clear()
