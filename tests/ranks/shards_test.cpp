@@ -162,7 +162,11 @@ TEST(OnRanks, DISABLED_PeakOfTensors) {
     const auto held = static_cast<double>(peak_allocated_bytes());
     fmt::print(stderr, "rank {}: checkpointing {}, in parts {}: {:.1f} MB, planned {:.1f}\n",
                ranks.rank(), checkpointing, parts, held / 1e6, plan.bytes() / 1e6);
-    EXPECT_NEAR(held, plan.bytes(), 0.15 * plan.bytes());
+    // Where the others are as quick, nothing is under way for long.
+    const double under_way =
+        parts ? 0 : 8 * 4.0 * static_cast<double>(exchanged_numbers(Device::cpu, ranks.size()));
+    EXPECT_GT(held, 0.85 * (plan.bytes() - under_way));
+    EXPECT_LT(held, 1.15 * plan.bytes());
   }
   ranks.finish();
 }
