@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
+#include "app/rank_plans.h"
 #include "app/teacher_logits.h"
 #include "halftone/base/error.h"
 #include "halftone/model/plan.h"
@@ -110,35 +111,6 @@ void print_warnings(const Recipe& recipe, const RunInputs& inputs, const std::st
         memory / kMegabyte, on_gpu(recipe) ? "the GPU" : "this machine", there / kMegabyte);
 }
 
-// Of 1, 2, 4 ... ranks, and of so many.
-void print_ranks(const Recipe& recipe, const ModelOutline& teacher, const DecoderSpec& spec,
-                 const CheckOptions& options) {
-  print(
-      "# at {:g} GFLOP/s a rank, {:g} GB/s and {:g} us a message; MB that a rank holds:\n"
-      "#  ranks  weights   states  gradients  activations  teacher  sent MB/step  messages  "
-      "s/step   tokens/s  efficiency\n",
-      options.gflops, options.gbytes, options.latency);
-  const TrainingShape shape = training_shape(recipe, teacher);
-  for (int64_t ranks = 1;; ranks = std::min(2 * ranks, options.ranks)) {
-    const int64_t micro_batches = recipe.train.gradient_accumulation_steps;
-    const RankPlan plan = plan_rank(spec, shape,
-                                    {.ranks = ranks,
-                                     .micro_batches = micro_batches,
-                                     .flop_per_second = 1e9 * options.gflops,
-                                     .bytes_per_second = 1e9 * options.gbytes,
-                                     .latency_seconds = 1e-6 * options.latency});
-    const double seconds = plan.compute_seconds + plan.wait_seconds;
-    print(
-        "# {:6} {:8.0f} {:8.0f} {:10.0f} {:12.0f} {:8.0f} {:13.0f} {:9.0f} {:7.2f} {:10.0f} "
-        "{:10.1f}%\n",
-        ranks, plan.weights / kMegabyte, plan.states / kMegabyte, plan.gradients / kMegabyte,
-        plan.activations / kMegabyte, plan.teacher / kMegabyte, plan.sent_bytes / kMegabyte,
-        plan.messages, seconds, static_cast<double>(shape.tokens * micro_batches * ranks) / seconds,
-        100 * plan.efficiency());
-    if (ranks == options.ranks) return;
-  }
-}
-
 }  // namespace
 
 int check_command(const std::string& path, const std::vector<std::string>& overrides,
@@ -147,8 +119,10 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
   if (options.ranks > 0 && !is_trained(recipe.run.method))
     throw_error(ErrorKind::recipe, "--ranks: a trained method expected, run.method is {}",
                 method_name(recipe.run));
+  const bool elsewhere = options.memory.has_value();
+  if (elsewhere) memory_size(*options.memory);
   const std::string directory = recipe.run.output_dir + "/" + recipe.run.name;
-  const RunInputs inputs = read_inputs(recipe, directory, false);
+  const RunInputs inputs = read_inputs(recipe, directory, false, 1, elsewhere);
   const DecoderSpec spec = decoder_spec(inputs.teacher.config);
   const MemoryPlan plan = plan_memory(recipe, inputs.teacher, spec);
   print("{}\n", write_recipe(recipe));
@@ -177,12 +151,14 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
           cached_tokens);
   }
   print_exports(recipe, inputs.teacher.config);
-  print_warnings(recipe, inputs, directory, plan.total());
+  print_warnings(recipe, inputs, directory, elsewhere ? 0 : plan.total());
   if (steps > 0) {
     const double flop =
         plan_flop(spec, training_shape(recipe, inputs.teacher), steps * step_tokens, cached_tokens);
     print("# work               {:.3g} FLOP; {:.0f} s at 100 GFLOP/s\n", flop, flop / 1e11);
-    if (options.ranks > 0) print_ranks(recipe, inputs.teacher, spec, options);
+    const TrainingShape shape = training_shape(recipe, inputs.teacher);
+    if (options.ranks > 0) print_ranks(recipe, spec, shape, options);
+    if (elsewhere) print_placements(recipe, spec, shape, options);
   }
   return 0;
 }

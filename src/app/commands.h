@@ -15,9 +15,11 @@
 namespace halftone {
 
 // With `ranks` a table of so many, and of fewer: what each holds and sends, and how long a step
-// takes.
+// takes. With `memory` too, which settings fit ranks that have so much: "80G". Such a run is
+// planned for other machines: the teacher's weights need not be here, nor room for checkpoints.
 struct CheckOptions {
   int64_t ranks = 0;
+  std::optional<std::string> memory;
   double gflops = 100, gbytes = 1, latency = 20;  // of a rank, a second; microseconds a message
 };
 int check_command(const std::string& recipe, const std::vector<std::string>& overrides,

@@ -37,6 +37,7 @@ std::string identity_text(Recipe recipe, int ranks) {
   recipe.train.num_train_epochs = 0;
   recipe.train.save_minutes = defaults.save_minutes;
   recipe.train.save_total_limit = defaults.save_total_limit;
+  recipe.train.shard_parameters = defaults.shard_parameters;
   recipe.eval = {};
   return write_recipe(recipe);
 }

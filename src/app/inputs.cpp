@@ -9,6 +9,7 @@
 #include "halftone/base/error.h"
 #include "halftone/compress/onebit_start.h"
 #include "halftone/eval/perplexity.h"
+#include "halftone/io/file_kind.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/spec.h"
 #include "halftone/tensor/device.h"
@@ -43,9 +44,17 @@ class Faults {
   std::vector<std::string> lines_;
 };
 
-ModelOutline teacher_outline(const Recipe& recipe) {
+// An HF directory without weights that are read.
+bool has_config_alone(const std::string& model) {
+  const std::string whole = model + "/model.safetensors";
+  return exists_at(model + "/config.json") && !exists_at(whole) &&
+         !exists_at(whole + ".index.json");
+}
+
+ModelOutline teacher_outline(const Recipe& recipe, bool elsewhere) {
   const std::string& model = recipe.teacher.model;
-  if (recipe.run.method == Method::pretrain) return {read_config(model + "/config.json"), model};
+  if (recipe.run.method == Method::pretrain || (elsewhere && has_config_alone(model)))
+    return {read_config(model + "/config.json"), model};
   ModelOutline out = read_outline(model);
   if (recipe.run.method != Method::none && !out.dense)
     throw_error(ErrorKind::recipe,
@@ -149,18 +158,19 @@ double planned_bytes(const Recipe& recipe, const RunInputs& inputs, const std::s
   return recipe.run.ptq ? 3 * 2 * parameters : 0;
 }
 
-void check_disk(const Recipe& recipe, const RunInputs& inputs, const std::string& directory) {
+// What is wrong where the disk has no room for the run; "" where it has.
+std::string full_disk(const Recipe& recipe, const RunInputs& inputs, const std::string& directory) {
   fs::path at = fs::absolute(directory);
   while (!fs::exists(at) && at.has_relative_path()) at = at.parent_path();
   struct statvfs disk {};
-  if (::statvfs(at.c_str(), &disk) != 0) return;
+  if (::statvfs(at.c_str(), &disk) != 0) return "";
   const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
   const double needed = planned_bytes(recipe, inputs, directory);
-  if (needed > free)
-    throw_error(ErrorKind::io,
-                "{}: the run writes {:.0f} MB there (checkpoints and model), but the disk has "
-                "{:.0f} MB left; train.save_total_limit = {}",
-                directory, needed / 1e6, free / 1e6, recipe.train.save_total_limit);
+  if (needed <= free) return "";
+  return fmt::format(
+      "{}: the run writes {:.0f} MB there (checkpoints and model), but the disk has "
+      "{:.0f} MB left; train.save_total_limit = {}",
+      directory, needed / 1e6, free / 1e6, recipe.train.save_total_limit);
 }
 
 // The lengths in tokens at which the run uses its models, and the keys that say so.
@@ -213,10 +223,14 @@ int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs) {
 }
 
 RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens,
-                      int ranks) {
+                      int ranks, bool elsewhere) {
   RunInputs inputs;
   Faults faults;
-  inputs.teacher = teacher_outline(recipe);
+  inputs.teacher = teacher_outline(recipe, elsewhere);
+  if (elsewhere && recipe.run.method != Method::pretrain && has_config_alone(recipe.teacher.model))
+    inputs.warnings.push_back(fmt::format(
+        "teacher.model: {} has no weights, which `run` expects; they are planned as F16",
+        recipe.teacher.model));
   faults.collect([&] {
     inputs.tokenizer = load_model_tokenizer(inputs.teacher.home, inputs.teacher.config);
     read_texts(recipe, directory, token_cache(recipe, keep_tokens), inputs, ranks, faults);
@@ -227,7 +241,9 @@ RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool k
     });
   if (recipe.run.method == Method::onebit)
     faults.collect([&] { check_student(decoder_spec(inputs.teacher.config), recipe.student); });
-  faults.collect([&] { check_disk(recipe, inputs, directory); });
+  const std::string full = full_disk(recipe, inputs, directory);
+  if (elsewhere && !full.empty()) inputs.warnings.push_back(full);
+  if (!elsewhere && !full.empty()) faults.add(ErrorKind::io, full);
   faults.throw_if_any();
   add_warnings(recipe, inputs);
   return inputs;

@@ -29,8 +29,10 @@ struct RunInputs {
 // is to be drawn from them, a batch larger than the data, a disk too full for what the run writes
 // to `directory`.
 // `keep_tokens`: tokens of texts that are not there yet are kept beside the run directories.
+// `elsewhere`: the run is planned for other machines. That a teacher's directory has its
+// configuration alone, and a full disk, are warnings then.
 RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool keep_tokens,
-                      int ranks = 1);
+                      int ranks = 1, bool elsewhere = false);
 
 // Sequences of the training text; of text that is yet to be drawn, the most that it can have.
 int64_t planned_sequences(const Recipe& recipe, const RunInputs& inputs);

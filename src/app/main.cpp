@@ -112,6 +112,10 @@ int run_program(int argc, char** argv) {
       ->add_option("--ranks", check_options.ranks,
                    "what each of so many ranks would hold and send, and how long a step would take")
       ->check(CLI::Range(1, 1 << 20));
+  check
+      ->add_option("--memory", check_options.memory,
+                   "with --ranks: what a rank has, as 80G; says which settings of the recipe fit")
+      ->needs("--ranks");
   check->add_option("--gflops", check_options.gflops, "GFLOP/s that a rank computes at [100]")
       ->check(kAboveZero);
   check->add_option("--gbytes", check_options.gbytes, "GB/s that a rank sends at [1]")

@@ -191,6 +191,11 @@ void check_training(const Recipe& r, RecipeReport& report) {
       {"train.warmup_steps", "train.max_steps", "run.method"},
       fmt::format("found {}, at most train.max_steps = {} expected", t.warmup_steps, t.max_steps));
   report.rule(
+      t.shard_parameters && !t.gradient_checkpointing,
+      {"train.gradient_checkpointing", "train.shard_parameters", "run.method"},
+      "found false beside train.shard_parameters = true, true expected: else backward holds "
+      "all blocks whole");
+  report.rule(
       r.run.method == Method::onebit && r.loss.kl == 0 && r.loss.hidden == 0 && r.loss.labels == 0,
       {"loss.kl", "loss.hidden", "loss.labels", "run.method"},
       "found 0 for loss.kl, loss.hidden and loss.labels, one above 0 expected");
@@ -313,6 +318,11 @@ void check_device(const Recipe& r, RecipeReport& report) {
   } catch (const Error& error) {
     return report.rule(true, {"run.device"}, error.what());
   }
+  report.rule(is_trained(r.run.method) && r.train.shard_parameters,
+              {"run.device", "train.shard_parameters"},
+              fmt::format("found {} beside train.shard_parameters = true, \"cpu\" expected: "
+                          "parameters are shared out there alone",
+                          toml_string(r.run.device)));
   report.rule(r.run.ptq && r.ptq.norm_tweak_present, {"run.device", "ptq.norm_tweak"},
               fmt::format("found {}, \"cpu\" expected: norms are tweaked there alone",
                           toml_string(r.run.device)));

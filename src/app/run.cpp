@@ -128,6 +128,8 @@ class Run {
     const TrainingResult training = run_training(context(identity, progress), trainer, student_,
                                                  settings, held_out_perplexity());
     progress.finish();
+    if (!training.interrupted) trainer.finish();
+    if (trainer.in_parts()) release_teacher();
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
     result_.tokens_per_second = training.tokens_per_second;

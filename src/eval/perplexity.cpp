@@ -96,8 +96,10 @@ Evaluation evaluate(Decoder& model, Decoder* teacher, const EvalText& text, cons
   TokenScores total;
   for (int64_t k = 0; k < windows;) {
     const int64_t mine = k + ranks.rank();
+    // Blocks in parts are run by all or none: a rank that has no window left runs the last.
+    const bool runs = mine < windows || model.hold_block;
     for (const TokenScores& scores :
-         gathered(mine < windows ? scores_of(mine) : TokenScores(), ranks))
+         gathered(runs ? scores_of(std::min(mine, windows - 1)) : TokenScores(), ranks))
       if (k < windows) {
         total.add(scores);
         ++k;

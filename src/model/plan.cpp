@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "halftone/model/spec.h"
 #include "halftone/ops/head_loss.h"
@@ -41,6 +42,28 @@ int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
   return (norms + (joined ? 0 : 2)) * h + 2 * (q + kv) +
          (block.has(SlotRole::gate) && !joined ? 3 : 2) * f +
          (shape.post_layer_norm ? q + kv + 2 * h : 0) + (shape.teacher ? h : 0);
+}
+
+// Numbers of the parameters: of all, of the blocks, of the largest block, of the largest parameter,
+// and of the largest in a block; and how many linears the blocks have.
+struct Numbers {
+  double all = 0, of_blocks = 0, of_block = 0, largest = 0, largest_of_block = 0, linears = 0;
+};
+
+Numbers numbers_of(const DecoderSpec& spec) {
+  Numbers out;
+  std::map<int64_t, double> blocks;
+  for (const ExpectedWeight& weight : expected_weights(spec)) {
+    const auto n = static_cast<double>(numel(weight.shape));
+    out.all += n;
+    out.largest = std::max(out.largest, n);
+    if (weight.layer < 0) continue;
+    out.of_blocks += n;
+    out.largest_of_block = std::max(out.largest_of_block, n);
+    out.of_block = std::max(out.of_block, blocks[weight.layer] += n);
+  }
+  for_each_linear(spec, [&](const Slot&) { ++out.linears; });
+  return out;
 }
 
 }  // namespace
@@ -122,33 +145,61 @@ double plan_flop(const DecoderSpec& spec, const TrainingShape& shape, int64_t tr
 
 RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const RanksShape& of) {
   const MemoryPlan one = plan_training(spec, shape);
-  const auto parameters = static_cast<double>(parameter_count(spec)),
-             ranks = static_cast<double>(of.ranks);
-  const double bucket = static_cast<double>(exchanged_numbers(shape.device, of.ranks));
-  const double buckets = std::ceil(parameters / bucket), others = ranks - 1;
-  RankPlan out{.teacher = one.teacher,
-               .weights = 4.0 * parameters,
-               .states = 8.0 * parameters / ranks,
-               .gradients = 4.0 * parameters / ranks,
+  const Numbers n = numbers_of(spec);
+  const auto ranks = static_cast<double>(of.ranks);
+  const double bucket = static_cast<double>(exchanged_numbers(shape.device, of.ranks)),
+               others = ranks - 1, share = others / ranks;
+  const bool in_parts = of.shard_parameters && of.ranks > 1;
+  const double kept = in_parts ? n.all - n.of_blocks * share : n.all,
+               gathered = in_parts ? 4.0 * n.of_block : 0;
+  RankPlan out{.teacher = one.teacher * kept / n.all,
+               .weights = 4.0 * kept + gathered,
+               .states = 8.0 * n.all / ranks,
+               .gradients = 4.0 * n.all / ranks,
                .activations = one.activations + one.logits};
   const auto micro_batches = static_cast<double>(of.micro_batches);
-  const double flop = plan_flop(spec, shape, shape.tokens, 0);
-  out.compute_seconds = micro_batches * flop / of.flop_per_second;
+  out.compute_seconds =
+      micro_batches * plan_flop(spec, shape, shape.tokens, 0) / of.flop_per_second;
   if (of.ranks == 1) return out;
-  out.gradients += kBucketsUnderWay * 4.0 * std::min(bucket, parameters);
-  // Once for the gradients of each micro-batch, once for the values.
-  out.sent_bytes = (micro_batches + 1) * 4.0 * parameters * others / ranks;
-  out.messages = (micro_batches + 1) * buckets * others;
-  const double exchange =
-      (out.messages * of.latency_seconds + out.sent_bytes / of.bytes_per_second) /
-      (micro_batches + 1);
-  // Backward hides all but the last bucket, as far as it lasts.
+
+  // What is sent and received of gradients: of a few buckets, which are as large as a matrix at
+  // least. Those of a block that is computed again come together: they are exchanged beside the
+  // next block's, or, in parts, before the next one is gathered, with what a bucket has of other
+  // blocks.
+  const double block = 4.0 * n.of_block;
+  double exchanged = kBucketsUnderWay * 4.0 * std::min(std::max(bucket, n.largest_of_block), n.all);
+  if (in_parts)
+    exchanged =
+        std::max(0.0, 2 * (block + 4.0 * std::min(bucket, n.of_blocks)) - gathered - one.of_block);
+  else if (shape.gradient_checkpointing)
+    exchanged = std::max({exchanged, 2 * block, 3 * block - one.of_block});
+  // The embedding's are the last, when activations are gone.
+  out.gradients += std::max(exchanged, 2 * 4.0 * n.largest - out.activations);
+
+  struct Sent {
+    double bytes, messages;
+  };
+  const auto buckets_of = [&](double numbers) { return std::ceil(numbers / bucket); };
+  const double beside = in_parts ? n.all - n.of_blocks : n.all;
+  const Sent gradients{4.0 * n.all * share, buckets_of(n.all) * others},
+      values{4.0 * beside * share, buckets_of(beside) * others};
+  Sent gathers{0, 0};  // the student's for forward and for backward, the teacher's once
+  if (in_parts)
+    gathers = {(2 * 4.0 + (shape.teacher ? shape.teacher_bytes : 0)) * n.of_blocks * share,
+               (shape.teacher ? 3 : 2) * n.linears * others};
+  out.sent_bytes = micro_batches * (gradients.bytes + gathers.bytes) + values.bytes;
+  out.messages = micro_batches * (gradients.messages + gathers.messages) + values.messages;
+  const auto seconds = [&](const Sent& sent) {
+    return sent.messages * of.latency_seconds + sent.bytes / of.bytes_per_second;
+  };
+  // Backward hides all but the last bucket, as far as it lasts; in parts it waits for each block.
   const double each = kBackwardFlop + (shape.gradient_checkpointing ? kRecomputeFlop : 0.0),
-               backward =
-                   each * parameters * static_cast<double>(shape.tokens) / of.flop_per_second,
-               hidden = std::min(backward, exchange) * (buckets - 1) / buckets;
-  out.wait_seconds = micro_batches * (exchange - hidden) + exchange +
-                     kGathers * std::ceil(std::log2(ranks)) * of.latency_seconds;
+               backward = each * n.all * static_cast<double>(shape.tokens) / of.flop_per_second,
+               hidden = in_parts ? 0
+                                 : std::min(backward, seconds(gradients)) *
+                                       (buckets_of(n.all) - 1) / buckets_of(n.all);
+  out.wait_seconds = micro_batches * (seconds(gradients) - hidden + seconds(gathers)) +
+                     seconds(values) + kGathers * std::ceil(std::log2(ranks)) * of.latency_seconds;
   return out;
 }
 

@@ -243,6 +243,7 @@ Var Decoder::attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t in
 }
 
 Var Decoder::block(Tape& tape, size_t index, const Var& x, int64_t batch, KeyValueCache* cache) {
+  const std::shared_ptr<void> held = hold_block ? hold_block(index) : nullptr;
   Block& b = blocks[index];
   Var y = attend(tape, b, b.norm(tape, SlotRole::attention_norm, x), batch, index, cache);
   y = b.add_to(tape, x, SlotRole::o, SlotRole::attention_out_norm, y);

@@ -129,6 +129,7 @@ int64_t Tensor::dim(int64_t i) const {
 void Tensor::expect(DType dtype) const {
   require(dtype == dtype_, "Tensor: dtype is {}, asked for as {}", dtype_name(dtype_),
           dtype_name(dtype));
+  require(data_ || numel_ == 0, "Tensor {}: its numbers are elsewhere", shape_text(shape_));
   require(device() == Device::cpu, "Tensor: lies on {}, asked for on cpu", device_name(device()));
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <memory>
 
 #include "halftone/ops/adamw.h"
@@ -15,7 +14,7 @@ namespace halftone {
 namespace {
 
 constexpr int kTags = 1 << 15;        // that every MPI has
-constexpr size_t kBucketsAtOnce = 4;  // whose values are under way
+constexpr size_t kBucketsAtOnce = 4;  // whose gradients, or values, are under way
 
 Tensor flat(const Tensor& tensor) {
   return tensor.reshape({tensor.numel()});
@@ -144,6 +143,23 @@ void GradientSum::make_shards(const Bucket& bucket) {
   });
 }
 
+std::vector<Part> GradientSum::parts(const Param& param) const {
+  if (ranks_.alone()) return {{0, 0, param.value.numel()}};
+  std::vector<Part> out;
+  buckets_[place_.at(&param)].for_each_part(
+      [&](const Param& of, int owner, int64_t begin, int64_t end) {
+        if (&of == &param) out.push_back({owner, begin, end});
+      });
+  return out;
+}
+
+Tensor GradientSum::detach(const Param& param) {
+  detached_.insert(&param);
+  for (Shard& shard : shards_)
+    if (shard.of == &param) return flat(shard.part.value = shard.part.value.clone());
+  return {};
+}
+
 void GradientSum::clear() {
   for (Shard& shard : shards_) shard.part.grad.clear();
   for (Bucket& bucket : buckets_) {
@@ -204,6 +220,9 @@ void GradientSum::start(Bucket& bucket) {
   bucket.transfer = exchange_.start(bucket.tag, std::move(sent), std::move(received));
   bucket.missing = bucket.params.size();
   ++bucket.started;
+  under_way_.push_back(&bucket);
+  // On a GPU the next kernels would wait.
+  while (device == Device::cpu && under_way_.size() > kBucketsAtOnce) complete(*under_way_.front());
 }
 
 // Adds what has come, in the order of the ranks.
@@ -211,6 +230,7 @@ void GradientSum::complete(Bucket& bucket) {
   if (!bucket.transfer) return;
   bucket.transfer->wait();
   bucket.transfer.reset();
+  std::erase(under_way_, &bucket);
   const int64_t numbers = bucket.piece_numbers(ranks_.rank());
   for (int q = 0; q < ranks_.size(); ++q) {
     const Tensor more = q == ranks_.rank() ? bucket.piece(bucket.sent, q)
@@ -229,8 +249,12 @@ void GradientSum::let_go_on() {
     if (bucket.transfer && bucket.transfer->arrived()) complete(bucket);
 }
 
-void GradientSum::finish() {
+void GradientSum::settle() {
   for (Bucket& bucket : buckets_) complete(bucket);
+}
+
+void GradientSum::finish() {
+  settle();
   if (ranks_.alone()) return;
   auto shard = shards_.begin();
   for (const Bucket& bucket : buckets_)
@@ -274,6 +298,7 @@ void GradientSum::share_values() {
   for (const Bucket& bucket : buckets_) {
     std::vector<Parcel> sent, received;
     bucket.for_each_part([&](const Param& param, int owner, int64_t begin, int64_t end) {
+      if (detached(param)) return;
       const Tensor part = flat(param.value).rows(begin, end);
       if (owner != ranks_.rank()) return received.push_back({owner, part});
       for (int i = 1; i < ranks_.size(); ++i) sent.push_back({(owner + i) % ranks_.size(), part});

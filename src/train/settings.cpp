@@ -42,6 +42,9 @@ void fields(FieldVisitor& v, TrainSettings& s) {
          "of products and hidden states; bf16 on a GPU alone");
   v.field("gradient_checkpointing", s.gradient_checkpointing,
           "keep of a block its input alone and compute the rest again in backward");
+  v.field("shard_parameters", s.shard_parameters,
+          "of several ranks, each keeps its part of every block and gathers a block while it runs "
+          "(ZeRO-3); on CPUs, with gradient_checkpointing; one rank: no change");
   v.field("logging_steps", s.logging_steps, {1, kMostSteps}, "steps between lines of the log");
   v.field("eval_steps", s.eval_steps, {0, kMostSteps},
           "steps between evaluations; 0 = only at the end");

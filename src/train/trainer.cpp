@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "halftone/tensor/memory.h"
 #include "halftone/tensor/numbers.h"
 #include "halftone/train/schedule.h"
 
@@ -32,6 +33,11 @@ Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const Los
       ranks_(std::move(ranks)),
       params_(params_of(student)),
       gradients_(params_, ranks_) {
+  if (settings.shard_parameters && !ranks_.alone()) {
+    student_shards_.emplace(student_, ranks_, gradients_);
+    if (teacher_) teacher_shards_.emplace(*teacher_, ranks_);
+    release_kept_memory();
+  }
   for (const Shard& shard : gradients_.shards()) {
     const Tensor& value = shard.part.value;
     moments_.push_back({Tensor::zeros(value.shape(), DType::f32, value.device()),
@@ -145,6 +151,17 @@ void Trainer::count_skip() {
                 state_.step, count, std::min(state_.step, kSkipWindow));
 }
 
+std::map<std::string, Tensor> Trainer::whole_parameters() const {
+  std::map<std::string, Tensor> out;
+  if (in_parts()) {
+    std::vector<Tensor> values;
+    for (const Shard& shard : gradients_.shards()) values.push_back(shard.part.value);
+    return gradients_.whole(values);
+  }
+  for (const Param* param : params_) out[param->name] = param->value;
+  return out;
+}
+
 std::map<std::string, Tensor> Trainer::tensors() const {
   std::vector<Tensor> m, v;
   for (const Moments& moments : moments_) {
@@ -152,7 +169,7 @@ std::map<std::string, Tensor> Trainer::tensors() const {
     v.push_back(moments.v);
   }
   std::map<std::string, Tensor> out;
-  for (const Param* param : params_) out["model/" + param->name] = param->value;
+  for (auto& [name, tensor] : whole_parameters()) out["model/" + name] = tensor;
   for (auto& [name, tensor] : gradients_.whole(m)) out["optimizer/m/" + name] = tensor;
   for (auto& [name, tensor] : gradients_.whole(v)) out["optimizer/v/" + name] = tensor;
   return out;
@@ -166,9 +183,12 @@ void Trainer::require_finite() const {
                   name);
   };
   ranks_.together([&] {
-    for (const Param* param : params_) require_one("model/" + param->name, param->value);
+    for (const Param* param : params_)
+      if (!gradients_.detached(*param)) require_one("model/" + param->name, param->value);
     for (size_t i = 0; i < moments_.size(); ++i) {
-      const std::string& name = gradients_.shards()[i].part.name;
+      const Shard& shard = gradients_.shards()[i];
+      const std::string& name = shard.part.name;
+      if (gradients_.detached(*shard.of)) require_one("model/" + name, shard.part.value);
       require_one("optimizer/m/" + name, moments_[i].m);
       require_one("optimizer/v/" + name, moments_[i].v);
     }
@@ -198,14 +218,25 @@ void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerSt
     throw_error(ErrorKind::checkpoint,
                 "checkpoint: it is at sequence {} of epoch {}, this run's text has fewer",
                 state.cursor.position, state.cursor.epoch);
-  for (Param* param : params_) param->value.copy_from(from.at("model/" + param->name));
+  for (Param* param : params_)
+    if (!gradients_.detached(*param)) param->value.copy_from(from.at("model/" + param->name));
   for (size_t i = 0; i < moments_.size(); ++i) {
-    const Shard& shard = gradients_.shards()[i];
+    Shard& shard = gradients_.shards()[i];
+    if (gradients_.detached(*shard.of))
+      shard.part.value.copy_from(shard.of_whole(from.at("model/" + shard.part.name)));
     moments_[i].m.copy_from(shard.of_whole(from.at("optimizer/m/" + shard.part.name)));
     moments_[i].v.copy_from(shard.of_whole(from.at("optimizer/v/" + shard.part.name)));
   }
   state_ = state;
   batches_.seek(state.cursor);
+}
+
+void Trainer::finish() {
+  if (!in_parts()) return;
+  const std::map<std::string, Tensor> whole = whole_parameters();
+  for (Param* param : params_)
+    if (gradients_.detached(*param))
+      param->value = ranks_.first() ? whole.at(param->name) : Tensor();
 }
 
 int64_t planned_steps(const TrainSettings& s, int64_t sequences, int ranks) {

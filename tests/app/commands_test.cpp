@@ -75,6 +75,50 @@ TEST_F(CommandsTest, CheckPlansRanks) {
   EXPECT_EQ(program({"check", recipe, "--ranks", "2", "--gflops", "0"}).code, 2);
 }
 
+// A 7B Llama on eight ranks, of which nothing but the configuration and a tokenizer is here.
+TEST_F(CommandsTest, CheckSaysWhatFitsAMemoryARank) {
+  const std::string model = folder_ + "/7b", recipe = folder_ + "/7b.toml";
+  std::filesystem::create_directories(model);
+  std::filesystem::copy_file(HALFTONE_SOURCE_DIR "/recipes/quickstart/teacher/tokenizer.json",
+                             model + "/tokenizer.json");
+  std::ofstream(model + "/config.json")
+      << R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096,
+      "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000,
+      "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu"})";
+  std::ofstream(recipe) << "[run]\nname = \"7b\"\nmethod = \"onebit\"\noutput_dir = \"" << folder_
+                        << "\"\n[teacher]\nmodel = \"" << model
+                        << "\"\n[data]\nmax_seq_length = 2048\n"
+                           "train = [\"" HALFTONE_SOURCE_DIR
+                           "/recipes/quickstart/heldout.txt\"]\n"
+                           "[train]\nmax_steps = 9\nper_device_train_batch_size = 2\n";
+  const auto check = [&](const std::string& memory, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments{"check", recipe, "--ranks", "8", "--memory", memory};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Output got = program(arguments);
+    EXPECT_EQ(got.code, 0) << got.err;
+    EXPECT_NE(got.err.find("has no weights, which `run` expects"), std::string::npos) << got.err;
+    return got.out;
+  };
+  const auto holds = [](const std::string& text, const std::string& phrase) {
+    EXPECT_NE(text.find(phrase), std::string::npos) << phrase << "\n" << text;
+  };
+  holds(check("80G"), "# 8 ranks of 80.00 GB");
+  holds(check("80G"), "# fits               with train.gradient_checkpointing = true\n");
+  holds(check("40G"),
+        "# fits               with train.gradient_checkpointing = true and "
+        "train.shard_parameters = true\n");
+  holds(check("40G", {"--set", "train.gradient_checkpointing=true"}),
+        "# fits               with train.shard_parameters = true\n");
+  holds(check("1T"), "# fits               as the recipe is\n");
+  holds(check("512M"), "nothing of this: ");
+  holds(check("1000000000"), "# 8 ranks of 1.00 GB");
+  for (const char* bad : {"80X", "G", "-1G", "0", "80GB", "nan", ""})
+    expect_failure(2, "--memory: found ", {"check", recipe, "--ranks", "8", "--memory", bad});
+  EXPECT_EQ(program({"check", recipe, "--memory", "80G"}).code, 2);
+  // A run of here needs the weights.
+  expect_failure(3, "7b", {"check", recipe, "--ranks", "8"});
+}
+
 // A launcher's variables, and no MPI in the build: each process would be a run of its own.
 #ifndef HALFTONE_MPI
 TEST_F(CommandsTest, SeveralRanksWithoutMpiAreRefused) {

@@ -220,6 +220,9 @@ TEST_F(RecipeFile, NamesEveryKindOfFaultWithItsLineAndWhatIsExpected) {
         "expected"}},
       {good_but("train", "warmup_steps = 3"),
        {"train.max_steps: missing, train.max_steps or train.num_train_epochs"}},
+      {good_but("train", "max_steps = 3\nshard_parameters = true"),
+       {"train.gradient_checkpointing: found false beside train.shard_parameters = true, true "
+        "expected"}},
       {good_but("train", "max_steps = 3\nwarmup_steps = 4"),
        {":12: train.warmup_steps: found 4, at most train.max_steps = 3 expected"}},
       {good_but("run", "method = \"onebit\""), {"run.name: missing"}},

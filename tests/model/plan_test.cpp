@@ -128,5 +128,25 @@ TEST(Plan, RanksShareStatesAndPayForWhatTheySend) {
   EXPECT_NEAR(four.wait_seconds, four.sent_bytes / 1e9 + (2 * 3 + 10 * 2) * 20e-6, 1e-12);
 }
 
+TEST(Plan, PartsOfTheBlocksAreHeldAndABlockIsGathered) {
+  const TrainingShape shape{.tokens = 1000, .teacher = true, .gradient_checkpointing = true};
+  double blocks = 0;
+  for (const ExpectedWeight& weight : expected_weights(spec()))
+    if (weight.layer >= 0) blocks += static_cast<double>(numel(weight.shape));
+  const double all = static_cast<double>(parameter_count(spec())), beside = all - blocks;
+  const RankPlan whole = plan_rank(spec(), shape, {.ranks = 4}),
+                 parts = plan_rank(spec(), shape, {.ranks = 4, .shard_parameters = true});
+  EXPECT_DOUBLE_EQ(parts.weights, 4 * (beside + blocks / 4) + 4 * blocks / 2);  // of two blocks
+  EXPECT_DOUBLE_EQ(parts.teacher, 2 * (beside + blocks / 4));
+  EXPECT_EQ(parts.states, whole.states);
+  EXPECT_LE(parts.gradients, whole.gradients);
+  // In place of the blocks' values: gathered twice by the student, once by the teacher.
+  EXPECT_DOUBLE_EQ(parts.sent_bytes - whole.sent_bytes, (2 * 4 + 2 - 4) * blocks * 3 / 4);
+  EXPECT_GT(parts.wait_seconds, whole.wait_seconds);
+  const RankPlan alone = plan_rank(spec(), shape, {.shard_parameters = true});
+  EXPECT_EQ(alone.weights, 4 * all);
+  EXPECT_EQ(alone.sent_bytes, 0);
+}
+
 }  // namespace
 }  // namespace halftone

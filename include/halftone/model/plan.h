@@ -34,13 +34,16 @@ MemoryPlan plan_training(const DecoderSpec& spec, const TrainingShape& shape);
 // (alpha-beta), both ways at once. What backward leaves time for is not counted.
 struct RanksShape {
   int64_t ranks = 1;
-  int64_t micro_batches = 1;  // a step and rank
+  bool shard_parameters = false;  // of the blocks (train/block_shards.h)
+  int64_t micro_batches = 1;      // a step and rank
   double flop_per_second = 1e11;
   double bytes_per_second = 1e9;
   double latency_seconds = 20e-6;
 };
 
-// Of one rank: bytes held, and what a step takes.
+// Of one rank: bytes held, and what a step takes. In parts, weights are its parts and one block
+// that is gathered. Gradients are its sums, and what exchanging them takes beyond what is not held
+// then.
 struct RankPlan {
   double teacher = 0, weights = 0, states = 0, gradients = 0, activations = 0;
   double sent_bytes = 0, messages = 0;

@@ -78,6 +78,9 @@ class Decoder {
   // Of hidden states: BF16 on a GPU where speed counts more than the last digits. Sums, norms'
   // statistics, losses and the gradients of parameters stay F32.
   DType activations = DType::f32;
+  // Where blocks are in parts (train/block_shards.h): the block's parameters are there as long as
+  // the handle lives. Empty: always.
+  std::function<std::shared_ptr<void>(size_t index)> hold_block;
 
   // ids are B sequences of equal length, one after another, from `first_position` on; activations
   // are (B*T x C).

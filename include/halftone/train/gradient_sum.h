@@ -8,7 +8,9 @@
 // owns the number. So R ranks give the bits of one rank with R times the micro-batches.
 #pragma once
 
+#include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,9 +30,16 @@ struct Shard {
   Tensor of_whole(const Tensor& whole) const;
 };
 
+// Which of a parameter's numbers a rank updates.
+struct Part {
+  int rank = 0;
+  int64_t begin = 0, end = 0;
+};
+
 class GradientSum {
  public:
-  // The parameters (F32, on one device) must outlive this, and keep their storage.
+  // The parameters (F32, on one device) must outlive this, and keep their storage, but those that
+  // are detached.
   GradientSum(const std::vector<Param*>& params, Ranks ranks);
   ~GradientSum();
 
@@ -38,12 +47,21 @@ class GradientSum {
   std::vector<Shard>& shards() { return shards_; }
   const std::vector<Shard>& shards() const { return shards_; }
 
+  // In the order of the numbers.
+  std::vector<Part> parts(const Param& param) const;
+  // Gives this rank's part of a parameter, flat, a storage of its own, which is updated from now
+  // on, and returns it; undefined where there is none. share_values() leaves the parameter out.
+  Tensor detach(const Param& param);
+  bool detached(const Param& param) const { return detached_.contains(&param); }
+
   // A step: clear(); for each micro-batch add() of the parameters as their gradients are done, in
   // any order, and end_batch(); finish(). What is added leaves the parameter. While backward goes
-  // on, sums of several ranks are under way; after finish() they are in the shards' gradients.
+  // on, sums of several ranks are under way, on the CPU of a few buckets: a rank that is ahead
+  // waits for the others. After finish() they are in the shards' gradients.
   void clear();
   void add(Param& param);
   void end_batch();  // adds those that were not
+  void settle();     // waits for the sums that are under way, and gives back what they take
   void finish();
 
   // The square root of the sum of squares, in the order of one rank.
@@ -66,8 +84,10 @@ class GradientSum {
   Exchange exchange_;
   std::vector<Shard> shards_;
   std::vector<Bucket> buckets_;           // of several ranks
+  std::deque<Bucket*> under_way_;         // in the order in which they were started
   std::map<const Param*, size_t> place_;  // its shard, or its bucket
-  int64_t batches_ = 0;                   // ended since clear()
+  std::set<const Param*> detached_;
+  int64_t batches_ = 0;  // ended since clear()
 };
 
 }  // namespace halftone

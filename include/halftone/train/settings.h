@@ -44,6 +44,7 @@ struct TrainSettings {
   double max_grad_norm = 1.0;  // 0: no clipping
   Precision precision = Precision::f32;
   bool gradient_checkpointing = false;
+  bool shard_parameters = false;  // of the blocks, among ranks (train/block_shards.h)
   int64_t logging_steps = 10;
   int64_t eval_steps = 0;    // 0: only at the end
   int64_t save_steps = 0;    // 0: at the end, and by time

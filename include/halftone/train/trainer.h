@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "halftone/nn/decoder.h"
 #include "halftone/text/batches.h"
 #include "halftone/train/adamw.h"
+#include "halftone/train/block_shards.h"
 #include "halftone/train/distillation.h"
 #include "halftone/train/gradient_sum.h"
 #include "halftone/train/logit_cache.h"
@@ -47,8 +49,8 @@ class Trainer {
  public:
   // `teacher` may be null: labels only, or what the cache says of the teacher. References and
   // pointers must outlive the trainer. Of several ranks each takes its share of the micro-batches
-  // (gradient_sum.h), gradient_accumulation_steps a step; step(), tensors() and require_finite()
-  // are collective then.
+  // (gradient_sum.h), gradient_accumulation_steps a step, and with shard_parameters its part of the
+  // blocks (block_shards.h); step(), tensors(), require_finite() and finish() are collective then.
   Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
           const TrainSettings& settings, int64_t max_steps, const LogitCache* cache = nullptr,
           Ranks ranks = {});
@@ -59,16 +61,21 @@ class Trainer {
 
   const TrainerState& state() const { return state_; }
   // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared
-  // storage. Moments are on the first rank alone.
+  // storage. Moments, and parameters in parts, are on the first rank alone.
   std::map<std::string, Tensor> tensors() const;
   // Throws Error(numerical), naming the tensor, when one holds a number that is not finite: such a
   // state must not become a checkpoint.
   void require_finite() const;
   // Copies numbers in; throws Error(checkpoint) naming what is missing, extra or of another shape.
   void restore(const std::map<std::string, Tensor>& tensors, const TrainerState& state);
+  // The last call. Where blocks are in parts, the first rank gets those of the student whole, and
+  // the others lose theirs; the teacher's are gone.
+  void finish();
+  bool in_parts() const { return student_shards_.has_value(); }
 
  private:
   int64_t micro_batches() const;  // a step, of all ranks
+  std::map<std::string, Tensor> whole_parameters() const;
   BatchLoss accumulate();
   LossTerms mean(const std::vector<BatchLoss>& losses) const;
   void update(StepReport& report);
@@ -85,6 +92,7 @@ class Trainer {
   Ranks ranks_;
   std::vector<Param*> params_;
   GradientSum gradients_;
+  std::optional<BlockShards> student_shards_, teacher_shards_;
   std::vector<Moments> moments_;  // of its shards
   TrainerState state_;
 };
