@@ -51,9 +51,9 @@ bool has_config_alone(const std::string& model) {
          !exists_at(whole + ".index.json");
 }
 
-ModelOutline teacher_outline(const Recipe& recipe, bool elsewhere) {
+ModelOutline teacher_outline(const Recipe& recipe, bool without_weights) {
   const std::string& model = recipe.teacher.model;
-  if (recipe.run.method == Method::pretrain || (elsewhere && has_config_alone(model)))
+  if (recipe.run.method == Method::pretrain || without_weights)
     return {read_config(model + "/config.json"), model};
   ModelOutline out = read_outline(model);
   if (recipe.run.method != Method::none && !out.dense)
@@ -226,8 +226,10 @@ RunInputs read_inputs(const Recipe& recipe, const std::string& directory, bool k
                       int ranks, bool elsewhere) {
   RunInputs inputs;
   Faults faults;
-  inputs.teacher = teacher_outline(recipe, elsewhere);
-  if (elsewhere && recipe.run.method != Method::pretrain && has_config_alone(recipe.teacher.model))
+  const bool without_weights =
+      elsewhere && recipe.run.method != Method::pretrain && has_config_alone(recipe.teacher.model);
+  inputs.teacher = teacher_outline(recipe, without_weights);
+  if (without_weights)
     inputs.warnings.push_back(fmt::format(
         "teacher.model: {} has no weights, which `run` expects; they are planned as F16",
         recipe.teacher.model));

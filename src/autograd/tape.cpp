@@ -79,13 +79,8 @@ Var Tape::param(Param& param) {
 }
 
 Var Tape::made(const char* op, const Inputs& inputs, Tensor value) {
-  bool needs_grad = false;
-  for (const Var& input : inputs) {
-    if (!input.defined()) continue;
-    require(&input.tape() == this, "{}: its inputs are on different tapes", op);
-    needs_grad |= input.needs_grad();
-  }
-  std::shared_ptr<Node> node = make(value, needs_grad);
+  require(inputs.are_on(*this), "{}: its inputs are on different tapes", op);
+  std::shared_ptr<Node> node = make(value, inputs.need_grad());
   if (times_) times_->count(op, recording() ? OpTimes::Pass::forward : OpTimes::Pass::no_grad);
   return Var(std::move(node), std::move(value));
 }

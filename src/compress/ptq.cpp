@@ -1,22 +1,16 @@
 #include "halftone/compress/ptq.h"
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <map>
 
 #include "compress/quantised.h"
+#include "compress/stopwatch.h"
 #include "halftone/quant/hessian.h"
 #include "halftone/quant/methods.h"
 
 namespace halftone {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Linears with the same input.
 using InputGroup = std::vector<SlotRole>;
@@ -125,12 +119,12 @@ BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibratio
   for (const auto& groups : stages) {
     const std::map<SlotRole, int> owners = shared_out(block.spec, groups, ranks.size());
     Tensor outputs;
-    const auto calibrating = Clock::now();
+    const Stopwatch calibrating;
     const std::map<SlotRole, Tensor> hessians =
         record_hessians(model, index, calibration, groups, owners, outputs);
-    report.calibrate_seconds += seconds_since(calibrating);
+    report.calibrate_seconds += calibrating.seconds();
     if (!float_outputs.defined()) float_outputs = outputs;
-    const auto quantising = Clock::now();
+    const Stopwatch quantising;
     std::map<SlotRole, Quantised> quantised;
     ranks.together([&] {
       for (const auto& [role, hessian] : hessians)
@@ -143,13 +137,13 @@ BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibratio
         report.linears.push_back({linear->name, error});
         block.linears.at(role) = std::move(linear);
       }
-    report.quantise_seconds += seconds_since(quantising);
+    report.quantise_seconds += quantising.seconds();
   }
-  const auto finishing = Clock::now();
+  const Stopwatch finishing;
   if (settings.norm_tweak_present)
     report.tweak = tweak_on_first(model, index, calibration, float_outputs, settings.norm_tweak);
   calibration.inputs = run_block(model, index, calibration);
-  report.calibrate_seconds += seconds_since(finishing);
+  report.calibrate_seconds += finishing.seconds();
   return report;
 }
 

@@ -2,9 +2,9 @@
 #include "halftone/compress/quantising.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "compress/stopwatch.h"
 #include "halftone/base/error.h"
 #include "halftone/io/json_numbers.h"
 #include "halftone/io/strict_json.h"
@@ -99,26 +99,20 @@ std::string log_line(size_t done, const BlockReport& report) {
   return json_text(line);
 }
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 // Whether the blocks done are worth a checkpoint: it holds the activations of the whole
 // calibration, which on a GPU may take longer to write than a block takes. Where that is not quick,
 // it is to take a tenth of the time at most.
 class Saving {
  public:
-  bool due() const { return seconds_ < 0.1 || seconds_since(last_) > 10 * seconds_; }
-  void took(Clock::time_point start) {
-    seconds_ = seconds_since(start);
-    last_ = Clock::now();
+  bool due() const { return seconds_ < 0.1 || since_last_.seconds() > 10 * seconds_; }
+  void took(double seconds) {
+    seconds_ = seconds;
+    since_last_ = {};
   }
 
  private:
   double seconds_ = 0;  // of the last one
-  Clock::time_point last_;
+  Stopwatch since_last_;
 };
 
 double mean_error(const BlockReport& report) {
@@ -156,14 +150,14 @@ QuantisingResult run_quantising(const RunContext& run, LoadedModel& student,
     });
     const bool ends = done == blocks || result.interrupted;
     if (!run.ranks.any(run.ranks.first() && (ends || saving.due()))) continue;
-    const auto start = Clock::now();
+    const Stopwatch writing;
     const Tensor inputs = calibration.whole(calibration.inputs);
     run.ranks.first_does([&] {
       write_checkpoint_file(run.directory.checkpoint_file(step),
                             block_content(run, student, done, inputs, result));
       run.directory.remove_old_checkpoints(step, kKeptCheckpoints);
     });
-    saving.took(start);
+    saving.took(writing.seconds());
   }
   release_kept_memory();
   return result;

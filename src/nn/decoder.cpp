@@ -169,14 +169,18 @@ void Decoder::visit_linears(const std::function<void(std::unique_ptr<LinearLike>
       if (!slot.is_norm()) visitor(b.linears.at(slot.role));
 }
 
-const RotaryTable& Decoder::rotary_table(size_t index, int64_t context, DType dtype,
-                                         Device device) {
+// Made again where the context, the dtype or the device is another one.
+const RotaryTable& Decoder::rotary_table(const Block& b, const Var& x, int64_t length,
+                                         const KeyValueCache* cache) {
+  const size_t index = *b.spec.rotary;
+  const int64_t context = cache ? cache->capacity : length;
+  const DType dtype = sum_dtype(x.dtype());
   tables_.resize(spec.frequencies.size());
   RotaryTable& table = tables_[index];
   if (!table.cos.defined() || table.cos.dim(0) != context || table.cos.dtype() != dtype ||
-      table.cos.device() != device) {
+      table.cos.device() != x.device()) {
     table = make_rotary_table(context, spec.frequencies[index](context), dtype);
-    table = {table.cos.to(device), table.sin.to(device)};
+    table = {table.cos.to(x.device()), table.sin.to(x.device())};
   }
   return table;
 }
@@ -194,12 +198,6 @@ Var Decoder::embed(Tape& tape, const std::vector<int32_t>& ids, int64_t batch,
     x = add_positions(x, tape.param(positions), length, spec.positions->offset + first_position);
   }
   return activations == DType::bf16 ? cast(x, activations) : x;
-}
-
-const RotaryTable& Decoder::rotary_table(const Block& b, const Var& x, int64_t length,
-                                         const KeyValueCache* cache) {
-  return rotary_table(*b.spec.rotary, cache ? cache->capacity : length, sum_dtype(x.dtype()),
-                      x.device());
 }
 
 // What the heads of a block mix, before its output linear.

@@ -54,20 +54,10 @@ template <int W, class T>
 __device__ void against_logits(const Chunk<T>& c, int64_t row, T* x, const T* t, const Label& label,
                                T* kept) {
   ExpSum of_x, of_t;
-  float a[W], b[W], d[W], next_a[W], next_b[W];
-  const auto fetch = [&](int64_t j) {
-    if (j >= c.v) return;
-    read<W>(x + j, next_a);
-    read<W>(t + j, next_b);
-  };
-  fetch(threadIdx.x * W);
+  float a[W], b[W], d[W];
   for (int64_t j = threadIdx.x * W; j < c.v; j += kLogitThreads * W) {
-#pragma unroll
-    for (int i = 0; i < W; ++i) {
-      a[i] = next_a[i];
-      b[i] = next_b[i];
-    }
-    fetch(j + kLogitThreads * W);
+    read<W>(x + j, a);
+    read<W>(t + j, b);
     if (kept) write<W>(kept + j, a);  // each thread reads its own again
 #pragma unroll
     for (int i = 0; i < W; ++i) {

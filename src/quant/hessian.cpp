@@ -14,7 +14,6 @@
 namespace halftone {
 namespace {
 
-constexpr int64_t kProductRows = 2048;  // as add_gram's
 constexpr int kTag = 1;
 
 // The numbers of an upper triangle that are a rank's.
@@ -53,9 +52,9 @@ void HessianSum::add(const Tensor& x, int64_t sequences) {
           "HessianSum: shape {}, [*, {}] expected", shape_text(x.shape()), columns_);
   sequences_ += sequences;
   if (ranks_.alone()) return add_gram(x, sum_);
-  for (int64_t row = 0; row < x.dim(0); row += kProductRows) {
+  for (int64_t row = 0; row < x.dim(0); row += kGramRows) {
     Tensor product = Tensor::zeros({columns_, columns_}, DType::f64, device_);
-    add_gram(x.rows(row, std::min(row + kProductRows, x.dim(0))), product);
+    add_gram(x.rows(row, std::min(row + kGramRows, x.dim(0))), product);
     products_.push_back(upper_triangle(product.to(Device::cpu)).to(DType::f32));
   }
 }

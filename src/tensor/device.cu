@@ -90,6 +90,13 @@ cudaStream_t stream() {
   return in_use.stream;
 }
 
+int attribute(cudaDeviceAttr which) {
+  int out = 0;
+  if (in_use.index < 0) start(0);
+  check(cudaDeviceGetAttribute(&out, which, in_use.index), "cudaDeviceGetAttribute");
+  return out;
+}
+
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   throw std::runtime_error(fmt::format("CUDA: {}: {}", what, cudaGetErrorString(error)));
@@ -117,12 +124,13 @@ std::shared_ptr<void> allocate(size_t bytes) {
 void copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "cudaMemcpy");
-  cudaPointerAttributes a{}, b{};
-  check(cudaPointerGetAttributes(&a, to), "cudaPointerGetAttributes");
-  check(cudaPointerGetAttributes(&b, from), "cudaPointerGetAttributes");
+  const auto is_here = [](const void* p) {
+    cudaPointerAttributes a{};
+    check(cudaPointerGetAttributes(&a, p), "cudaPointerGetAttributes");
+    return a.type == cudaMemoryTypeDevice;
+  };
   // Host memory, which is pageable, has been read when the call returns; it has not been written.
-  if (a.type != cudaMemoryTypeDevice && b.type == cudaMemoryTypeDevice)
-    check(cudaStreamSynchronize(stream()), "cudaMemcpy");
+  if (!is_here(to) && is_here(from)) check(cudaStreamSynchronize(stream()), "cudaMemcpy");
 }
 
 }  // namespace cuda

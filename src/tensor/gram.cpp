@@ -14,7 +14,7 @@ HT_CPU_KERNEL(symmetric, const Tensor& upper, double k, Tensor& out)
 
 namespace {
 
-constexpr int64_t kPanel = 256, kRows = 2048;
+constexpr int64_t kPanel = 256;
 
 // The rows of a triangle: visit(place in the triangle, place in the square, numbers).
 template <class Visit>
@@ -33,11 +33,11 @@ void add_gram(const Tensor& x, Tensor& sum) {
   Tensor panel = Tensor::uninitialized({m, std::min(m, kPanel)}, DType::f32);
   float* part = panel.data<float>();
   double* to = sum.data<double>();
-  for (int64_t row = 0; row < n; row += kRows)
+  for (int64_t row = 0; row < n; row += kGramRows)
     for (int64_t first = 0; first < m; first += kPanel) {
       const int64_t last = std::min(m, first + kPanel), width = last - first;
       const float* from = x.data<float>() + row * m;
-      gemm(Transpose::yes, Transpose::no, last, width, std::min(kRows, n - row), 1.0f, from, m,
+      gemm(Transpose::yes, Transpose::no, last, width, std::min(kGramRows, n - row), 1.0f, from, m,
            from + first, m, 0.0f, part, width);
       parallel_for(last, 64, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)

@@ -8,7 +8,6 @@
 namespace halftone::cuda {
 namespace {
 
-constexpr int64_t kRows = 2048;  // as on the CPU
 constexpr int kThreads = 256;
 
 __global__ void add_product(int64_t n, const float* product, double* sum) {
@@ -21,8 +20,8 @@ __global__ void add_product(int64_t n, const float* product, double* sum) {
 // The lower triangle is filled as well, which nobody reads.
 void add_gram(const Tensor& x, Tensor& sum) {
   Tensor product = Tensor::uninitialized(sum.shape(), DType::f32, Device::cuda);
-  for (int64_t row = 0; row < x.dim(0); row += kRows) {
-    const Tensor rows = x.rows(row, std::min(row + kRows, x.dim(0)));
+  for (int64_t row = 0; row < x.dim(0); row += kGramRows) {
+    const Tensor rows = x.rows(row, std::min(row + kGramRows, x.dim(0)));
     halftone::gemm(Transpose::yes, Transpose::no, rows, rows, 0, product);
     add_product<<<blocks_for(sum.numel(), kThreads), kThreads, 0, stream()>>>(
         sum.numel(), numbers<float>(product), numbers<double>(sum));

@@ -10,10 +10,6 @@ namespace {
 
 constexpr int kTag = 0;  // those of gradients are others
 
-Tensor flat(const Tensor& tensor) {
-  return tensor.reshape({tensor.numel()});
-}
-
 // Shape, dtype and device of a tensor. Whoever asks for its numbers is refused.
 Tensor without_numbers(const Tensor& tensor) {
   return Tensor::of({.owner = std::make_shared<char>(),
@@ -46,6 +42,7 @@ BlockShards::BlockShards(Decoder& decoder, Ranks ranks, GradientSum& gradients)
     decoder.blocks[i].visit([&](Param& param) {
       share_out(param, i, gradients.parts(param), gradients.detach(param));
     });
+  hold_blocks();
 }
 
 BlockShards::BlockShards(Decoder& decoder, Ranks ranks)
@@ -60,12 +57,13 @@ BlockShards::BlockShards(Decoder& decoder, Ranks ranks)
       const std::vector<Part> parts = even_parts(param.value.numel(), ranks_.size());
       Tensor own;
       for (const Part& part : parts)
-        if (part.rank == ranks_.rank()) own = flat(param.value).rows(part.begin, part.end).clone();
+        if (part.rank == ranks_.rank()) own = param.value.flat().rows(part.begin, part.end).clone();
       share_out(param, i, parts, own);
     });
   decoder.visit([&](Param& param) {
     if (!shared.contains(&param) && !param.value.writable()) param.value = param.value.clone();
   });
+  hold_blocks();
 }
 
 BlockShards::~BlockShards() {
@@ -75,6 +73,9 @@ BlockShards::~BlockShards() {
 void BlockShards::share_out(Param& param, size_t block, std::vector<Part> parts, Tensor own) {
   param.value = without_numbers(param.value);
   blocks_[block].push_back({&param, std::move(parts), std::move(own)});
+}
+
+void BlockShards::hold_blocks() {
   decoder_.hold_block = [this](size_t index) {
     gather(index);
     return std::shared_ptr<void>(this, [index](BlockShards* of) { of->release(index); });
@@ -89,7 +90,7 @@ void BlockShards::gather(size_t block) {
     const Tensor& like = shared.param->value;
     const Tensor whole = Tensor::uninitialized(like.shape(), like.dtype(), like.device());
     for (const Part& part : shared.parts) {
-      Tensor numbers = flat(whole).rows(part.begin, part.end);
+      Tensor numbers = whole.flat().rows(part.begin, part.end);
       if (part.rank != ranks_.rank()) {
         received.push_back({part.rank, numbers});
         continue;

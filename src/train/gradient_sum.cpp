@@ -16,10 +16,6 @@ namespace {
 constexpr int kTags = 1 << 15;        // that every MPI has
 constexpr size_t kBucketsAtOnce = 4;  // whose gradients, or values, are under way
 
-Tensor flat(const Tensor& tensor) {
-  return tensor.reshape({tensor.numel()});
-}
-
 // sum += more. The first is taken as it is.
 void add_to(Tensor& sum, const Tensor& more) {
   if (!sum.defined()) {
@@ -89,7 +85,7 @@ void GradientSum::Bucket::share_out(int ranks) {
 }
 
 Tensor Shard::of_whole(const Tensor& whole) const {
-  return flat(whole).rows(begin, begin + part.value.numel()).reshape(part.value.shape());
+  return whole.flat().rows(begin, begin + part.value.numel()).reshape(part.value.shape());
 }
 
 GradientSum::GradientSum(const std::vector<Param*>& params, Ranks ranks)
@@ -135,7 +131,7 @@ void GradientSum::make_shards(const Bucket& bucket) {
   bucket.for_each_part([&](Param& param, int owner, int64_t begin, int64_t end) {
     if (owner != ranks_.rank()) return;
     shards_.push_back({{.name = param.name,
-                        .value = flat(param.value).rows(begin, end),
+                        .value = param.value.flat().rows(begin, end),
                         .grad = {},
                         .role = param.role},
                        &param,
@@ -156,7 +152,7 @@ std::vector<Part> GradientSum::parts(const Param& param) const {
 Tensor GradientSum::detach(const Param& param) {
   detached_.insert(&param);
   for (Shard& shard : shards_)
-    if (shard.of == &param) return flat(shard.part.value = shard.part.value.clone());
+    if (shard.of == &param) return (shard.part.value = shard.part.value.clone()).flat();
   return {};
 }
 
@@ -203,7 +199,7 @@ void GradientSum::start(Bucket& bucket) {
     Grad& grad = bucket.params[i]->grad;
     Tensor numbers = bucket.of_param(bucket.sent, i);
     if (grad.filled)
-      numbers.copy_from(flat(grad.tensor));
+      numbers.copy_from(grad.tensor.flat());
     else
       numbers.fill(0);
     grad.clear();
@@ -299,7 +295,7 @@ void GradientSum::share_values() {
     std::vector<Parcel> sent, received;
     bucket.for_each_part([&](const Param& param, int owner, int64_t begin, int64_t end) {
       if (detached(param)) return;
-      const Tensor part = flat(param.value).rows(begin, end);
+      const Tensor part = param.value.flat().rows(begin, end);
       if (owner != ranks_.rank()) return received.push_back({owner, part});
       for (int i = 1; i < ranks_.size(); ++i) sent.push_back({(owner + i) % ranks_.size(), part});
     });
@@ -323,7 +319,7 @@ std::map<std::string, Tensor> GradientSum::whole(const std::vector<Tensor>& of_s
     Tensor numbers = Tensor::uninitialized({bucket.offsets.back()}, DType::f32);
     const Tensor own = bucket.piece(numbers, ranks_.rank());
     for (int64_t at = 0; at < own.numel(); at += shard++->numel())
-      own.rows(at, at + shard->numel()).copy_from(flat(*shard));
+      own.rows(at, at + shard->numel()).copy_from(shard->flat());
     std::vector<Parcel> sent, received;
     if (!ranks_.first()) sent.push_back({0, own});
     for (int q = 1; ranks_.first() && q < ranks_.size(); ++q)

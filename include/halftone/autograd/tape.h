@@ -140,14 +140,24 @@ class Tape {
   // the output's gradient and must add to the inputs' gradients.
   class Inputs {
    public:
-    Inputs(std::initializer_list<std::reference_wrapper<const Var>> inputs)
-        : all_(inputs.begin(), inputs.end()) {}
-    Inputs(const std::vector<Var>& inputs) : all_(inputs.begin(), inputs.end()) {}
-    auto begin() const { return all_.begin(); }
-    auto end() const { return all_.end(); }
+    Inputs(std::initializer_list<std::reference_wrapper<const Var>> inputs) { take(inputs); }
+    Inputs(const std::vector<Var>& inputs) { take(inputs); }
+    bool need_grad() const { return need_grad_; }
+    bool are_on(const Tape& tape) const { return on_one_ && (!tape_ || tape_ == &tape); }
 
    private:
-    std::vector<std::reference_wrapper<const Var>> all_;
+    template <class All>
+    void take(const All& inputs) {
+      for (const Var& input : inputs) {
+        if (!input.defined()) continue;
+        on_one_ &= !tape_ || tape_ == &input.tape();
+        tape_ = &input.tape();
+        need_grad_ |= input.needs_grad();
+      }
+    }
+
+    const Tape* tape_ = nullptr;
+    bool on_one_ = true, need_grad_ = false;
   };
   using Backward = std::function<void(const Tensor& dy)>;
   template <class F>

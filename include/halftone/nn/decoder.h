@@ -117,7 +117,6 @@ class Decoder {
   void visit_linears(const std::function<void(std::unique_ptr<LinearLike>&)>& visitor);
 
  private:
-  const RotaryTable& rotary_table(size_t index, int64_t context, DType dtype, Device device);
   const RotaryTable& rotary_table(const Block& b, const Var& x, int64_t length,
                                   const KeyValueCache* cache);
   Var attend(Tape& tape, Block& b, const Var& x, int64_t batch, size_t index, KeyValueCache* cache);

@@ -5,8 +5,10 @@
 
 namespace halftone {
 
+inline constexpr int64_t kGramRows = 2048;
+
 // The upper triangle of sum (m x m, F64) += X^T X for X (n x m, F32), by panels of columns;
-// products of up to 2048 rows are summed in F32. A little more than n m^2 FLOP.
+// products of up to kGramRows rows are summed in F32. A little more than n m^2 FLOP.
 void add_gram(const Tensor& x, Tensor& sum);
 
 // k (U + U^T - diag U): the whole of a symmetric matrix (m x m, F64) whose upper triangle is known.

@@ -130,7 +130,8 @@ class Tensor {
   // Takes the numbers of a tensor of the same shape and dtype, on any device; throws
   // std::invalid_argument.
   void copy_from(const Tensor& from);
-  Tensor reshape(Shape shape) const;              // same storage
+  Tensor reshape(Shape shape) const;  // same storage
+  Tensor flat() const { return reshape({numel()}); }
   Tensor rows(int64_t begin, int64_t end) const;  // rows of the first dimension, same storage
   // This and `next` as one, where the rows of `next` lie behind these in the same storage; an
   // undefined tensor elsewhere.

@@ -32,6 +32,7 @@ class BlockShards {
   };
 
   void share_out(Param& param, size_t block, std::vector<Part> parts, Tensor own);
+  void hold_blocks();
   void gather(size_t block);
   void release(size_t block);
 

@@ -1,6 +1,6 @@
 #include "halftone/ops/attention.h"
 
-#include <algorithm>
+#include <cstring>
 
 #include "halftone/base/threads.h"
 #include "passes.h"
@@ -24,50 +24,43 @@ Tensor lse_of(const AttentionShape& s, bool kept, DType dtype, Device device) {
                                device);
 }
 
-// body(from, to, numbers) for the columns [first, first + width) of each row of `whole` and the
-// rows of `part`.
-template <class Body>
-void for_rows(const Tensor& whole, int64_t first, const Tensor& part, const Body& body) {
-  const int64_t bytes = static_cast<int64_t>(dtype_bytes(whole.dtype())),
-                step = whole.dim(1) * bytes, size = part.dim(1) * bytes;
-  parallel_for(whole.dim(0), 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i * step + first * bytes, i * size, size);
+void copy_rows(int64_t rows, size_t bytes, const void* from, size_t from_step, void* to,
+               size_t to_step) {
+  parallel_for(rows, 64, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      std::memcpy(static_cast<char*>(to) + i * to_step,
+                  static_cast<const char*>(from) + i * from_step, bytes);
   });
 }
 
-// q, k and v of one tensor: views of it on a GPU, copies on the CPU, whose kernels have no stride.
+size_t row_bytes(const Tensor& x) {
+  return storage_bytes(x.dtype(), x.dim(1));
+}
+
+// Columns [first, first + width) of x, and back into x; on the CPU.
+Tensor columns(const Tensor& x, int64_t first, int64_t width) {
+  Tensor out = Tensor::uninitialized({x.dim(0), width}, x.dtype());
+  const Tensor from = x.flat().rows(first, x.numel());
+  copy_rows(x.dim(0), row_bytes(out), from.raw(), row_bytes(x), out.raw(), row_bytes(out));
+  return out;
+}
+void put_columns(const Tensor& part, int64_t first, Tensor& x) {
+  Tensor to = x.flat().rows(first, x.numel());
+  copy_rows(x.dim(0), row_bytes(part), part.raw(), row_bytes(part), to.raw(), row_bytes(x));
+}
+
 struct Parts {
   Tensor q, k, v;
-
-  Parts(const AttentionShape& s, const Tensor& whole, bool filled) {
-    const auto part = [&](int64_t first, int64_t width) {
-      if (s.stride) return whole.reshape({whole.numel()}).rows(first, whole.numel());
-      Tensor out = Tensor::uninitialized({whole.dim(0), width}, whole.dtype());
-      if (filled)
-        for_rows(whole, first, out, [&](int64_t from, int64_t to, int64_t n) {
-          std::copy_n(static_cast<const char*>(whole.raw()) + from, n,
-                      static_cast<char*>(out.raw()) + to);
-        });
-      return out;
-    };
-    q = part(0, s.query_width());
-    k = part(s.query_width(), s.key_width());
-    v = part(s.query_width() + s.key_width(), s.key_width());
-  }
-
-  void put_into(const AttentionShape& s, Tensor& whole) const {
-    if (s.stride) return;
-    const auto put = [&](int64_t first, const Tensor& part) {
-      for_rows(whole, first, part, [&](int64_t to, int64_t from, int64_t n) {
-        std::copy_n(static_cast<const char*>(part.raw()) + from, n,
-                    static_cast<char*>(whole.raw()) + to);
-      });
-    };
-    put(0, q);
-    put(s.query_width(), k);
-    put(s.query_width() + s.key_width(), v);
-  }
 };
+
+// Of one tensor: views of it on a GPU, copies on the CPU, whose kernels have no stride.
+Parts parts_of(const AttentionShape& s, const Tensor& whole) {
+  const auto part = [&](int64_t first, int64_t width) {
+    return s.stride ? whole.flat().rows(first, whole.numel()) : columns(whole, first, width);
+  };
+  return {part(0, s.query_width()), part(s.query_width(), s.key_width()),
+          part(s.query_width() + s.key_width(), s.key_width())};
+}
 
 }  // namespace
 
@@ -118,14 +111,18 @@ Var attention(const Var& qkv, const AttentionShape& shape) {
   const bool kept = qkv.tape().recording() && qkv.needs_grad();
   Tensor out = Tensor::uninitialized({qkv.dim(0), s.query_width()}, qkv.dtype(), device),
          lse = lse_of(s, kept, qkv.dtype(), device);
-  const Parts parts(s, qkv.value(), true);
+  const Parts parts = parts_of(s, qkv.value());
   HT_RUN(attention_forward, device, s, parts.q, parts.k, parts.v, out, lse);
   return qkv.tape().record("attention", {qkv}, out, [=](const Tensor& dout) {
-    const Parts in(s, qkv.value(), true);
+    const Parts in = parts_of(s, qkv.value());
     Tensor d = qkv.value().like();
-    Parts to(s, d, false);
+    Parts to = s.stride ? parts_of(s, d) : Parts{in.q.like(), in.k.like(), in.v.like()};
     HT_RUN(attention_backward, device, s, in.q, in.k, in.v, out, lse, dout, to.q, to.k, to.v);
-    to.put_into(s, d);
+    if (!s.stride) {
+      put_columns(to.q, 0, d);
+      put_columns(to.k, s.query_width(), d);
+      put_columns(to.v, s.query_width() + s.key_width(), d);
+    }
     qkv.add_grad(d);
   });
 }

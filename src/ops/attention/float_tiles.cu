@@ -152,11 +152,7 @@ void launch(const Heads& s, const T* q, const K* k, const K* v, T* out, float* l
 
 // Of shared memory GPUs have 99 to 227 KB a block.
 bool fits_float_tiles(const AttentionShape& s) {
-  static const size_t most = [] {
-    int bytes = 0;
-    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "attention");
-    return static_cast<size_t>(bytes);
-  }();
+  static const auto most = static_cast<size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
   const size_t needed = s.head_dim <= 64 ? sizeof(Tiles<64>) : sizeof(Tiles<128>);
   return s.query_length >= kEach && s.head_dim <= 128 && s.batch <= 65535 && needed <= most;
 }

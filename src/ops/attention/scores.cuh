@@ -96,6 +96,47 @@ __device__ inline void hide(const AttentionSizes& s, int64_t first_query, int64_
   });
 }
 
+// What softmax_step has added up over its sums, and lse, of queries from `row` on of head h in
+// sequence b.
+template <int R, int D>
+__device__ inline void store_mixed(const AttentionSizes& s, const Operands<D>& o, int64_t b,
+                                   int64_t h, int64_t row, const float (&most)[R][2],
+                                   float (&sum)[R][2], const Sums<R, D>& out) {
+  float factors[R][2];
+#pragma unroll
+  for (int r = 0; r < R; ++r)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      sum[r][i] = sum_of_four(sum[r][i]);
+      factors[r][i] = 1.0f / sum[r][i];
+    }
+  store_rows<R, D>(out, factors, row, s.queries, o.out_stride, o.out + o.out_at(s, b, h));
+  if (!o.lse || lane() % 4 != 0) return;
+#pragma unroll
+  for (int r = 0; r < R; ++r)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int64_t query = row + row_of(r, i);
+      if (query < s.queries)
+        o.lse[(b * s.heads + h) * s.queries + query] = most[r][i] * s.binary + log2f(sum[r][i]);
+    }
+}
+
+// The same queries' lse, and rowsum(dout o out).
+template <int R, int D>
+__device__ inline void read_statistics(const AttentionSizes& s, const Operands<D>& o, int64_t b,
+                                       int64_t h, int64_t row, float (&lse)[R][2],
+                                       float (&delta)[R][2]) {
+#pragma unroll
+  for (int r = 0; r < R; ++r)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int64_t query = row + row_of(r, i), number = (b * s.heads + h) * s.queries + query;
+      lse[r][i] = query < s.queries ? o.lse_in[number] : INFINITY;
+      delta[r][i] = query < s.queries ? o.delta[number] : 0.0f;
+    }
+}
+
 inline AttentionSizes sizes_of(const AttentionShape& s) {
   return {s.batch,           s.query_length, s.key_length,          s.heads,
           s.key_value_heads, s.window,       score_scale<float>(s), binary_scale<float>(s)};

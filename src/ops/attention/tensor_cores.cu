@@ -51,24 +51,7 @@ __global__ void __launch_bounds__(kTileThreads) forward(AttentionSizes s, Operan
     softmax_step<R, D>(s, p, most, sum, out);
     add_product<D, R, kTile>(p, key_tile(t) + kTileNumbers<D>, 0, out);
   }
-  float factors[R][2];
-#pragma unroll
-  for (int r = 0; r < R; ++r)
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      sum[r][i] = sum_of_four(sum[r][i]);
-      factors[r][i] = 1.0f / sum[r][i];
-    }
-  store_rows<R, D>(out, factors, row, s.queries, o.out_stride, o.out + o.out_at(s, b, h));
-  if (!o.lse || lane() % 4 != 0) return;
-#pragma unroll
-  for (int r = 0; r < R; ++r)
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int64_t query = row + row_of(r, i);
-      if (query < s.queries)
-        o.lse[(b * s.heads + h) * s.queries + query] = most[r][i] * s.binary + log2f(sum[r][i]);
-    }
+  store_mixed<R, D>(s, o, b, h, row, most, sum, out);
 }
 
 // dq: a block has 64 R queries of one head and goes over the keys that they see, N at a time.
@@ -97,15 +80,9 @@ __global__ void __launch_bounds__(kTileThreads) backward_queries(AttentionSizes 
   __syncthreads();
   const KeptRows<D, R> q(query_tile, first_row<R>()), dout(dout_tile, first_row<R>());
   float lse[R][2], delta[R][2], factors[R][2];
+  read_statistics<R, D>(s, o, b, h, row, lse, delta);
 #pragma unroll
-  for (int r = 0; r < R; ++r)
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int64_t query = row + row_of(r, i), number = (b * s.heads + h) * s.queries + query;
-      lse[r][i] = query < s.queries ? o.lse_in[number] : INFINITY;
-      delta[r][i] = query < s.queries ? o.delta[number] : 0.0f;
-      factors[r][i] = s.scale;
-    }
+  for (int r = 0; r < R; ++r) factors[r][0] = factors[r][1] = s.scale;
   Sums<R, D> dq;
   clear<R, D>(dq);
   for (int64_t t = range.begin; t < range.end; ++t) {

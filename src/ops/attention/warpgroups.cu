@@ -74,20 +74,7 @@ __device__ void forward_block(const AttentionSizes& s, const Operands<D>& o, bf1
     wait_for_products<0>();
     settle<D>(out);
   }
-  float factors[1][2];
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    sum[0][i] = sum_of_four(sum[0][i]);
-    factors[0][i] = 1.0f / sum[0][i];
-  }
-  store_rows<1, D>(out, factors, row, s.queries, o.out_stride, o.out + o.out_at(s, b, h));
-  if (!o.lse || lane() % 4 != 0) return;
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const int64_t query = row + row_of(0, i);
-    if (query < s.queries)
-      o.lse[(b * s.heads + h) * s.queries + query] = most[0][i] * s.binary + log2f(sum[0][i]);
-  }
+  store_mixed<1, D>(s, o, b, h, row, most, sum, out);
 }
 
 // dq: a block has 64 queries of one head and goes over the keys that they see.
@@ -105,14 +92,9 @@ __device__ void backward_queries_block(const AttentionSizes& s, const Operands<D
   const KeyTiles<D, kGroupThreads> keys{tiles, o.k + o.key_at(s, b, g), o.v + o.key_at(s, b, g),
                                         o.key_stride, s.keys};
   keys.load(range.begin);
-  float lse[2], delta[2];
+  float lse[1][2], delta[1][2];
   const float factors[1][2] = {{s.scale, s.scale}};
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const int64_t query = row + row_of(0, i), number = (b * s.heads + h) * s.queries + query;
-    lse[i] = query < s.queries ? o.lse_in[number] : INFINITY;
-    delta[i] = query < s.queries ? o.delta[number] : 0.0f;
-  }
+  read_statistics<1, D>(s, o, b, h, row, lse, delta);
   Sums<1, D> dq;
   clear<1, D>(dq);
   for (int64_t t = range.begin; t < range.end; ++t) {
@@ -129,11 +111,12 @@ __device__ void backward_queries_block(const AttentionSizes& s, const Operands<D
     settle<kTile>(p);
     if (!all_visible<kTile, kTile>(s, first_query, t * kTile)) hide<1, kTile>(s, row, t * kTile, p);
     for_each_sum<1, kTile>([&](int r, int n, int j) {
-      p[r][n][j] = power_of_two(p[r][n][j] * s.binary - lse[j / 2]);
+      p[r][n][j] = power_of_two(p[r][n][j] * s.binary - lse[r][j / 2]);
     });
     wait_for_products<0>();
     settle<kTile>(dp);
-    for_each_sum<1, kTile>([&](int r, int n, int j) { p[r][n][j] *= dp[r][n][j] - delta[j / 2]; });
+    for_each_sum<1, kTile>(
+        [&](int r, int n, int j) { p[r][n][j] *= dp[r][n][j] - delta[r][j / 2]; });
     HeldRows held;
     hold(p, held);
     begin_products();
@@ -268,12 +251,8 @@ dim3 grid_of(int64_t rows, int64_t each, int64_t heads, int64_t batch) {
 }  // namespace
 
 bool have_warpgroups() {
-  static const bool have = [] {
-    int major = 0, minor = 0;
-    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "attention");
-    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "attention");
-    return major == 9 && minor == 0;
-  }();
+  static const bool have = attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+                           attribute(cudaDevAttrComputeCapabilityMinor) == 0;
   return have;
 }
 

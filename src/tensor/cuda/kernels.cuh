@@ -21,6 +21,9 @@ using bf16 = __nv_bfloat16;
 // Everything is queued here, in the order of the calls.
 cudaStream_t stream();
 
+// Of the GPU in use.
+int attribute(cudaDeviceAttr which);
+
 // Throws std::runtime_error naming the kernel's file where `error` says so.
 void check(cudaError_t error, const char* what);
 // For what is launched by <<<>>>.

@@ -1,0 +1,18 @@
+// Time since it was made.
+#pragma once
+
+#include <chrono>
+
+namespace halftone {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace halftone
