@@ -28,14 +28,13 @@ __device__ inline uint32_t shared_address(const bf16* p) {
 // Rows [first, first + N) of a matrix into a tile, beside the computation; rows from `rows` on are
 // zero.
 template <int D, int N = kTile>
-__device__ inline void load_tile(bf16* tile, const bf16* from, int64_t stride, int64_t first,
-                                 int64_t rows) {
+__device__ inline void load_tile(bf16* tile, const bf16* from, int stride, int first, int rows) {
   constexpr int kChunks = D / 8;
 #pragma unroll
   for (int i = static_cast<int>(threadIdx.x); i < N * kChunks; i += kTileThreads) {
     const int row = i / kChunks, chunk = i % kChunks;
     const bool inside = first + row < rows;
-    const bf16* source = from + (inside ? first + row : 0) * stride + chunk * 8;
+    const bf16* source = from + int64_t{inside ? first + row : 0} * stride + chunk * 8;
     const int bytes = inside ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(
                      shared_address(tile + row * kPitch<D> + chunk * 8)),
@@ -198,18 +197,18 @@ __device__ inline void add_product(const Sums<R, N>& p, const bf16* tile, int fi
 // Rows from `row` on of c, times a factor each, into a matrix with `rows` rows; factors[r][i] is
 // that of row 16 r + 8 i + lane / 4.
 template <int R, int D>
-__device__ inline void store_rows(const Sums<R, D>& c, const float (&factors)[R][2], int64_t row,
-                                  int64_t rows, int64_t stride, bf16* to) {
+__device__ inline void store_rows(const Sums<R, D>& c, const float (&factors)[R][2], int row,
+                                  int rows, int stride, bf16* to) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
 #pragma unroll
   for (int r = 0; r < R; ++r)
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const int64_t at = row + 16 * r + 8 * i + lane / 4;
+      const int at = row + 16 * r + 8 * i + lane / 4;
       if (at >= rows) continue;
 #pragma unroll
       for (int n = 0; n < D / 8; ++n)
-        *reinterpret_cast<uint32_t*>(to + at * stride + 8 * n + 2 * (lane % 4)) =
+        *reinterpret_cast<uint32_t*>(to + int64_t{at} * stride + 8 * n + 2 * (lane % 4)) =
             pair(c[r][n][2 * i] * factors[r][i], c[r][n][2 * i + 1] * factors[r][i]);
     }
 }

@@ -18,15 +18,19 @@ struct Operands {
 
   // From row to row of q and dq, of k, v and their gradients, and of out and dout; and where the
   // rows of one head begin.
-  int64_t query_stride, key_stride, out_stride;
-  __device__ int64_t query_at(const AttentionSizes& s, int64_t b, int64_t h) const {
-    return b * s.queries * query_stride + h * D;
+  int query_stride, key_stride, out_stride;
+  __device__ int64_t query_at(const AttentionSizes& s, int b, int h) const {
+    return int64_t{b} * s.queries * query_stride + h * D;
   }
-  __device__ int64_t out_at(const AttentionSizes& s, int64_t b, int64_t h) const {
-    return b * s.queries * out_stride + h * D;
+  __device__ int64_t out_at(const AttentionSizes& s, int b, int h) const {
+    return int64_t{b} * s.queries * out_stride + h * D;
   }
-  __device__ int64_t key_at(const AttentionSizes& s, int64_t b, int64_t g) const {
-    return b * s.keys * key_stride + g * D;
+  __device__ int64_t key_at(const AttentionSizes& s, int b, int g) const {
+    return int64_t{b} * s.keys * key_stride + g * D;
+  }
+  // Of lse and delta, which have a number for each query of each head.
+  __device__ static int64_t number_of(const AttentionSizes& s, int b, int h, int query) {
+    return (int64_t{b} * s.heads + h) * s.queries + query;
   }
 };
 
@@ -86,22 +90,46 @@ __device__ inline void softmax_step(const AttentionSizes& s, Sums<R, kTile>& p, 
   }
 }
 
-// Scores of queries in rows and keys in columns, of which some do not see each other.
+// Scores of queries in rows and keys in columns, of which some do not see each other; and of keys
+// in rows and queries in columns. What lies beyond the last query or key is not looked at: its rows
+// are zero, and its sums are not stored.
 template <int R, int N>
-__device__ inline void hide(const AttentionSizes& s, int64_t first_query, int64_t first_key,
-                            Sums<R, N>& p) {
-  for_each_sum<R, N>([&](int r, int n, int j) {
-    if (!visible(s, first_query + row_of(r, j / 2), first_key + column_of(n, j)))
-      p[r][n][j] = -INFINITY;
-  });
+__device__ inline void hide_keys(const AttentionSizes& s, int first_query, int first_key,
+                                 Sums<R, N>& p) {
+#pragma unroll
+  for (int r = 0; r < R; ++r)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int last = s.last_key(first_query + row_of(r, i)) - first_key - column_of(0, 0);
+#pragma unroll
+      for (int n = 0; n < N / 8; ++n)
+#pragma unroll
+        for (int j = 2 * i; j < 2 * i + 2; ++j)
+          if (8 * n + j % 2 > last || 8 * n + j % 2 <= last - s.window) p[r][n][j] = -INFINITY;
+    }
+}
+template <int R, int N>
+__device__ inline void hide_queries(const AttentionSizes& s, int first_query, int first_key,
+                                    Sums<R, N>& p) {
+#pragma unroll
+  for (int r = 0; r < R; ++r)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int first = first_key + row_of(r, i) - s.last_key(first_query) - column_of(0, 0);
+#pragma unroll
+      for (int n = 0; n < N / 8; ++n)
+#pragma unroll
+        for (int j = 2 * i; j < 2 * i + 2; ++j)
+          if (8 * n + j % 2 < first || 8 * n + j % 2 - s.window >= first) p[r][n][j] = -INFINITY;
+    }
 }
 
 // What softmax_step has added up over its sums, and lse, of queries from `row` on of head h in
 // sequence b.
 template <int R, int D>
-__device__ inline void store_mixed(const AttentionSizes& s, const Operands<D>& o, int64_t b,
-                                   int64_t h, int64_t row, const float (&most)[R][2],
-                                   float (&sum)[R][2], const Sums<R, D>& out) {
+__device__ inline void store_mixed(const AttentionSizes& s, const Operands<D>& o, int b, int h,
+                                   int row, const float (&most)[R][2], float (&sum)[R][2],
+                                   const Sums<R, D>& out) {
   float factors[R][2];
 #pragma unroll
   for (int r = 0; r < R; ++r)
@@ -116,38 +144,44 @@ __device__ inline void store_mixed(const AttentionSizes& s, const Operands<D>& o
   for (int r = 0; r < R; ++r)
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const int64_t query = row + row_of(r, i);
+      const int query = row + row_of(r, i);
       if (query < s.queries)
-        o.lse[(b * s.heads + h) * s.queries + query] = most[r][i] * s.binary + log2f(sum[r][i]);
+        o.lse[o.number_of(s, b, h, query)] = most[r][i] * s.binary + log2f(sum[r][i]);
     }
 }
 
 // The same queries' lse, and rowsum(dout o out).
 template <int R, int D>
-__device__ inline void read_statistics(const AttentionSizes& s, const Operands<D>& o, int64_t b,
-                                       int64_t h, int64_t row, float (&lse)[R][2],
-                                       float (&delta)[R][2]) {
+__device__ inline void read_statistics(const AttentionSizes& s, const Operands<D>& o, int b, int h,
+                                       int row, float (&lse)[R][2], float (&delta)[R][2]) {
 #pragma unroll
   for (int r = 0; r < R; ++r)
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const int64_t query = row + row_of(r, i), number = (b * s.heads + h) * s.queries + query;
+      const int query = row + row_of(r, i);
+      const int64_t number = o.number_of(s, b, h, query);
       lse[r][i] = query < s.queries ? o.lse_in[number] : INFINITY;
       delta[r][i] = query < s.queries ? o.delta[number] : 0.0f;
     }
 }
 
 inline AttentionSizes sizes_of(const AttentionShape& s) {
-  return {s.batch,           s.query_length, s.key_length,          s.heads,
-          s.key_value_heads, s.window,       score_scale<float>(s), binary_scale<float>(s)};
+  const auto number = [](int64_t n) { return static_cast<int>(n); };
+  return {number(s.query_length),
+          number(s.key_length),
+          number(s.heads),
+          number(s.key_value_heads),
+          s.window ? number(s.window) : kNoWindow,
+          score_scale<float>(s),
+          binary_scale<float>(s)};
 }
 
 // The strides of operands, which are set for themselves.
 template <int D>
 inline Operands<D> with_strides(const AttentionShape& s, Operands<D> o) {
-  o.query_stride = s.stride ? s.stride : s.query_width();
-  o.key_stride = s.stride ? s.stride : s.key_width();
-  o.out_stride = s.query_width();
+  o.query_stride = static_cast<int>(s.stride ? s.stride : s.query_width());
+  o.key_stride = static_cast<int>(s.stride ? s.stride : s.key_width());
+  o.out_stride = static_cast<int>(s.query_width());
   return o;
 }
 

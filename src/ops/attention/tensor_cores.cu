@@ -14,14 +14,14 @@ template <int D, int R>
 __global__ void __launch_bounds__(kTileThreads) forward(AttentionSizes s, Operands<D> o) {
   extern __shared__ bf16 tiles[];
   constexpr int kQueries = kBlockRows<R>;
-  const auto key_tile = [&](int64_t t) { return tiles + 2 * (t % 2) * kTileNumbers<D>; };
+  const auto key_tile = [&](int t) { return tiles + 2 * (t % 2) * kTileNumbers<D>; };
   bf16* query_tile = tiles + 4 * kTileNumbers<D>;
-  const int64_t b = blockIdx.z, h = blockIdx.y, g = h / (s.heads / s.groups);
+  const int b = blockIdx.z, h = blockIdx.y, g = h / (s.heads / s.groups);
   // The longest first: they see the most keys.
-  const int64_t first_query = int64_t{gridDim.x - 1 - blockIdx.x} * kQueries;
+  const int first_query = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kQueries;
   const Range range = key_tiles<kQueries>(s, first_query);
   const bf16 *k = o.k + o.key_at(s, b, g), *v = o.v + o.key_at(s, b, g);
-  const auto load_keys = [&](int64_t t) {
+  const auto load_keys = [&](int t) {
     load_tile<D>(key_tile(t), k, o.key_stride, t * kTile, s.keys);
     load_tile<D>(key_tile(t) + kTileNumbers<D>, v, o.key_stride, t * kTile, s.keys);
     commit_loads();
@@ -39,15 +39,15 @@ __global__ void __launch_bounds__(kTileThreads) forward(AttentionSizes s, Operan
   for (int r = 0; r < R; ++r)
 #pragma unroll
     for (int i = 0; i < 2; ++i) most[r][i] = -INFINITY, sum[r][i] = 0;
-  const int64_t row = first_query + first_row<R>();
-  for (int64_t t = range.begin; t < range.end; ++t) {
+  const int row = first_query + first_row<R>();
+  for (int t = range.begin; t < range.end; ++t) {
     wait_for_loads();
     __syncthreads();
     if (t + 1 < range.end) load_keys(t + 1);
     Sums<R, kTile> p;
     product_with_rows<D, R, kTile>(q, key_tile(t), 0, p);
     if (!all_visible<kQueries, kTile>(s, first_query, t * kTile))
-      hide<R, kTile>(s, row, t * kTile, p);
+      hide_keys<R, kTile>(s, row, t * kTile, p);
     softmax_step<R, D>(s, p, most, sum, out);
     add_product<D, R, kTile>(p, key_tile(t) + kTileNumbers<D>, 0, out);
   }
@@ -59,19 +59,20 @@ template <int D, int R, int N>
 __global__ void __launch_bounds__(kTileThreads) backward_queries(AttentionSizes s, Operands<D> o) {
   extern __shared__ bf16 tiles[];
   constexpr int kQueries = kBlockRows<R>;
-  const auto key_tile = [&](int64_t t) { return tiles + 2 * (t % 2) * kTileNumbers<D>; };
+  const auto key_tile = [&](int t) { return tiles + 2 * (t % 2) * kTileNumbers<D>; };
   bf16* query_tile = tiles + 4 * kTileNumbers<D>;
   bf16* dout_tile = query_tile + kTileNumbers<D, kQueries>;
-  const int64_t b = blockIdx.z, h = blockIdx.y, g = h / (s.heads / s.groups);
-  const int64_t first_query = int64_t{gridDim.x - 1 - blockIdx.x} * kQueries;
+  const int b = blockIdx.z, h = blockIdx.y, g = h / (s.heads / s.groups);
+  const int first_query = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kQueries;
   const Range range = key_tiles<kQueries>(s, first_query);
   const bf16 *k = o.k + o.key_at(s, b, g), *v = o.v + o.key_at(s, b, g);
-  const auto load_keys = [&](int64_t t) {
+  const auto load_keys = [&](int t) {
     load_tile<D>(key_tile(t), k, o.key_stride, t * kTile, s.keys);
     load_tile<D>(key_tile(t) + kTileNumbers<D>, v, o.key_stride, t * kTile, s.keys);
     commit_loads();
   };
-  const int64_t at = o.query_at(s, b, h), row = first_query + first_row<R>();
+  const int64_t at = o.query_at(s, b, h);
+  const int row = first_query + first_row<R>();
   load_tile<D, kQueries>(query_tile, o.q + at, o.query_stride, first_query, s.queries);
   load_tile<D, kQueries>(dout_tile, o.dout + o.out_at(s, b, h), o.out_stride, first_query,
                          s.queries);
@@ -85,7 +86,7 @@ __global__ void __launch_bounds__(kTileThreads) backward_queries(AttentionSizes 
   for (int r = 0; r < R; ++r) factors[r][0] = factors[r][1] = s.scale;
   Sums<R, D> dq;
   clear<R, D>(dq);
-  for (int64_t t = range.begin; t < range.end; ++t) {
+  for (int t = range.begin; t < range.end; ++t) {
     wait_for_loads();
     __syncthreads();
     if (t + 1 < range.end) load_keys(t + 1);
@@ -94,7 +95,7 @@ __global__ void __launch_bounds__(kTileThreads) backward_queries(AttentionSizes 
     for (int first = 0; first < kTile; first += N) {
       Sums<R, N> p, dp;
       product_with_rows<D, R, N>(q, key_tile(t), first, p);
-      if (!all) hide<R, N>(s, row, t * kTile + first, p);
+      if (!all) hide_keys<R, N>(s, row, t * kTile + first, p);
       product_with_rows<D, R, N>(dout, key_tile(t) + kTileNumbers<D>, first, dp);
       for_each_sum<R, N>([&](int r, int n, int j) {
         p[r][n][j] =
@@ -113,26 +114,27 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(AttentionSizes s, 
   extern __shared__ bf16 tiles[];
   __shared__ float lse[2][kTile], delta[2][kTile];
   constexpr int R = 1, kKeys = kBlockRows<R>;
-  const auto query_tile = [&](int64_t i) { return tiles + 2 * (i % 2) * kTileNumbers<D>; };
+  const auto query_tile = [&](int i) { return tiles + 2 * (i % 2) * kTileNumbers<D>; };
   bf16* k_tile = tiles + 4 * kTileNumbers<D>;
   bf16* v_tile = k_tile + kTileNumbers<D, kKeys>;
-  const int64_t b = blockIdx.z, g = blockIdx.y, each = s.heads / s.groups;
-  const int64_t first_key = int64_t{blockIdx.x} * kKeys, at = o.key_at(s, b, g);
+  const int b = blockIdx.z, g = blockIdx.y, each = s.heads / s.groups,
+            first_key = static_cast<int>(blockIdx.x) * kKeys;
+  const int64_t at = o.key_at(s, b, g);
   const Range range = query_tiles<kKeys>(s, first_key);
-  const int64_t tiles_a_head = max(int64_t{0}, range.end - range.begin),
-                steps = tiles_a_head * each;
-  const auto first_query = [&](int64_t i) { return (range.begin + i % tiles_a_head) * kTile; };
-  const auto load_queries = [&](int64_t i) {
-    const int64_t h = g * each + i / tiles_a_head;
+  const int tiles_a_head = max(0, range.end - range.begin), steps = tiles_a_head * each;
+  const auto first_query = [&](int i) { return (range.begin + i % tiles_a_head) * kTile; };
+  const auto load_queries = [&](int i) {
+    const int h = g * each + i / tiles_a_head;
     load_tile<D>(query_tile(i), o.q + o.query_at(s, b, h), o.query_stride, first_query(i),
                  s.queries);
     load_tile<D>(query_tile(i) + kTileNumbers<D>, o.dout + o.out_at(s, b, h), o.out_stride,
                  first_query(i), s.queries);
     commit_loads();
     if (threadIdx.x >= kTile) return;
-    const int64_t query = first_query(i) + threadIdx.x, row = (b * s.heads + h) * s.queries + query;
-    lse[i % 2][threadIdx.x] = query < s.queries ? o.lse_in[row] : INFINITY;
-    delta[i % 2][threadIdx.x] = query < s.queries ? o.delta[row] : 0.0f;
+    const int query = first_query(i) + static_cast<int>(threadIdx.x);
+    const int64_t number = o.number_of(s, b, h, query);
+    lse[i % 2][threadIdx.x] = query < s.queries ? o.lse_in[number] : INFINITY;
+    delta[i % 2][threadIdx.x] = query < s.queries ? o.delta[number] : 0.0f;
   };
   load_tile<D, kKeys>(k_tile, o.k + at, o.key_stride, first_key, s.keys);
   load_tile<D, kKeys>(v_tile, o.v + at, o.key_stride, first_key, s.keys);
@@ -140,11 +142,11 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(AttentionSizes s, 
   wait_for_loads();
   __syncthreads();
   const ReadRows<D, R> k(k_tile, first_row<R>()), v(v_tile, first_row<R>());
-  const int64_t row = first_key + first_row<R>();
+  const int row = first_key + first_row<R>();
   Sums<R, D> dk, dv;
   clear<R, D>(dk);
   clear<R, D>(dv);
-  for (int64_t i = 0; i < steps; ++i) {
+  for (int i = 0; i < steps; ++i) {
     wait_for_loads();
     __syncthreads();
     if (i + 1 < steps) load_queries(i + 1);
@@ -154,10 +156,9 @@ __global__ void __launch_bounds__(kTileThreads) backward_keys(AttentionSizes s, 
     for (int first = 0; first < kTile; first += N) {
       Sums<R, N> p, dp;
       product_with_rows<D, R, N>(k, q, first, p);
+      if (!all) hide_queries<R, N>(s, first_query(i) + first, row, p);
       for_each_sum<R, N>([&](int r, int n, int j) {
-        const int column = first + column_of(n, j);
-        const bool seen = all || visible(s, first_query(i) + column, row + row_of(r, j / 2));
-        p[r][n][j] = seen ? power_of_two(p[r][n][j] * s.binary - lse[i % 2][column]) : 0.0f;
+        p[r][n][j] = power_of_two(p[r][n][j] * s.binary - lse[i % 2][first + column_of(n, j)]);
       });
       add_product<D, R, N>(p, dout, first, dv);
       product_with_rows<D, R, N>(v, dout, first, dp);

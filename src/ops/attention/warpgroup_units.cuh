@@ -16,22 +16,37 @@ constexpr int kPiece = 64;  // numbers of a row that lie together
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define HT_WARPGROUPS 1
 
-// Rows [first, first + kTile) of a matrix into a tile, by `Threads` threads, of which this is
-// number `thread`; rows from `rows` on are zero.
-template <int D, int Threads>
-__device__ inline void load_pieces(bf16* tile, int thread, const bf16* from, int64_t stride,
-                                   int64_t first, int64_t rows) {
-  constexpr int kChunks = D / 8;
+// Rows of a matrix, `stride` numbers apart, that a warpgroup loads into tiles; those from `rows` on
+// are zero.
+template <int D>
+struct PiecedRows {
+  const bf16* from;
+  int stride, rows;
+
+  // Rows [first, first + kTile), beside the computation.
+  __device__ void load(bf16* tile, int first) const {
+    constexpr int kChunks = D / 8, kStep = kGroupThreads / kChunks;
+    static_assert(kStep % 8 == 0);  // so that a thread's chunks lie alike in their rows
+    const int thread = static_cast<int>(threadIdx.x), row = thread / kChunks,
+              chunk = thread % kChunks;
+    const bf16* source = from + int64_t{first + row} * stride + chunk * 8;
+    const uint32_t to =
+        shared_address(tile + (chunk / 8 * kTile + row) * kPiece + (chunk % 8 ^ row % 8) * 8);
 #pragma unroll
-  for (int i = thread; i < kTile * kChunks; i += Threads) {
-    const int row = i / kChunks, chunk = i % kChunks, piece = chunk / 8;
-    const bool inside = first + row < rows;
-    const bf16* source = from + (inside ? first + row : 0) * stride + chunk * 8;
-    const int bytes = inside ? 16 : 0;
-    bf16* to = tile + (piece * kTile + row) * kPiece + (chunk % 8 ^ row % 8) * 8;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)),
-                 "l"(source), "r"(bytes));
+    for (int i = 0; i < kTile; i += kStep) {
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(
+                       to + i * kPiece * static_cast<int>(sizeof(bf16))),
+                   "l"(source), "r"(first + row + i < rows ? 16 : 0));
+      source += kStep * stride;
+    }
   }
+};
+
+// A number, or 0 in its place.
+__device__ inline void load_number(float* to, const float* from, bool there) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;\n" ::"r"(
+                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+               "l"(from), "r"(there ? 4 : 0));
 }
 
 // What this thread has loaded is there, and the units may read it once all threads have said so.

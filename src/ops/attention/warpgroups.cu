@@ -1,4 +1,5 @@
-// The kernels of tensor_cores.cu for warpgroups: a warpgroup has 64 queries, or keys.
+// The kernels of tensor_cores.cu for warpgroups. A block is one: it keeps 64 queries, or keys, and
+// several blocks side by side fill a multiprocessor, one's products beside another's exponentials.
 #include "warpgroups.cuh"
 
 #include "scores.cuh"
@@ -7,64 +8,68 @@
 namespace halftone::cuda {
 namespace {
 
-constexpr int kForwardGroups = 2;
+// Tiles of keys and values, or of queries and dout: two places each, used in turns.
 template <int D>
 constexpr int kPieceNumbers = kTile* D;  // of a tile
 
 #ifdef HT_WARPGROUPS
 
-// Tiles of keys and values in turns, in two places each, by all threads of a block.
-template <int D, int Threads>
+template <int D>
+__device__ bf16* tile_in_turn(bf16* tiles, int i, int which) {
+  return tiles + (2 * (i % 2) + which) * kPieceNumbers<D>;
+}
+// A tile that stays.
+template <int D>
+__device__ bf16* kept_tile(bf16* tiles, int which) {
+  return tiles + (4 + which) * kPieceNumbers<D>;
+}
+
+// The keys and values of a group.
+template <int D>
 struct KeyTiles {
   bf16* tiles;
-  const bf16 *k, *v;
-  int64_t stride, keys;
+  PiecedRows<D> k, v;
 
-  __device__ bf16* k_at(int64_t t) const { return tiles + 2 * (t % 2) * kPieceNumbers<D>; }
-  __device__ bf16* v_at(int64_t t) const { return k_at(t) + kPieceNumbers<D>; }
-  __device__ void load(int64_t t) const {
-    const int thread = static_cast<int>(threadIdx.x);
-    load_pieces<D, Threads>(k_at(t), thread, k, stride, t * kTile, keys);
-    load_pieces<D, Threads>(v_at(t), thread, v, stride, t * kTile, keys);
+  __device__ KeyTiles(bf16* to, const AttentionSizes& s, const Operands<D>& o, int b, int g)
+      : tiles(to),
+        k{o.k + o.key_at(s, b, g), o.key_stride, s.keys},
+        v{o.v + o.key_at(s, b, g), o.key_stride, s.keys} {}
+  __device__ bf16* k_at(int t) const { return tile_in_turn<D>(tiles, t, 0); }
+  __device__ bf16* v_at(int t) const { return tile_in_turn<D>(tiles, t, 1); }
+  __device__ void load(int t) const {
+    k.load(k_at(t), t * kTile);
+    v.load(v_at(t), t * kTile);
     commit_loads();
   }
 };
 
-// A block: a tile of queries of one head for each of its warpgroups.
-template <int D, int Groups>
+// out, lse: a block has 64 queries of one head.
+template <int D>
 __device__ void forward_block(const AttentionSizes& s, const Operands<D>& o, bf16* tiles) {
-  constexpr int kThreads = Groups * kGroupThreads, kQueries = Groups * kTile;
-  const int group = static_cast<int>(threadIdx.x) / kGroupThreads;
-  const int64_t b = blockIdx.z, h = blockIdx.y, g = h / (s.heads / s.groups);
+  const int b = blockIdx.z, h = blockIdx.y;
   // The longest first: they see the most keys.
-  const int64_t first_query = int64_t{gridDim.x - 1 - blockIdx.x} * kQueries;
-  const Range range = key_tiles<kQueries>(s, first_query);
-  const int64_t first_of_group = first_query + group * kTile, row = first_query + first_row<1>();
-  const Range seen = first_of_group < s.queries ? key_tiles<kTile>(s, first_of_group)
-                                                : Range{range.end, range.end};
-  bf16* q = tiles + (4 + group) * kPieceNumbers<D>;
-  load_pieces<D, kGroupThreads>(q, static_cast<int>(threadIdx.x) % kGroupThreads,
-                                o.q + o.query_at(s, b, h), o.query_stride, first_of_group,
-                                s.queries);
-  const KeyTiles<D, kThreads> keys{tiles, o.k + o.key_at(s, b, g), o.v + o.key_at(s, b, g),
-                                   o.key_stride, s.keys};
+  const int first_query = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kTile,
+            row = first_query + first_row<1>();
+  const Range range = key_tiles<kTile>(s, first_query);
+  bf16* q = kept_tile<D>(tiles, 0);
+  PiecedRows<D>{o.q + o.query_at(s, b, h), o.query_stride, s.queries}.load(q, first_query);
+  const KeyTiles<D> keys(tiles, s, o, b, h / (s.heads / s.groups));
   keys.load(range.begin);
   Sums<1, D> out;
   clear<1, D>(out);
   float most[1][2] = {{-INFINITY, -INFINITY}}, sum[1][2] = {};
-  for (int64_t t = range.begin; t < range.end; ++t) {
+  for (int t = range.begin; t < range.end; ++t) {
     pieces_are_there();
     __syncthreads();
     if (t + 1 < range.end) keys.load(t + 1);
-    if (t < seen.begin || t >= seen.end) continue;
     Sums<1, kTile> p;
     begin_products();
     start_product<D>(q, keys.k_at(t), p);
     end_products();
     wait_for_products<0>();
     settle<kTile>(p);
-    if (!all_visible<kTile, kTile>(s, first_of_group, t * kTile))
-      hide<1, kTile>(s, row, t * kTile, p);
+    if (!all_visible<kTile, kTile>(s, first_query, t * kTile))
+      hide_keys<1, kTile>(s, row, t * kTile, p);
     softmax_step<1, D>(s, p, most, sum, out);
     HeldRows held;
     hold(p, held);
@@ -80,24 +85,22 @@ __device__ void forward_block(const AttentionSizes& s, const Operands<D>& o, bf1
 // dq: a block has 64 queries of one head and goes over the keys that they see.
 template <int D>
 __device__ void backward_queries_block(const AttentionSizes& s, const Operands<D>& o, bf16* tiles) {
-  const int thread = static_cast<int>(threadIdx.x);
-  const int64_t b = blockIdx.z, h = blockIdx.y, g = h / (s.heads / s.groups);
-  const int64_t first_query = int64_t{gridDim.x - 1 - blockIdx.x} * kTile;
+  const int b = blockIdx.z, h = blockIdx.y;
+  const int first_query = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kTile,
+            row = first_query + first_row<1>();
   const Range range = key_tiles<kTile>(s, first_query);
-  const int64_t at = o.query_at(s, b, h), row = first_query + first_row<1>();
-  bf16 *q = tiles + 4 * kPieceNumbers<D>, *dout = q + kPieceNumbers<D>;
-  load_pieces<D, kGroupThreads>(q, thread, o.q + at, o.query_stride, first_query, s.queries);
-  load_pieces<D, kGroupThreads>(dout, thread, o.dout + o.out_at(s, b, h), o.out_stride, first_query,
-                                s.queries);
-  const KeyTiles<D, kGroupThreads> keys{tiles, o.k + o.key_at(s, b, g), o.v + o.key_at(s, b, g),
-                                        o.key_stride, s.keys};
+  const int64_t at = o.query_at(s, b, h);
+  bf16 *q = kept_tile<D>(tiles, 0), *dout = kept_tile<D>(tiles, 1);
+  PiecedRows<D>{o.q + at, o.query_stride, s.queries}.load(q, first_query);
+  PiecedRows<D>{o.dout + o.out_at(s, b, h), o.out_stride, s.queries}.load(dout, first_query);
+  const KeyTiles<D> keys(tiles, s, o, b, h / (s.heads / s.groups));
   keys.load(range.begin);
   float lse[1][2], delta[1][2];
   const float factors[1][2] = {{s.scale, s.scale}};
   read_statistics<1, D>(s, o, b, h, row, lse, delta);
   Sums<1, D> dq;
   clear<1, D>(dq);
-  for (int64_t t = range.begin; t < range.end; ++t) {
+  for (int t = range.begin; t < range.end; ++t) {
     pieces_are_there();
     __syncthreads();
     if (t + 1 < range.end) keys.load(t + 1);
@@ -109,7 +112,8 @@ __device__ void backward_queries_block(const AttentionSizes& s, const Operands<D
     end_products();
     wait_for_products<1>();
     settle<kTile>(p);
-    if (!all_visible<kTile, kTile>(s, first_query, t * kTile)) hide<1, kTile>(s, row, t * kTile, p);
+    if (!all_visible<kTile, kTile>(s, first_query, t * kTile))
+      hide_keys<1, kTile>(s, row, t * kTile, p);
     for_each_sum<1, kTile>([&](int r, int n, int j) {
       p[r][n][j] = power_of_two(p[r][n][j] * s.binary - lse[r][j / 2]);
     });
@@ -128,75 +132,85 @@ __device__ void backward_queries_block(const AttentionSizes& s, const Operands<D
   store_rows<1, D>(dq, factors, row, s.queries, o.query_stride, o.dq + at);
 }
 
+// The queries and dout of one head after the other, and their lse and delta.
+template <int D>
+struct QueryTiles {
+  bf16* tiles;
+  const AttentionSizes& s;
+  const Operands<D>& o;
+  float (&lse)[2][kTile], (&delta)[2][kTile];
+
+  __device__ bf16* q_at(int i) const { return tile_in_turn<D>(tiles, i, 0); }
+  __device__ bf16* dout_at(int i) const { return tile_in_turn<D>(tiles, i, 1); }
+  // Tile t of head h as the i-th.
+  __device__ void load(int i, int b, int h, int t) const {
+    PiecedRows<D>{o.q + o.query_at(s, b, h), o.query_stride, s.queries}.load(q_at(i), t * kTile);
+    PiecedRows<D>{o.dout + o.out_at(s, b, h), o.out_stride, s.queries}.load(dout_at(i), t * kTile);
+    const int thread = static_cast<int>(threadIdx.x), query = t * kTile + thread % kTile;
+    const bool first = thread < kTile, inside = query < s.queries;
+    load_number(&(first ? lse : delta)[i % 2][thread % kTile],
+                (first ? o.lse_in : o.delta) + o.number_of(s, b, h, inside ? query : 0), inside);
+    commit_loads();
+  }
+};
+
 // dk, dv: a block has 64 keys of one group and goes over the queries of its heads that see them.
 template <int D>
 __device__ void backward_keys_block(const AttentionSizes& s, const Operands<D>& o, bf16* tiles) {
   __shared__ float lse[2][kTile], delta[2][kTile];
-  const int thread = static_cast<int>(threadIdx.x);
-  const auto query_tile = [&](int64_t i) { return tiles + 2 * (i % 2) * kPieceNumbers<D>; };
-  bf16 *k = tiles + 4 * kPieceNumbers<D>, *v = k + kPieceNumbers<D>;
-  const int64_t b = blockIdx.z, g = blockIdx.y, each = s.heads / s.groups;
-  const int64_t first_key = int64_t{blockIdx.x} * kTile, at = o.key_at(s, b, g);
+  const int b = blockIdx.z, g = blockIdx.y, each = s.heads / s.groups,
+            first_key = static_cast<int>(blockIdx.x) * kTile, row = first_key + first_row<1>();
   const Range range = query_tiles<kTile>(s, first_key);
-  const int64_t tiles_a_head = max(int64_t{0}, range.end - range.begin),
-                steps = tiles_a_head * each;
-  const auto first_query = [&](int64_t i) { return (range.begin + i % tiles_a_head) * kTile; };
-  const auto load_queries = [&](int64_t i) {
-    const int64_t h = g * each + i / tiles_a_head, first = first_query(i);
-    load_pieces<D, kGroupThreads>(query_tile(i), thread, o.q + o.query_at(s, b, h), o.query_stride,
-                                  first, s.queries);
-    load_pieces<D, kGroupThreads>(query_tile(i) + kPieceNumbers<D>, thread,
-                                  o.dout + o.out_at(s, b, h), o.out_stride, first, s.queries);
-    commit_loads();
-    if (thread >= kTile) return;
-    const int64_t query = first + thread, row = (b * s.heads + h) * s.queries + query;
-    lse[i % 2][thread] = query < s.queries ? o.lse_in[row] : INFINITY;
-    delta[i % 2][thread] = query < s.queries ? o.delta[row] : 0.0f;
-  };
-  load_pieces<D, kGroupThreads>(k, thread, o.k + at, o.key_stride, first_key, s.keys);
-  load_pieces<D, kGroupThreads>(v, thread, o.v + at, o.key_stride, first_key, s.keys);
-  if (steps > 0) load_queries(0);
-  const int64_t row = first_key + first_row<1>();
+  const int64_t at = o.key_at(s, b, g);
+  bf16 *k = kept_tile<D>(tiles, 0), *v = kept_tile<D>(tiles, 1);
+  PiecedRows<D>{o.k + at, o.key_stride, s.keys}.load(k, first_key);
+  PiecedRows<D>{o.v + at, o.key_stride, s.keys}.load(v, first_key);
+  const QueryTiles<D> queries{tiles, s, o, lse, delta};
+  const int first_head = g * each, end_head = range.begin < range.end ? first_head + each : 0;
+  if (end_head > 0) queries.load(0, b, first_head, range.begin);
   Sums<1, D> dk, dv;
   clear<1, D>(dk);
   clear<1, D>(dv);
-  for (int64_t i = 0; i < steps; ++i) {
-    pieces_are_there();
-    __syncthreads();
-    if (i + 1 < steps) load_queries(i + 1);
-    const bf16 *q = query_tile(i), *dout = q + kPieceNumbers<D>;
-    const bool all = all_visible<kTile, kTile>(s, first_query(i), first_key);
-    Sums<1, kTile> p, dp;
-    begin_products();
-    start_product<D>(k, q, p);
-    end_products();
-    start_product<D>(v, dout, dp);
-    end_products();
-    wait_for_products<1>();
-    settle<kTile>(p);
-    for_each_sum<1, kTile>([&](int r, int n, int j) {
-      const int column = column_of(n, j);
-      const bool seen = all || visible(s, first_query(i) + column, row + row_of(r, j / 2));
-      p[r][n][j] = seen ? power_of_two(p[r][n][j] * s.binary - lse[i % 2][column]) : 0.0f;
-    });
-    HeldRows held, held_too;
-    hold(p, held);
-    wait_for_products<0>();
-    settle<kTile>(dp);
-    begin_products();
-    start_adding<D>(held, dout, dv);
-    end_products();
-    for_each_sum<1, kTile>([&](int r, int n, int j) {
-      dp[r][n][j] = p[r][n][j] * (dp[r][n][j] - delta[i % 2][column_of(n, j)]);
-    });
-    hold(dp, held_too);
-    begin_products();
-    start_adding<D>(held_too, q, dk);
-    end_products();
-    wait_for_products<0>();
-    settle<D>(dv);
-    settle<D>(dk);
-  }
+  int i = 0;
+  for (int h = first_head; h < end_head; ++h)
+    for (int t = range.begin; t < range.end; ++t, ++i) {
+      pieces_are_there();
+      __syncthreads();
+      if (t + 1 < range.end)
+        queries.load(i + 1, b, h, t + 1);
+      else if (h + 1 < end_head)
+        queries.load(i + 1, b, h + 1, range.begin);
+      Sums<1, kTile> p, dp;
+      begin_products();
+      start_product<D>(k, queries.q_at(i), p);
+      end_products();
+      start_product<D>(v, queries.dout_at(i), dp);
+      end_products();
+      wait_for_products<1>();
+      settle<kTile>(p);
+      if (!all_visible<kTile, kTile>(s, t * kTile, first_key))
+        hide_queries<1, kTile>(s, t * kTile, row, p);
+      for_each_sum<1, kTile>([&](int r, int n, int j) {
+        p[r][n][j] = power_of_two(p[r][n][j] * s.binary - lse[i % 2][column_of(n, j)]);
+      });
+      HeldRows held, held_too;
+      hold(p, held);
+      wait_for_products<0>();
+      settle<kTile>(dp);
+      begin_products();
+      start_adding<D>(held, queries.dout_at(i), dv);
+      end_products();
+      for_each_sum<1, kTile>([&](int r, int n, int j) {
+        dp[r][n][j] = p[r][n][j] * (dp[r][n][j] - delta[i % 2][column_of(n, j)]);
+      });
+      hold(dp, held_too);
+      begin_products();
+      start_adding<D>(held_too, queries.q_at(i), dk);
+      end_products();
+      wait_for_products<0>();
+      settle<D>(dv);
+      settle<D>(dk);
+    }
   const float scales[1][2] = {{s.scale, s.scale}}, ones[1][2] = {{1, 1}};
   store_rows<1, D>(dk, scales, row, s.keys, o.key_stride, o.dk + at);
   store_rows<1, D>(dv, ones, row, s.keys, o.key_stride, o.dv + at);
@@ -213,19 +227,19 @@ __device__ void backward_keys_block(const AttentionSizes& s, const Operands<D>& 
 
 // Blocks of a multiprocessor: as many as registers and shared memory hold without spilling.
 template <int D>
-__global__ void __launch_bounds__(kForwardGroups* kGroupThreads, D == 64 ? 2 : 1)
+__global__ void __launch_bounds__(kGroupThreads, D == 64 ? 5 : 2)
     forward(AttentionSizes s, Operands<D> o) {
   extern __shared__ __align__(1024) bf16 tiles[];
-  HT_BLOCK((forward_block<D, kForwardGroups>(s, o, tiles)));
+  HT_BLOCK(forward_block(s, o, tiles));
 }
 template <int D>
-__global__ void __launch_bounds__(kGroupThreads, D == 64 ? 3 : 1)
+__global__ void __launch_bounds__(kGroupThreads, D == 64 ? 4 : 2)
     backward_queries(AttentionSizes s, Operands<D> o) {
   extern __shared__ __align__(1024) bf16 tiles[];
   HT_BLOCK(backward_queries_block(s, o, tiles));
 }
 template <int D>
-__global__ void __launch_bounds__(kGroupThreads, D == 64 ? 3 : 1)
+__global__ void __launch_bounds__(kGroupThreads, D == 64 ? 2 : 1)
     backward_keys(AttentionSizes s, Operands<D> o) {
   extern __shared__ __align__(1024) bf16 tiles[];
   HT_BLOCK(backward_keys_block(s, o, tiles));
@@ -233,19 +247,18 @@ __global__ void __launch_bounds__(kGroupThreads, D == 64 ? 3 : 1)
 
 #undef HT_BLOCK
 
-template <class Kernel, class O>
-void launch(Kernel kernel, int tiles, size_t tile_bytes, int threads, dim3 grid,
-            const AttentionSizes& s, const O& o) {
-  const size_t shared = static_cast<size_t>(tiles) * tile_bytes;
+// A block for each 64 rows of each head; kept: tiles that stay, beside two pairs.
+template <int D>
+void launch(void (*kernel)(AttentionSizes, Operands<D>), int kept, int64_t rows, int64_t heads,
+            const AttentionShape& s, const Operands<D>& o) {
+  const size_t shared = static_cast<size_t>((4 + kept) * kPieceNumbers<D>) * sizeof(bf16);
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(shared)),
         "attention");
-  kernel<<<grid, threads, shared, stream()>>>(s, o);
+  const dim3 grid(blocks_for(rows, kTile), static_cast<unsigned>(heads),
+                  static_cast<unsigned>(s.batch));
+  kernel<<<grid, kGroupThreads, shared, stream()>>>(sizes_of(s), o);
   check_launch("attention");
-}
-
-dim3 grid_of(int64_t rows, int64_t each, int64_t heads, int64_t batch) {
-  return {blocks_for(rows, each), static_cast<unsigned>(heads), static_cast<unsigned>(batch)};
 }
 
 }  // namespace
@@ -259,10 +272,7 @@ bool have_warpgroups() {
 void warpgroup_attention(const AttentionShape& s, const Tensor& q, const Tensor& k, const Tensor& v,
                          Tensor& out, Tensor& lse) {
   with_head_dim(s.head_dim, [&]<int D>() {
-    launch(forward<D>, 4 + kForwardGroups, kPieceNumbers<D> * sizeof(bf16),
-           kForwardGroups * kGroupThreads,
-           grid_of(s.query_length, kForwardGroups * kTile, s.heads, s.batch), sizes_of(s),
-           forward_operands<D>(s, q, k, v, out, lse));
+    launch<D>(forward<D>, 1, s.query_length, s.heads, s, forward_operands<D>(s, q, k, v, out, lse));
   });
 }
 
@@ -271,11 +281,8 @@ void warpgroup_attention_backward(const AttentionShape& s, const Tensor& q, cons
                                   const Tensor& dout, Tensor& dq, Tensor& dk, Tensor& dv) {
   with_head_dim(s.head_dim, [&]<int D>() {
     const Operands<D> o = backward_operands<D>(s, q, k, v, lse, delta, dout, dq, dk, dv);
-    constexpr size_t kBytes = kPieceNumbers<D> * sizeof(bf16);
-    launch(backward_queries<D>, 6, kBytes, kGroupThreads,
-           grid_of(s.query_length, kTile, s.heads, s.batch), sizes_of(s), o);
-    launch(backward_keys<D>, 6, kBytes, kGroupThreads,
-           grid_of(s.key_length, kTile, s.key_value_heads, s.batch), sizes_of(s), o);
+    launch<D>(backward_queries<D>, 2, s.query_length, s.heads, s, o);
+    launch<D>(backward_keys<D>, 2, s.key_length, s.key_value_heads, s, o);
   });
 }
 
