@@ -27,13 +27,17 @@ Var::Target Var::grad_target() const {
 }
 
 Var::Again Var::later() const {
-  if (again_) return *again_;
+  if (again_) return [again = again_] { return (*again)(); };
   return [value = value_] { return value; };
 }
 
 Var Var::made_by(Again again) const {
+  // Made once for all backwards that read it, the last of which lets it go.
   Var out = *this;
-  out.again_ = std::make_shared<const Again>(std::move(again));
+  out.again_ = std::make_shared<const Again>([again = std::move(again), made = Tensor()]() mutable {
+    if (!made.defined()) made = again();
+    return made;
+  });
   return out;
 }
 

@@ -100,7 +100,7 @@ Var Block::joined(Tape& tape, std::initializer_list<SlotRole> roles, const Var& 
 Var Block::add_to(Tape& tape, const Var& plus, SlotRole role, SlotRole out_norm, const Var& x) {
   if (!spec.has(out_norm))
     if (const MadeMatrices one = matrices(tape, {role}, x.device()); !one.empty())
-      return joined_linear(x, one, plus);
+      return role == SlotRole::o ? joined_linear_again(x, one, plus) : joined_linear(x, one, plus);
   return add(plus, norm(tape, out_norm, linear(tape, role, x)));
 }
 

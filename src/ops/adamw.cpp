@@ -54,7 +54,7 @@ void adamw_update(const std::vector<AdamWNumbers>& all, const AdamWCoefficients&
                     .b1 = static_cast<float>(c.beta1),
                     .b2 = static_cast<float>(c.beta2),
                     .keep = static_cast<float>(each.keep),
-                    .rate = static_cast<float>(c.rate),
+                    .rate = static_cast<float>(each.rate),
                     .v_scale = static_cast<float>(c.v_scale),
                     .eps = static_cast<float>(c.epsilon)};
     const float* g = each.grad->data<float>();

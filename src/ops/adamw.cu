@@ -10,7 +10,7 @@ namespace {
 constexpr int kThreads = 256;
 
 struct Factors {
-  float clip, b1, b2, rate, v_scale, eps;
+  float clip, b1, b2, v_scale, eps;
 };
 
 // A parameter; blocks from `first` on have its numbers, kUpdateBlock each.
@@ -19,7 +19,7 @@ struct Numbers {
   float *w, *m, *v;
   int64_t n;
   int first;
-  float keep;
+  float keep, rate;
   bool counted, packs;
 };
 
@@ -37,7 +37,7 @@ __device__ int step(const Numbers& x, int64_t at, const Factors& c) {
     const float gi = c.clip * g[i], before = w[i];
     m[i] = c.b1 * m[i] + (1.0f - c.b1) * gi;
     v[i] = c.b2 * v[i] + (1.0f - c.b2) * gi * gi;
-    w[i] = x.keep * before - c.rate * m[i] / (sqrtf(v[i] * c.v_scale) + c.eps);
+    w[i] = x.keep * before - x.rate * m[i] / (sqrtf(v[i] * c.v_scale) + c.eps);
     flipped += (before >= 0.0f) != (w[i] >= 0.0f);
   }
   write<W>(x.w + at, w);
@@ -107,6 +107,7 @@ void adamw_update(const std::vector<AdamWNumbers>& all, const AdamWCoefficients&
               .n = n,
               .first = blocks,
               .keep = static_cast<float>(each.keep),
+              .rate = static_cast<float>(each.rate),
               .counted = each.counted};
     x.packs = whole_packs(n, {x.grad, x.w, x.m, x.v});
     table.push_back(x);
@@ -119,7 +120,6 @@ void adamw_update(const std::vector<AdamWNumbers>& all, const AdamWCoefficients&
   const Factors f{.clip = static_cast<float>(c.gradient),
                   .b1 = static_cast<float>(c.beta1),
                   .b2 = static_cast<float>(c.beta2),
-                  .rate = static_cast<float>(c.rate),
                   .v_scale = static_cast<float>(c.v_scale),
                   .eps = static_cast<float>(c.epsilon)};
   update<<<static_cast<unsigned>(blocks), kThreads, 0, stream()>>>(

@@ -87,6 +87,13 @@ Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus) {
                          });
 }
 
+Var joined_linear_again(const Var& x, const MadeMatrices& matrices, const Var& plus) {
+  const Var y = joined_linear(x, matrices, plus);
+  if (!y.needs_grad()) return y;
+  return y.made_by(
+      [x_later = x.later(), plus, matrices] { return multiply(x_later(), matrices, plus); });
+}
+
 Var gated_joined_linear(const Var& up_gate, Activation f, const MadeMatrices& matrices,
                         const Var& plus) {
   check(up_gate.dim(1) / 2, up_gate, matrices);

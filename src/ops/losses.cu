@@ -16,6 +16,7 @@ struct RowProducts {
 template <int W, class T>
 __device__ RowProducts row_products(int64_t c, const T* x, const T* t) {
   float xx = 0, tt = 0, xt = 0, a[W], b[W];
+#pragma unroll 2
   for (int64_t j = lane_here() * W; j < c; j += kWarp * W) {
     read<W>(x + j, a);
     read<W>(t + j, b);
@@ -39,13 +40,15 @@ __global__ void __launch_bounds__(kRowThreads)
   x += row * c;
   t += row * c;
   const RowProducts p = row_products<W>(c, x, t);
+  const float of_x = 1.0f / p.x_norm, of_t = 1.0f / p.t_norm;
   float sum = 0, a[W], b[W];
+#pragma unroll 2
   for (int64_t j = lane_here() * W; j < c; j += kWarp * W) {
     read<W>(x + j, a);
     read<W>(t + j, b);
 #pragma unroll
     for (int i = 0; i < W; ++i) {
-      const float d = a[i] / p.x_norm - b[i] / p.t_norm;
+      const float d = a[i] * of_x - b[i] * of_t;
       sum += d * d;
     }
   }

@@ -104,22 +104,25 @@ Var rms_norm(const Var& x, const Var& gain, double eps, double gain_offset) {
   const Tensor g = gain_offset == 0 ? gain.value() : shifted(gain.value(), gain_offset);
   Tensor y = x.value().like(), s = Tensor::uninitialized({n}, sum_dtype(x.dtype()), device);
   HT_RUN(rms_norm_forward, device, x.value(), g, eps, y, s);
-  const Var out = x.tape().record(
-      "rms_norm", {x, gain}, y, [x, gain = gain.without_value(), g, s, n, c](const Tensor& dy) {
-        Tensor dgain_parts;
-        if (gain.needs_grad())
-          dgain_parts =
-              Tensor::uninitialized({divide_up(n, kPart), c}, sum_dtype(dy.dtype()), dy.device());
-        Var::Target dx = x.needs_grad() ? x.grad_target() : Var::Target{};
-        HT_RUN(rms_norm_backward, dy.device(), x.value(), g, s, dy, dx.beta, dx.tensor,
-               dgain_parts);
-        if (gain.needs_grad()) {
-          auto [dgain, beta] = gain.grad_target();
-          add_column_sums(dgain_parts, dgain, beta);
-        }
-      });
+  const Var out =
+      x.tape().record("rms_norm", {x, gain}, y,
+                      [x = x.without_value(), x_later = x.later(), gain = gain.without_value(), g,
+                       s, n, c](const Tensor& dy) {
+                        Tensor dgain_parts;
+                        if (gain.needs_grad())
+                          dgain_parts = Tensor::uninitialized({divide_up(n, kPart), c},
+                                                              sum_dtype(dy.dtype()), dy.device());
+                        Var::Target dx = x.needs_grad() ? x.grad_target() : Var::Target{};
+                        HT_RUN(rms_norm_backward, dy.device(), x_later(), g, s, dy, dx.beta,
+                               dx.tensor, dgain_parts);
+                        if (gain.needs_grad()) {
+                          auto [dgain, beta] = gain.grad_target();
+                          add_column_sums(dgain_parts, dgain, beta);
+                        }
+                      });
   if (device != Device::cuda || !out.needs_grad()) return out;
-  return out.made_by([x = x.value(), g, eps] {
+  return out.made_by([x_later = x.later(), g, eps] {
+    const Tensor x = x_later();
     Tensor again = x.like(),
            factors = Tensor::uninitialized({x.numel() / g.numel()}, DType::f32, x.device());
     HT_RUN(rms_norm_forward, x.device(), x, g, eps, again, factors);

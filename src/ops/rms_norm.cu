@@ -17,6 +17,7 @@ __global__ void __launch_bounds__(kRowThreads)
   x += row * c;
   y += row * c;
   float sum = 0, a[W], g[W];
+#pragma unroll 2
   for (int64_t j = lane * W; j < c; j += kWarp * W) {
     read<W>(x + j, a);
 #pragma unroll
@@ -44,13 +45,15 @@ struct Back {
 };
 
 // The gain's gradient in a block's kPart rows: each lane has summed its own columns over the rows
-// of its warp; the warps' sums are added in their order.
-__device__ void add_warps(int64_t c, const float* sums, float* parts) {
+// of its warp, column j at place(j) of `pitch` sums; the warps' sums are added in their order.
+template <class Place>
+__device__ void add_warps(int64_t c, const float* sums, int64_t pitch, const Place& place,
+                          float* parts) {
   __syncthreads();
   const int warps = static_cast<int>(blockDim.x) / kWarp;
   for (int64_t j = threadIdx.x; j < c; j += blockDim.x) {
     float total = 0;
-    for (int w = 0; w < warps; ++w) total += sums[w * c + j];
+    for (int w = 0; w < warps; ++w) total += sums[w * pitch + place(j)];
     parts[int64_t{blockIdx.x} * c + j] = total;
   }
 }
@@ -94,29 +97,67 @@ __global__ void backward(int64_t n, int64_t c, Back<T> b) {
       write<W>(dx + j, a);
     }
   }
-  if (b.parts) add_warps(c, sums, b.parts);
+  if (b.parts)
+    add_warps(
+        c, sums, c, [](int64_t j) { return j; }, b.parts);
 }
 
-// The same for rows of which a lane holds P packs of 8 numbers in registers, read once, and their
-// sums of the gain's gradient beside them.
+// Eight numbers in the words that they were read in: the compiler does not take them apart before
+// they are used.
+template <class T>
+struct Words {
+  static constexpr int kCount = sizeof(Pack<T>) / sizeof(uint32_t);
+  uint32_t at[kCount];
+
+  __device__ void load(const T* from) {
+    const Pack<T> pack = load8(from);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) at[i] = reinterpret_cast<const uint32_t*>(&pack)[i];
+  }
+  __device__ Pack<T> pack() const {
+    Pack<T> out;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      uint32_t word = at[i];
+      asm volatile("" : "+r"(word));
+      reinterpret_cast<uint32_t*>(&out)[i] = word;
+    }
+    return out;
+  }
+};
+
+// The same for rows of which a lane holds P times 8 numbers, read once. Its sums lie so that lanes
+// side by side find theirs in different banks.
+template <int P>
+constexpr int kSums = P * 8 * kWarp;  // of a warp
+
+// Blocks of a multiprocessor: as many as registers hold without spilling.
 template <int P, class T>
-__global__ void __launch_bounds__(kRowThreads, 2) backward_held(int64_t n, int64_t c, Back<T> b) {
+constexpr int kHeldBlocks = sizeof(T) == 4 ? 2
+                            : P < 4        ? 4
+                                           : 3;
+
+template <int P, class T>
+__global__ void __launch_bounds__(kRowThreads, kHeldBlocks<P, T>)
+    backward_held(int64_t n, int64_t c, Back<T> b) {
   extern __shared__ float sums[];
   const int lane = lane_here(), warp = threadIdx.x / kWarp;
-  float held[P][8] = {};
+  float* sum = sums + warp * kSums<P> + lane;
+#pragma unroll
+  for (int i = 0; i < P * 8; ++i) sum[i * kWarp] = 0;
   const int64_t first = int64_t{blockIdx.x} * kPart;
   for (int64_t row = first + warp; row < first + kPart && row < n; row += kRowWarps) {
     const T *x = b.x + row * c, *dy = b.dy + row * c;
     T* dx = b.dx + row * c;
     const float s = b.s[row];
-    Pack<T> a[P], d[P], old[P];
+    Words<T> a[P], d[P], old[P];
 #pragma unroll
     for (int p = 0; p < P; ++p) {
       const int64_t j = (p * kWarp + lane) * 8;
       if (j >= c) continue;
-      a[p] = load8(x + j);
-      d[p] = load8(dy + j);
-      if (b.beta != 0.0f) old[p] = load8(dx + j);
+      a[p].load(x + j);
+      d[p].load(dy + j);
+      if (b.beta != 0.0f) old[p].load(dx + j);
     }
     float along = 0, g[8];
 #pragma unroll
@@ -124,11 +165,12 @@ __global__ void __launch_bounds__(kRowThreads, 2) backward_held(int64_t n, int64
       const int64_t j = (p * kWarp + lane) * 8;
       if (j >= c) continue;
       read<8>(b.gain + j, g);
+      const Pack<T> of_x = a[p].pack(), of_dy = d[p].pack();
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
-        const float ai = wide(a[p].at[i]), di = wide(d[p].at[i]);
+        const float ai = wide(of_x.at[i]), di = wide(of_dy.at[i]);
         along += g[i] * di * ai;
-        held[p][i] += di * ai * s;
+        sum[(p * 8 + i) * kWarp] += di * ai * s;
       }
     }
     const float k = s * s * warp_sum(along) / static_cast<float>(c);
@@ -137,22 +179,18 @@ __global__ void __launch_bounds__(kRowThreads, 2) backward_held(int64_t n, int64
       const int64_t j = (p * kWarp + lane) * 8;
       if (j >= c) continue;
       read<8>(b.gain + j, g);
+      const Pack<T> of_x = a[p].pack(), of_dy = d[p].pack(), of_dx = old[p].pack();
       float to[8];
 #pragma unroll
       for (int i = 0; i < 8; ++i)
-        to[i] = s * (g[i] * wide(d[p].at[i]) - wide(a[p].at[i]) * k) +
-                (b.beta != 0.0f ? wide(old[p].at[i]) : 0.0f);
+        to[i] = s * (g[i] * wide(of_dy.at[i]) - wide(of_x.at[i]) * k) +
+                (b.beta != 0.0f ? wide(of_dx.at[i]) : 0.0f);
       write<8>(dx + j, to);
     }
   }
-#pragma unroll
-  for (int p = 0; p < P; ++p) {
-    const int64_t j = (p * kWarp + lane) * 8;
-    if (j >= c) continue;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) sums[warp * c + j + i] = held[p][i];
-  }
-  add_warps(c, sums, b.parts);
+  add_warps(
+      c, sums, kSums<P>,
+      [](int64_t j) { return (j / (8 * kWarp) * 8 + j % 8) * kWarp + j / 8 % kWarp; }, b.parts);
 }
 
 }  // namespace
@@ -192,7 +230,8 @@ void rms_norm_backward(const Tensor& x, const Tensor& gain, const Tensor& s, con
     const int64_t held = divide_up(c, kWarp * 8);
     if (packs && b.dx && b.parts && held <= 4 && warps == kRowWarps) {
       const auto launch = [&]<int P>() {
-        backward_held<P><<<blocks_for(n, kPart), kRowThreads, shared, stream()>>>(n, c, b);
+        constexpr size_t kBytes = kRowWarps * kSums<P> * sizeof(float);
+        backward_held<P><<<blocks_for(n, kPart), kRowThreads, kBytes, stream()>>>(n, c, b);
       };
       if (held == 1) return launch.template operator()<1>();
       if (held == 2) return launch.template operator()<2>();

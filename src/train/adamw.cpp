@@ -7,8 +7,24 @@
 
 namespace halftone {
 
+double AdamWSettings::lr_mult(ParamRole role) const {
+  switch (role) {
+    case ParamRole::embedding:
+      return embedding_lr_mult;
+    case ParamRole::scale:
+    case ParamRole::norm:
+    case ParamRole::bias:
+      return vector_lr_mult;
+    case ParamRole::weight:
+    case ParamRole::latent:
+      return 1;
+  }
+  return 1;
+}
+
 void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments, int64_t step,
                 double learning_rate, double scale, const AdamWSettings& s, Tensor& flips) {
+  const double steps = static_cast<double>(step);
   std::vector<AdamWNumbers> all;
   all.reserve(params.size());
   for (size_t i = 0; i < params.size(); ++i) {
@@ -17,19 +33,19 @@ void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments
       if (!param.grad.tensor.defined()) param.grad.tensor = param.value.like();
       param.grad.tensor.fill(0);
     }
+    const double rate = learning_rate * s.lr_mult(param.role);
     all.push_back({.grad = &param.grad.tensor,
                    .w = &param.value,
                    .m = &moments[i].m,
                    .v = &moments[i].v,
-                   .keep = 1.0 - (param.decays() ? learning_rate * s.weight_decay : 0.0),
+                   .keep = 1.0 - (param.decays() ? rate * s.weight_decay : 0.0),
+                   .rate = rate / (1.0 - std::pow(s.beta1, steps)),
                    .counted = param.role == ParamRole::latent});
   }
-  const double steps = static_cast<double>(step);
   adamw_update(all,
                {.gradient = scale,
                 .beta1 = s.beta1,
                 .beta2 = s.beta2,
-                .rate = learning_rate / (1.0 - std::pow(s.beta1, steps)),
                 .v_scale = 1.0 / (1.0 - std::pow(s.beta2, steps)),
                 .epsilon = s.epsilon},
                flips);

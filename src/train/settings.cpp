@@ -27,6 +27,10 @@ void fields(FieldVisitor& v, TrainSettings& s) {
   v.field("gradient_accumulation_steps", s.gradient_accumulation_steps, {1, 1 << 20},
           "batches a step, of a rank");
   v.field("learning_rate", s.learning_rate, {0, 1e3}, "the highest of the schedule");
+  v.field("embedding_lr_mult", s.embedding_lr_mult, {0, 1e3},
+          "times learning_rate: that of embeddings and heads; 0 = they stay the teacher's");
+  v.field("vector_lr_mult", s.vector_lr_mult, {0, 1e3},
+          "times learning_rate: that of scales, norms and biases");
   choice(v, "lr_scheduler_type", s.lr_scheduler_type,
          {{"cosine", LrScheduler::cosine},
           {"linear", LrScheduler::linear},

@@ -114,8 +114,9 @@ void Trainer::update(StepReport& report) {
   const double clip = settings_.max_grad_norm > 0
                           ? std::min(1.0, settings_.max_grad_norm / (report.grad_norm + 1e-6))
                           : 1.0;
-  const AdamWSettings adamw{settings_.adam_beta1, settings_.adam_beta2, settings_.adam_epsilon,
-                            settings_.weight_decay};
+  const AdamWSettings adamw{settings_.adam_beta1,        settings_.adam_beta2,
+                            settings_.adam_epsilon,      settings_.weight_decay,
+                            settings_.embedding_lr_mult, settings_.vector_lr_mult};
   const Device device = student_.embedding.value.device();
   Tensor flips = Tensor::zeros({}, DType::f64, device);
   std::vector<Param*> parts;

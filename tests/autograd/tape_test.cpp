@@ -51,7 +51,9 @@ TEST(Tape, AValueIsKeptOrMadeAgain) {
               .later();
   EXPECT_EQ(times_made, 0);
   EXPECT_TRUE(kept.unique());
+  const Var::Again another = later;
   EXPECT_EQ(later().item(), 7);
+  EXPECT_EQ(another().item(), 7);
   EXPECT_EQ(times_made, 1);
 }
 

@@ -15,14 +15,14 @@ constexpr int64_t kSeveralBlocks = (1 << 14) + 5;
 
 TEST(AdamWUpdate, IsItsFormulaForEveryNumberAndCountsTheSignsThatChange) {
   const AdamWCoefficients c{
-      .gradient = 0.5, .beta1 = 0.9, .beta2 = 0.75, .rate = 0.01, .v_scale = 4, .epsilon = 1e-8};
+      .gradient = 0.5, .beta1 = 0.9, .beta2 = 0.75, .v_scale = 4, .epsilon = 1e-8};
   const Shape shape{kSeveralBlocks};
   const Tensor grad = random_tensor(shape, 1, 1.0, DType::f32);
   Tensor w = random_tensor(shape, 2, 0.01, DType::f32),
          m = random_tensor(shape, 3, 1.0, DType::f32), v = Tensor::full(shape, DType::f32, 0.25),
          flips = Tensor::scalar(1000, DType::f64);
   const Tensor w0 = w.clone(), m0 = m.clone();
-  const std::vector<AdamWNumbers> all{{&grad, &w, &m, &v, 0.999, true}};
+  const std::vector<AdamWNumbers> all{{&grad, &w, &m, &v, 0.999, 0.01, true}};
   adamw_update(all, c, flips);
   double expected_flips = 1000;
   for (int64_t i = 0; i < kSeveralBlocks; ++i) {
@@ -38,15 +38,14 @@ TEST(AdamWUpdate, IsItsFormulaForEveryNumberAndCountsTheSignsThatChange) {
   EXPECT_EQ(flips.item(), expected_flips);
 }
 
-TEST(AdamWUpdate, KeepsAndCountsByParameter) {
+TEST(AdamWUpdate, KeepsMovesAndCountsByParameter) {
   const Tensor grad = Tensor::full({1}, DType::f32, 1);
   Tensor w = Tensor::full({1}, DType::f32, 0.5), w2 = w.clone(), m = Tensor::zeros({1}, DType::f32),
          m2 = m.clone(), v = m.clone(), v2 = m.clone(), flips = Tensor::scalar(0, DType::f64);
-  adamw_update({{&grad, &w, &m, &v, 1, true}, {&grad, &w2, &m2, &v2, 0.5, false}},
-               {.gradient = 1, .beta1 = 0, .beta2 = 0, .rate = 1, .v_scale = 1, .epsilon = 0},
-               flips);
+  adamw_update({{&grad, &w, &m, &v, 1, 1, true}, {&grad, &w2, &m2, &v2, 0.5, 2, false}},
+               {.gradient = 1, .beta1 = 0, .beta2 = 0, .v_scale = 1, .epsilon = 0}, flips);
   EXPECT_EQ(w.item(), -0.5);
-  EXPECT_EQ(w2.item(), -0.75);
+  EXPECT_EQ(w2.item(), -1.75);
   EXPECT_EQ(flips.item(), 1);
 }
 
@@ -93,7 +92,7 @@ TEST(AdamWUpdate, NumbersThatDoNotFitAreRefused) {
   Tensor w = Tensor::zeros({3}, DType::f32), m = w.clone(), v = w.clone(),
          flips = Tensor::scalar(0, DType::f64);
   const Tensor grad = Tensor::zeros({2}, DType::f32);
-  EXPECT_THROW(adamw_update({{&grad, &w, &m, &v, 1, false}}, {}, flips), std::invalid_argument);
+  EXPECT_THROW(adamw_update({{&grad, &w, &m, &v, 1, 1, false}}, {}, flips), std::invalid_argument);
   EXPECT_THROW(adam_update(Tensor::zeros({2}, DType::f32), 1, 0.1, w, m, v), std::invalid_argument);
 }
 

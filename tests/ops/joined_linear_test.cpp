@@ -5,6 +5,7 @@
 #include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/onebit_linear.h"
+#include "halftone/ops/rms_norm.h"
 #include "ops/ops_testing.h"
 
 namespace halftone {
@@ -19,6 +20,24 @@ TEST(JoinedLinear, GradientsMatchDifferences) {
       },
       {random_tensor({5, 6}, 1), random_tensor({4, 6}, 2), random_tensor({3, 6}, 3),
        random_tensor({5, 7}, 4)});
+}
+
+// The norm behind it reads it twice in backward, the second time for what it gives on.
+TEST(JoinedLinearAgain, GradientsMatchDifferencesAndTheValueIsLetGo) {
+  expect_gradients(
+      [](Tape&, const Vars& v) {
+        const Var y = joined_linear_again(v[0], {dense_matrix(v[1])}, v[2]);
+        return random_sum(joined_linear(rms_norm(y, v[3], 1e-5), {dense_matrix(v[1])}, y));
+      },
+      {random_tensor({5, 6}, 1), random_tensor({6, 6}, 2), random_tensor({5, 6}, 3),
+       random_tensor({6}, 4)});
+  Tape tape;
+  const Var x = tape.variable(random_tensor({5, 6}, 1));
+  const Var y = joined_linear_again(x, {dense_matrix(tape.constant(random_tensor({6, 6}, 2)))}, x);
+  const Tensor value = y.value();
+  const Var::Again later = y.later();
+  EXPECT_NE(later().raw(), value.raw());
+  EXPECT_EQ(largest_difference(later(), value), 0);
 }
 
 // Columns, and gradients of what is read, as of the linears one by one.

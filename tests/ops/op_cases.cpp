@@ -157,6 +157,13 @@ void add_joined(std::vector<OpCase>& out) {
       {"joined linear", {x, w, random_tensor({24, 48}, 6, 0.2)}, 1, [](Tape&, const Vars& v) {
          return joined_linear(v[0], {dense_matrix(v[1]), dense_matrix(v[2])});
        }});
+  out.push_back({"norm of a joined linear made again",
+                 {x, random_tensor({37, 48}, 9), gain, random_tensor({48, 48}, 3, 0.2), w},
+                 2,
+                 [](Tape&, const Vars& v) {
+                   const Var y = joined_linear_again(v[0], {dense_matrix(v[3])}, v[1]);
+                   return joined_linear(rms_norm(y, v[2], 1e-5), {dense_matrix(v[4])});
+                 }});
   out.push_back({"joined linear behind a gate",
                  {random_tensor({37, 96}, 1), random_tensor({37, 40}, 9), w},
                  2,

@@ -59,6 +59,25 @@ TEST(AdamW, NormGainsDoNotDecay) {
   EXPECT_NEAR(gain.value.item(), 0.95, 1e-6);
 }
 
+TEST(AdamW, RatesAreTheirRoles) {
+  const AdamWSettings settings{.weight_decay = 0, .embedding_lr_mult = 0.25, .vector_lr_mult = 0};
+  const auto moved = [&](ParamRole role) {
+    Param param{.name = "w",
+                .value = Tensor::full({1}, DType::f32, 1),
+                .grad = {Tensor::full({1}, DType::f32, 3), true},
+                .role = role};
+    std::vector<Moments> moments{{Tensor::zeros({1}, DType::f32), Tensor::zeros({1}, DType::f32)}};
+    Tensor flips = Tensor::zeros({}, DType::f64);
+    adamw_step({&param}, moments, 1, 0.5, 1, settings, flips);
+    return 1 - param.value.item();
+  };
+  for (const ParamRole role : {ParamRole::weight, ParamRole::latent})
+    EXPECT_NEAR(moved(role), 0.5, 1e-6);
+  EXPECT_NEAR(moved(ParamRole::embedding), 0.125, 1e-6);
+  for (const ParamRole role : {ParamRole::scale, ParamRole::norm, ParamRole::bias})
+    EXPECT_EQ(moved(role), 0);
+}
+
 TEST(GradientNorm, SeesANan) {
   Param param{.name = "w",
               .value = Tensor::zeros({3}, DType::f32),

@@ -9,9 +9,9 @@ namespace halftone {
 
 // What a step multiplies by.
 struct AdamWCoefficients {
-  double gradient;       // of the gradient: g = gradient grad
-  double beta1, beta2;   // m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
-  double rate, v_scale;  // w <- keep w - rate m / (sqrt(v_scale v) + epsilon)
+  double gradient;      // of the gradient: g = gradient grad
+  double beta1, beta2;  // m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+  double v_scale;       // w <- keep w - rate m / (sqrt(v_scale v) + epsilon)
   double epsilon;
 };
 
@@ -19,8 +19,8 @@ struct AdamWCoefficients {
 struct AdamWNumbers {
   const Tensor* grad;
   Tensor *w, *m, *v;
-  double keep;   // of w
-  bool counted;  // the signs that change
+  double keep, rate;  // of w
+  bool counted;       // the signs that change
 };
 
 // One step on each, all on one device. flips (one number, F64) += the entries of those that are

@@ -40,6 +40,9 @@ class MadeMatrix {
 // Saves x, or how to make it again.
 Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus = {});
 
+// The same with plus; backwards that read y do not keep it, but have the product made again.
+Var joined_linear_again(const Var& x, const MadeMatrices& matrices, const Var& plus);
+
 // Behind a gated linear unit (ops/activation.h) whose rows are those of up and gate one after
 // another (N x 2 I):
 //   y = (f(gate) o up) M^T + plus.

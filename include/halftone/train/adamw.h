@@ -9,6 +9,10 @@ namespace halftone {
 
 struct AdamWSettings {
   double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.01;
+  // Times the learning rate: of embeddings and heads; of scales, norms and biases.
+  double embedding_lr_mult = 1, vector_lr_mult = 1;
+
+  double lr_mult(ParamRole role) const;
 };
 
 // First and second moments of one parameter.
@@ -18,7 +22,8 @@ struct Moments {
 
 // Step number `step` (from 1) on each parameter with gradient `scale` * grad:
 //   g = scale grad;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
-//   w <- (1 - lr wd) w - lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
+//   w <- (1 - lr wd) w - lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps),
+// lr being the learning rate times what the settings say of its role.
 // No decay where !param.decays(). A gradient that was never filled counts as zero.
 // flips (one number, F64) += the entries of latent weights that changed their sign (sign(0) = +1).
 void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments, int64_t step,

@@ -35,6 +35,8 @@ struct TrainSettings {
   int64_t per_device_train_batch_size = 8;  // sequences
   int64_t gradient_accumulation_steps = 1;
   double learning_rate = 1e-3;
+  double embedding_lr_mult = 1;
+  double vector_lr_mult = 1;
   LrScheduler lr_scheduler_type = LrScheduler::cosine;
   int64_t warmup_steps = 0;
   double weight_decay = 0.01;
