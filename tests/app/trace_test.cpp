@@ -1,5 +1,6 @@
 // run.trace_steps of one process; tests/ranks/trace_test.cpp has it of several.
 #include "app/trace_testing.h"
+#include "halftone/io/checkpoint_file.h"
 
 namespace halftone::testing {
 namespace {

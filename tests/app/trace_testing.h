@@ -48,8 +48,9 @@ inline std::map<std::string, std::vector<TracedEvent>> read_trace(const std::str
     std::ranges::stable_sort(events, {}, &TracedEvent::begin);
     for (size_t i = 0; i < events.size(); ++i) {
       const TracedEvent& event = events[i];
-      if (i > 0) EXPECT_GE(event.begin, events[i - 1].end - kRounding) << thread << event.name;
       const TracedEvent& step = steps.at(event.step);
+      const double before = i > 0 ? events[i - 1].end : step.begin;
+      EXPECT_GE(event.begin, before - kRounding) << thread << ", " << event.name;
       EXPECT_GE(event.begin, step.begin - kRounding) << thread << ", " << event.name;
       EXPECT_LE(event.end, step.end + kRounding) << thread << ", " << event.name;
     }
