@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "halftone/io/atomic_file.h"
 
@@ -10,12 +11,23 @@ namespace {
 
 constexpr size_t kGatheredBytes = 1 << 16;  // of a rank at once
 
-enum Thread { kSteps = 0, kCompute = 1, kExchange = 2 };  // and those behind it
+enum Thread { kSteps = 1, kCompute = 2, kExchange = 3 };  // and those behind it
 
-std::string metadata(int rank, const char* kind, int thread, const std::string& name) {
-  return fmt::format(R"({{"name":"{}","ph":"M","pid":{},"tid":{},"args":{{"name":"{}"}}}},)"
+std::string metadata(int rank, int thread, std::string_view what, std::string_view argument,
+                     const std::string& value) {
+  return fmt::format(R"({{"name":"{}_{}","ph":"M","pid":{},"tid":{},"args":{{"{}":{}}}}},)"
                      "\n",
-                     kind, rank, thread, name);
+                     what, argument, rank, thread, argument, value);
+}
+
+// The name of a process or a thread, and its place among the others.
+std::string named(std::string_view what, int rank, int thread, int place, const std::string& name) {
+  return metadata(rank, thread, what, "name", fmt::format("\"{}\"", name)) +
+         metadata(rank, thread, what, "sort_index", std::to_string(place));
+}
+
+std::string named_thread(int rank, int thread, const std::string& name) {
+  return named("thread", rank, thread, thread, name);
 }
 
 std::string event(int rank, int thread, const TraceSpan& span) {
@@ -50,9 +62,8 @@ TraceFigures mean(const TraceFigures& own, const Ranks& ranks) {
 }  // namespace
 
 std::string trace_events(int rank, const std::vector<TraceSpan>& spans) {
-  std::string out = metadata(rank, "process_name", 0, fmt::format("rank {}", rank)) +
-                    metadata(rank, "thread_name", kSteps, "steps") +
-                    metadata(rank, "thread_name", kCompute, "compute");
+  std::string out = named("process", rank, kSteps, rank, fmt::format("rank {}", rank)) +
+                    named_thread(rank, kSteps, "steps") + named_thread(rank, kCompute, "compute");
   std::vector<TraceSpan> transfers;
   for (const TraceSpan& span : spans)
     if (span.queue == TraceSpan::Queue::exchange)
@@ -66,8 +77,8 @@ std::string trace_events(int rank, const std::vector<TraceSpan>& spans) {
         std::ranges::find_if(ends, [&](double end) { return end <= span.begin; }) - ends.begin();
     if (free == std::ssize(ends)) {
       ends.push_back(0);
-      out += metadata(rank, "thread_name", kExchange + static_cast<int>(free),
-                      free == 0 ? "exchange" : fmt::format("exchange {}", free + 1));
+      out += named_thread(rank, kExchange + static_cast<int>(free),
+                          free == 0 ? "exchange" : fmt::format("exchange {}", free + 1));
     }
     ends[static_cast<size_t>(free)] = span.end;
     out += event(rank, kExchange + static_cast<int>(free), span);

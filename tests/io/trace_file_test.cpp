@@ -27,8 +27,13 @@ Json event(const char* name, double ts, double dur, int thread) {
           {"args", {{"step", 4}}}};
 }
 
-Json metadata(const char* kind, int thread, const char* name) {
+Json name(const char* kind, int thread, const char* name) {
   return {{"name", kind}, {"ph", "M"}, {"pid", 3}, {"tid", thread}, {"args", {{"name", name}}}};
+}
+
+Json place(const char* kind, int thread, int place) {
+  return {
+      {"name", kind}, {"ph", "M"}, {"pid", 3}, {"tid", thread}, {"args", {{"sort_index", place}}}};
 }
 
 TEST_F(TraceFileTest, TransfersUnderWayAtOnceAreOnThreadsOfTheirOwn) {
@@ -36,12 +41,14 @@ TEST_F(TraceFileTest, TransfersUnderWayAtOnceAreOnThreadsOfTheirOwn) {
   ASSERT_TRUE(events.ends_with("},\n"));
   events.resize(events.size() - 2);
   EXPECT_EQ(Json::parse("[" + events + "]"),
-            Json({metadata("process_name", 0, "rank 3"), metadata("thread_name", 0, "steps"),
-                  metadata("thread_name", 1, "compute"), event("step 4", 1.5, 8.5, 0),
-                  event("forward", 1.5, 1.5, 1), event("backward", 3, 7, 1),
-                  metadata("thread_name", 2, "exchange"), event("gradients 2", 3, 3, 2),
-                  metadata("thread_name", 3, "exchange 2"), event("gradients 1", 4, 5, 3),
-                  event("values 2", 6, 1, 2)}));
+            Json({name("process_name", 1, "rank 3"), place("process_sort_index", 1, 3),
+                  name("thread_name", 1, "steps"), place("thread_sort_index", 1, 1),
+                  name("thread_name", 2, "compute"), place("thread_sort_index", 2, 2),
+                  event("step 4", 1.5, 8.5, 1), event("forward", 1.5, 1.5, 2),
+                  event("backward", 3, 7, 2), name("thread_name", 3, "exchange"),
+                  place("thread_sort_index", 3, 3), event("gradients 2", 3, 3, 3),
+                  name("thread_name", 4, "exchange 2"), place("thread_sort_index", 4, 4),
+                  event("gradients 1", 4, 5, 4), event("values 2", 6, 1, 3)}));
 }
 
 TEST_F(TraceFileTest, OneRankWritesItsOwn) {
@@ -50,7 +57,7 @@ TEST_F(TraceFileTest, OneRankWritesItsOwn) {
   EXPECT_DOUBLE_EQ(figures.exchanged.at("gradients").seconds, 6e-6);
   const Json file = Json::parse(read_text_file(at("trace.json"), 1 << 20));
   EXPECT_EQ(file["displayTimeUnit"], "ms");
-  EXPECT_EQ(file["traceEvents"].size(), 11u);
+  EXPECT_EQ(file["traceEvents"].size(), 16u);
   EXPECT_EQ(file["traceEvents"][0]["args"]["name"], "rank 0");
 }
 

@@ -20,6 +20,7 @@ TEST(Mark, OfTheCpuIsItsClock) {
 TEST(Mark, OfTwoDevicesHaveNoTimeBetweenThem) {
   const Mark of_gpu(std::make_shared<int>(0));
   EXPECT_THROW(of_gpu.microseconds_since(Mark::now(Device::cpu)), std::invalid_argument);
+  EXPECT_THROW(Mark::now(Device::cpu).microseconds_since(of_gpu), std::invalid_argument);
 }
 
 }  // namespace
