@@ -29,7 +29,7 @@ std::string identity_text(Recipe recipe, int ranks) {
   forget_paths(recipe);
   recipe.run.output_dir = {};
   recipe.run.name = {};
-  recipe.run.threads = 0;
+  recipe.run.threads = recipe.run.trace_steps = 0;
   recipe.run.device = {};  // stands beside it, as the machine
   recipe.train.gradient_accumulation_steps *= ranks;
   recipe.train.max_steps = recipe.train.logging_steps = recipe.train.eval_steps =

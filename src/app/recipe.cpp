@@ -8,6 +8,7 @@
 #include "halftone/base/error.h"
 #include "halftone/io/file_kind.h"
 #include "halftone/tensor/device.h"
+#include "halftone/tensor/trace.h"
 #include "recipe_sections.h"
 
 namespace halftone {
@@ -186,6 +187,11 @@ void check_training(const Recipe& r, RecipeReport& report) {
               {"train.num_train_epochs", "train.max_steps", "run.method"},
               fmt::format("found {} beside train.max_steps = {}, only one of the two expected",
                           number_text(t.num_train_epochs), t.max_steps));
+  report.rule(r.run.trace_steps > 0 && t.max_steps > 0 && t.max_steps <= kWarmSteps,
+              {"run.trace_steps", "train.max_steps", "run.method"},
+              fmt::format("found {} beside train.max_steps = {}, 0 or more than {} steps expected: "
+                          "the first {} are not traced",
+                          r.run.trace_steps, t.max_steps, kWarmSteps, kWarmSteps));
   report.rule(
       t.max_steps > 0 && t.warmup_steps > t.max_steps,
       {"train.warmup_steps", "train.max_steps", "run.method"},
@@ -239,6 +245,9 @@ void fields(FieldVisitor& v, RunSettings& s) {
   v.field("seed", s.seed, {}, "of every random number of the run");
   v.field("device", s.device, "cpu, or cuda:0 for the first GPU");
   v.field("threads", s.threads, {0, 4096}, "0 = every core");
+  v.field("trace_steps", s.trace_steps, {0, 1000},
+          "training steps of which trace.json says where their time goes, from the 4th on; 0 = "
+          "none");
 }
 
 void fields(FieldVisitor& v, TeacherSettings& s) {
@@ -342,6 +351,9 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   check_data(r, report);
   if (r.run.method == Method::onebit) check_student_section(r, report);
   if (is_trained(r.run.method)) check_training(r, report);
+  report.rule(!is_trained(r.run.method) && r.run.trace_steps > 0, {"run.trace_steps", "run.method"},
+              fmt::format("found {}, 0 expected: the method {} has no training steps",
+                          r.run.trace_steps, method_name(r.run)));
   if (r.run.ptq) check_calibration(r, report);
   check_evaluation(r, report);
 }

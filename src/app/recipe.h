@@ -32,7 +32,8 @@ struct RunSettings {
   std::string output_dir = "runs";
   int64_t seed = 0;
   std::string device = "cpu";
-  int64_t threads = 0;  // 0: all
+  int64_t threads = 0;      // 0: all
+  int64_t trace_steps = 0;  // of training (tensor/trace.h)
 };
 
 struct TeacherSettings {

@@ -1,6 +1,5 @@
 #include "app/run.h"
 
-#include <chrono>
 #include <filesystem>
 #include <optional>
 
@@ -14,6 +13,7 @@
 #include "app/summary.h"
 #include "app/teacher_logits.h"
 #include "app/text_tokens.h"
+#include "base/stopwatch.h"
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
@@ -37,16 +37,6 @@ namespace halftone {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 // The teacher of a distilled run; a pretrained one starts from its configuration alone.
 LoadedModel start_student(const Recipe& recipe, const ModelConfig& config,
@@ -119,7 +109,8 @@ class Run {
     Batches batches(text.sequences, settings.per_device_train_batch_size,
                     static_cast<uint64_t>(recipe_.run.seed));
     Trainer trainer(student_.decoder, has_teacher() && !cache ? &teacher_.decoder : nullptr,
-                    batches, recipe_.loss, settings, steps, cache ? &*cache : nullptr, ranks_);
+                    batches, recipe_.loss, settings, steps, cache ? &*cache : nullptr, ranks_,
+                    Trace(ranks_, device, recipe_.run.trace_steps));
     ranks_.together([&] {
       if (const auto from = newest_checkpoint(identity)) restore(trainer, *from, steps);
     });
@@ -133,6 +124,7 @@ class Run {
     result_.tokens_seen = training.tokens;
     result_.seconds.train = training.seconds;
     result_.tokens_per_second = training.tokens_per_second;
+    result_.trace = training.trace;
     move_back(device);
     return !training.interrupted;
   }

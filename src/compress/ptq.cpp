@@ -4,8 +4,8 @@
 #include <functional>
 #include <map>
 
+#include "base/stopwatch.h"
 #include "compress/quantised.h"
-#include "compress/stopwatch.h"
 #include "halftone/quant/hessian.h"
 #include "halftone/quant/methods.h"
 

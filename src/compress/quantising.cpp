@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "compress/stopwatch.h"
+#include "base/stopwatch.h"
 #include "halftone/base/error.h"
 #include "halftone/io/json_numbers.h"
 #include "halftone/io/strict_json.h"

@@ -113,6 +113,14 @@ Json data_object(const DataResult& data) {
   return out;
 }
 
+Json trace_object(const TraceFigures& trace) {
+  Json out{{"steps", trace.steps}, {"step_seconds", trace.step_seconds}};
+  for (const auto& [name, figures] : trace.exchanged)
+    out["exchange"][name] = {{"seconds", figures.seconds},
+                             {"beside_compute", figures.beside_compute}};
+  return out;
+}
+
 }  // namespace
 
 std::string evaluation_json(const EvalResults& results) {
@@ -165,6 +173,7 @@ std::string result_json(const RunResult& r) {
                     {"quantise", r.seconds.quantise}, {"train", r.seconds.train},
                     {"eval", r.seconds.eval},         {"total", r.seconds.total}};
   out["tokens_per_second"] = r.tokens_per_second;
+  if (r.trace) out["trace"] = trace_object(*r.trace);
   out["peak_rss_bytes"] = peak_rss_bytes();
   out["machine"] = {{"cpu", cpu_name()},
                     {"isa", isa_name(isa())},

@@ -8,8 +8,13 @@ namespace {
 
 class ByMessages : public Transfer {
  public:
-  ByMessages(Ranks ranks, int tag, std::vector<Parcel> sent, std::vector<Parcel> received)
-      : sent_(std::move(sent)), received_(std::move(received)), messages_(std::move(ranks)) {
+  ByMessages(Ranks ranks, int tag, std::vector<Parcel> sent, std::vector<Parcel> received,
+             Trace::Bar bar)
+      : sent_(std::move(sent)),
+        received_(std::move(received)),
+        messages_(std::move(ranks)),
+        bar_(std::move(bar)) {
+    if (bar_) bar_.begin(Mark::now(Device::cpu));
     for (Parcel& parcel : received_)
       if (parcel.numbers.numel() > 0)
         messages_.receive(parcel.rank, tag, parcel.numbers.raw(), parcel.numbers.bytes());
@@ -17,12 +22,20 @@ class ByMessages : public Transfer {
       if (parcel.numbers.numel() > 0)
         messages_.send(parcel.rank, tag, parcel.numbers.raw(), parcel.numbers.bytes());
   }
-  bool arrived() override { return messages_.arrived(); }
-  void wait() override { messages_.wait(); }
+  bool arrived() override {
+    const bool all = messages_.arrived();
+    if (all && bar_) bar_.end(Mark::now(Device::cpu));
+    return all;
+  }
+  void wait() override {
+    messages_.wait();
+    if (bar_) bar_.end(Mark::now(Device::cpu));
+  }
 
  private:
   std::vector<Parcel> sent_, received_;
   Messages messages_;
+  Trace::Bar bar_;
 };
 
 }  // namespace
@@ -33,9 +46,10 @@ Exchange::Exchange(Ranks ranks, Device device) : ranks_(std::move(ranks)) {
 }
 
 std::unique_ptr<Transfer> Exchange::start(int tag, std::vector<Parcel> sent,
-                                          std::vector<Parcel> received) const {
-  if (gpus_) return start(gpus_, std::move(sent), std::move(received));
-  return std::make_unique<ByMessages>(ranks_, tag, std::move(sent), std::move(received));
+                                          std::vector<Parcel> received, Trace::Bar bar) const {
+  if (gpus_) return start(gpus_, std::move(sent), std::move(received), std::move(bar));
+  return std::make_unique<ByMessages>(ranks_, tag, std::move(sent), std::move(received),
+                                      std::move(bar));
 }
 
 // A message between GPUs takes some ten microseconds, in which one goes through millions of
@@ -61,7 +75,7 @@ std::shared_ptr<Exchange::Gpus> Exchange::meet(const Ranks&) {
 }
 
 std::unique_ptr<Transfer> Exchange::start(const std::shared_ptr<Gpus>&, std::vector<Parcel>,
-                                          std::vector<Parcel>) {
+                                          std::vector<Parcel>, Trace::Bar) {
   return nullptr;
 }
 

@@ -4,6 +4,7 @@
 #include "halftone/tensor/device.h"
 #include "halftone/tensor/exchange.h"
 #include "tensor/cuda/kernels.cuh"
+#include "tensor/cuda/mark.cuh"
 
 namespace halftone {
 namespace {
@@ -58,10 +59,11 @@ struct Event {
 class BetweenGpus : public Transfer {
  public:
   BetweenGpus(const Ranks& ranks, ncclComm_t comm, cudaStream_t queue, std::vector<Parcel> sent,
-              std::vector<Parcel> received)
+              std::vector<Parcel> received, const Trace::Bar& bar)
       : ranks_(ranks), comm_(comm), sent_(std::move(sent)), received_(std::move(received)) {
     cuda::check(cudaEventRecord(ready_.event, cuda::stream()), "cudaEventRecord");
     cuda::check(cudaStreamWaitEvent(queue, ready_.event), "cudaStreamWaitEvent");
+    if (bar) bar.begin(cuda::mark_in(queue));  // what is sent is ready, what is ahead has gone
     check(ncclGroupStart(), comm, "ncclGroupStart");
     for (const Parcel& parcel : sent_)
       check(ncclSend(parcel.numbers.raw(), parcel.numbers.bytes(), ncclUint8, parcel.rank, comm,
@@ -72,6 +74,7 @@ class BetweenGpus : public Transfer {
                      queue),
             comm, "ncclRecv");
     check(ncclGroupEnd(), comm, "ncclGroupEnd");
+    if (bar) bar.end(cuda::mark_in(queue));
     cuda::check(cudaEventRecord(done_.event, queue), "cudaEventRecord");
   }
 
@@ -107,9 +110,10 @@ std::shared_ptr<Exchange::Gpus> Exchange::meet(const Ranks& ranks) {
 }
 
 std::unique_ptr<Transfer> Exchange::start(const std::shared_ptr<Gpus>& gpus,
-                                          std::vector<Parcel> sent, std::vector<Parcel> received) {
+                                          std::vector<Parcel> sent, std::vector<Parcel> received,
+                                          Trace::Bar bar) {
   return std::make_unique<BetweenGpus>(gpus->ranks, gpus->comm, gpus->queue, std::move(sent),
-                                       std::move(received));
+                                       std::move(received), bar);
 }
 
 }  // namespace halftone

@@ -32,10 +32,11 @@ std::vector<Part> even_parts(int64_t numbers, int ranks) {
 
 }  // namespace
 
-BlockShards::BlockShards(Decoder& decoder, Ranks ranks, GradientSum& gradients)
+BlockShards::BlockShards(Decoder& decoder, Ranks ranks, GradientSum& gradients, Trace trace)
     : decoder_(decoder),
       ranks_(std::move(ranks)),
       exchange_(ranks_, decoder.embedding.value.device()),
+      trace_(std::move(trace)),
       gradients_(&gradients),
       blocks_(decoder.blocks.size()) {
   for (size_t i = 0; i < blocks_.size(); ++i)
@@ -45,10 +46,11 @@ BlockShards::BlockShards(Decoder& decoder, Ranks ranks, GradientSum& gradients)
   hold_blocks();
 }
 
-BlockShards::BlockShards(Decoder& decoder, Ranks ranks)
+BlockShards::BlockShards(Decoder& decoder, Ranks ranks, Trace trace)
     : decoder_(decoder),
       ranks_(std::move(ranks)),
       exchange_(ranks_, decoder.embedding.value.device()),
+      trace_(std::move(trace)),
       blocks_(decoder.blocks.size()) {
   std::set<const Param*> shared;
   for (size_t i = 0; i < blocks_.size(); ++i)
@@ -101,7 +103,13 @@ void BlockShards::gather(size_t block) {
     }
     shared.param->value = whole;
   }
-  if (!ranks_.alone()) exchange_.start(kTag, std::move(sent), std::move(received))->wait();
+  if (ranks_.alone()) return;
+  trace_.during(kWaitPhase, [&] {
+    exchange_
+        .start(kTag, std::move(sent), std::move(received),
+               trace_.bar("block", static_cast<int64_t>(block)))
+        ->wait();
+  });
 }
 
 void BlockShards::release(size_t block) {

@@ -23,11 +23,17 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
           "batch_loss: a teacher's likeliest ids beside {}",
           teacher ? "the teacher" : "a loss on its hidden states");
   Tape reading(Tape::Mode::no_grad, tape.times());
+  const Trace& trace = options.trace;
   BatchLoss out;
+  trace.enter("forward");
   Var hidden_loss, s = student.embed(tape, ids, batch), t;
-  if (teacher) t = teacher->embed(reading, ids, batch);
+  if (teacher) {
+    trace.enter("teacher");
+    t = teacher->embed(reading, ids, batch);
+  }
   for (size_t i = 0; i < student.blocks.size(); ++i) {
     if (teacher && settings.hidden > 0) {
+      trace.enter("loss");
       const Var distance = settings.hidden_kind == HiddenKind::normalised
                                ? normalised_mse(s, t.value())
                                : mse(s, t.value());
@@ -36,8 +42,11 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
     const Segment block = [&student, i, batch](Tape& on, const Var& x) {
       return student.block(on, i, x, batch);
     };
+    trace.enter("forward");
     s = options.gradient_checkpointing ? recomputed(s, block) : block(tape, s);
-    if (teacher) t = teacher->block(reading, i, t, batch);
+    if (!teacher) continue;
+    trace.enter("teacher");
+    t = teacher->block(reading, i, t, batch);
   }
 
   const bool distilled = teacher || teacher_topk;
@@ -47,6 +56,7 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
     teacher_head = {teacher->normalise(reading, t).value(), teacher->head_weight(reading).value()};
   const std::vector<int32_t> targets = next_tokens(ids, batch);
   const bool labelled = !distilled || settings.labels > 0;
+  trace.enter("loss");
   const HeadLoss head =
       head_loss(student.normalise(tape, s), student.head_weight(tape),
                 distilled ? &teacher_head : nullptr, labelled ? &targets : nullptr,

@@ -88,8 +88,8 @@ Tensor Shard::of_whole(const Tensor& whole) const {
   return whole.flat().rows(begin, begin + part.value.numel()).reshape(part.value.shape());
 }
 
-GradientSum::GradientSum(const std::vector<Param*>& params, Ranks ranks)
-    : ranks_(std::move(ranks)), exchange_(ranks_, device_of(params)) {
+GradientSum::GradientSum(const std::vector<Param*>& params, Ranks ranks, Trace trace)
+    : ranks_(std::move(ranks)), exchange_(ranks_, device_of(params)), trace_(std::move(trace)) {
   if (!ranks_.alone()) {
     make_buckets(params);
     return;
@@ -213,7 +213,8 @@ void GradientSum::start(Bucket& bucket) {
     sent.push_back({q, bucket.piece(bucket.sent, q)});
     received.push_back({q, bucket.received.rows(q, q + 1)});
   }
-  bucket.transfer = exchange_.start(bucket.tag, std::move(sent), std::move(received));
+  bucket.transfer = exchange_.start(bucket.tag, std::move(sent), std::move(received),
+                                    trace_.bar("gradients", bucket.tag));
   bucket.missing = bucket.params.size();
   ++bucket.started;
   under_way_.push_back(&bucket);
@@ -221,10 +222,15 @@ void GradientSum::start(Bucket& bucket) {
   while (device == Device::cpu && under_way_.size() > kBucketsAtOnce) complete(*under_way_.front());
 }
 
-// Adds what has come, in the order of the ranks.
 void GradientSum::complete(Bucket& bucket) {
   if (!bucket.transfer) return;
-  bucket.transfer->wait();
+  trace_.during(kWaitPhase, [&] { bucket.transfer->wait(); });
+  take(bucket);
+}
+
+// Adds what has come, in the order of the ranks.
+void GradientSum::take(Bucket& bucket) {
+  const char* phase = trace_.enter("sum");
   bucket.transfer.reset();
   std::erase(under_way_, &bucket);
   const int64_t numbers = bucket.piece_numbers(ranks_.rank());
@@ -237,12 +243,13 @@ void GradientSum::complete(Bucket& bucket) {
       bucket.sum = more.clone();
   }
   bucket.sent = bucket.received = {};
+  trace_.enter(phase);
 }
 
 // Transfers move, and memory is given back, while backward goes on.
 void GradientSum::let_go_on() {
   for (Bucket& bucket : buckets_)
-    if (bucket.transfer && bucket.transfer->arrived()) complete(bucket);
+    if (bucket.transfer && bucket.transfer->arrived()) take(bucket);
 }
 
 void GradientSum::settle() {
@@ -289,7 +296,8 @@ void GradientSum::share_values() {
   if (ranks_.alone()) return;
   std::deque<std::unique_ptr<Transfer>> under_way;
   const auto wait_until_left = [&](size_t buckets) {
-    for (; under_way.size() > buckets; under_way.pop_front()) under_way.front()->wait();
+    for (; under_way.size() > buckets; under_way.pop_front())
+      trace_.during(kWaitPhase, [&] { under_way.front()->wait(); });
   };
   for (const Bucket& bucket : buckets_) {
     std::vector<Parcel> sent, received;
@@ -299,7 +307,8 @@ void GradientSum::share_values() {
       if (owner != ranks_.rank()) return received.push_back({owner, part});
       for (int i = 1; i < ranks_.size(); ++i) sent.push_back({(owner + i) % ranks_.size(), part});
     });
-    under_way.push_back(exchange_.start(bucket.tag, std::move(sent), std::move(received)));
+    under_way.push_back(exchange_.start(bucket.tag, std::move(sent), std::move(received),
+                                        trace_.bar("values", bucket.tag)));
     wait_until_left(kBucketsAtOnce - 1);
   }
   wait_until_left(0);

@@ -22,7 +22,7 @@ std::vector<Param*> params_of(Decoder& decoder) {
 
 Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
                  const TrainSettings& settings, int64_t max_steps, const LogitCache* cache,
-                 Ranks ranks)
+                 Ranks ranks, Trace trace)
     : student_(student),
       teacher_(teacher),
       batches_(batches),
@@ -31,11 +31,12 @@ Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const Los
       max_steps_(max_steps),
       cache_(cache),
       ranks_(std::move(ranks)),
+      trace_(std::move(trace)),
       params_(params_of(student)),
-      gradients_(params_, ranks_) {
+      gradients_(params_, ranks_, trace_) {
   if (settings.shard_parameters && !ranks_.alone()) {
-    student_shards_.emplace(student_, ranks_, gradients_);
-    if (teacher_) teacher_shards_.emplace(*teacher_, ranks_);
+    student_shards_.emplace(student_, ranks_, gradients_, trace_);
+    if (teacher_) teacher_shards_.emplace(*teacher_, ranks_, trace_);
     release_kept_memory();
   }
   for (const Shard& shard : gradients_.shards()) {
@@ -50,6 +51,7 @@ int64_t Trainer::micro_batches() const {
 }
 
 StepReport Trainer::step() {
+  trace_.begin_step(state_.step + 1);
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
   gradients_.clear();
@@ -57,11 +59,13 @@ StepReport Trainer::step() {
   for (int64_t i = 0; i < settings_.gradient_accumulation_steps; ++i)
     losses.push_back(accumulate());
   gradients_.finish();
+  trace_.enter("optimizer");
   report.loss = mean(losses);
   report.grad_norm = gradients_.norm();
   report.learning_rate = learning_rate_at(state_.step, max_steps_, settings_);
   report.skipped = !std::isfinite(report.loss.total) || !std::isfinite(report.grad_norm);
   if (!report.skipped) update(report);
+  trace_.end_step();
   ++state_.step;
   if (report.skipped) count_skip();
   state_.cursor = batches_.cursor();
@@ -73,6 +77,7 @@ StepReport Trainer::step() {
 
 // Forward and backward of this rank's micro-batch of the next ones of all.
 BatchLoss Trainer::accumulate() {
+  trace_.enter("data");
   batches_.skip(ranks_.rank());
   const std::vector<int32_t> ids = batches_.next();
   const double share = 1.0 / static_cast<double>(micro_batches());
@@ -82,7 +87,8 @@ BatchLoss Trainer::accumulate() {
   Tape tape;
   BatchLoss batch =
       batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
-                 {cache_ ? &teacher_topk : nullptr, settings_.gradient_checkpointing});
+                 {cache_ ? &teacher_topk : nullptr, settings_.gradient_checkpointing, trace_});
+  trace_.enter("backward");
   tape.backward(batch.loss, share, [this](Param& param) { gradients_.add(param); });
   gradients_.end_batch();
   state_.tokens += static_cast<int64_t>(ids.size()) * ranks_.size();

@@ -9,6 +9,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/io/json_numbers.h"
+#include "halftone/io/trace_file.h"
 #include "halftone/tensor/memory.h"
 
 namespace halftone {
@@ -126,6 +127,10 @@ TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel
   TrainingResult result;
   std::vector<double> seconds;
   Saves saves(run, trainer, student, settings);
+  const auto keep_trace = [&] {
+    const std::vector<TraceSpan> spans = trainer.trace().take();
+    if (!spans.empty()) result.trace = write_trace(run.directory.trace_file(), spans, run.ranks);
+  };
   while (!trainer.done() && !result.interrupted) {
     const StepReport report = trainer.step();
     seconds.push_back(report.seconds);
@@ -140,7 +145,9 @@ TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel
     result.interrupted = run.ranks.any(run.stop()) && !trainer.done();
     if (result.interrupted || trainer.done() || run.ranks.any(run.ranks.first() && saves.due()))
       saves.save();
+    if (trainer.trace().complete()) keep_trace();
   }
+  keep_trace();  // of fewer steps
   result.tokens = trainer.state().tokens;
   result.seconds = std::accumulate(seconds.begin(), seconds.end(), 0.0);
   if (!seconds.empty())

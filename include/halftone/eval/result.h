@@ -10,6 +10,7 @@
 #include "halftone/eval/footprint.h"
 #include "halftone/eval/perplexity.h"
 #include "halftone/eval/task_results.h"
+#include "halftone/tensor/trace.h"
 #include "halftone/text/mixing.h"
 
 namespace halftone {
@@ -59,6 +60,7 @@ struct RunResult {
   RunSeconds seconds;
   int ranks = 1;
   double tokens_per_second = 0;
+  std::optional<TraceFigures> trace;  // of training, if asked for
 };
 
 // One object with all of it, the machine and the version, indented. Numbers that are not finite are

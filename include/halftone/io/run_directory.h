@@ -20,6 +20,7 @@ class RunDirectory {
   std::string model_file() const { return path_ + "/model.h5"; }
   std::string log_file() const { return path_ + "/log.jsonl"; }
   std::string result_file() const { return path_ + "/result.json"; }
+  std::string trace_file() const { return path_ + "/trace.json"; }
   std::string held_out_file() const { return path_ + "/held-out.tok"; }
   std::string checkpoint_file(int64_t step) const { return halftone::checkpoint_file(path_, step); }
 

@@ -8,6 +8,7 @@
 
 #include "halftone/base/ranks.h"
 #include "halftone/tensor/tensor.h"
+#include "halftone/tensor/trace.h"
 
 namespace halftone {
 
@@ -34,16 +35,18 @@ class Exchange {
 
   // All ranks start their transfers in one order. Between two ranks parcels of one tag arrive in
   // the order in which they are named; on the GPU they come after what was queued before, and go
-  // beside what is queued later.
-  std::unique_ptr<Transfer> start(int tag, std::vector<Parcel> sent,
-                                  std::vector<Parcel> received) const;
+  // beside what is queued later. `bar` becomes the time in which they are under way; on the CPU it
+  // ends where somebody sees that they have arrived.
+  std::unique_ptr<Transfer> start(int tag, std::vector<Parcel> sent, std::vector<Parcel> received,
+                                  Trace::Bar bar = {}) const;
 
  private:
   struct Gpus;
 
   static std::shared_ptr<Gpus> meet(const Ranks& ranks);
   static std::unique_ptr<Transfer> start(const std::shared_ptr<Gpus>& gpus,
-                                         std::vector<Parcel> sent, std::vector<Parcel> received);
+                                         std::vector<Parcel> sent, std::vector<Parcel> received,
+                                         Trace::Bar bar);
 
   Ranks ranks_;
   std::shared_ptr<Gpus> gpus_;  // null: on the CPU

@@ -17,9 +17,9 @@ class BlockShards {
   // it holds itself, until it is past the block: with autograd/recompute.h those of one block.
   //
   // Of a decoder that is trained, each rank keeps what it updates; both must outlive this.
-  BlockShards(Decoder& decoder, Ranks ranks, GradientSum& gradients);
+  BlockShards(Decoder& decoder, Ranks ranks, GradientSum& gradients, Trace trace = {});
   // Of one that is not: parts of about one size. A file that it was mapped from is let go.
-  BlockShards(Decoder& decoder, Ranks ranks);
+  BlockShards(Decoder& decoder, Ranks ranks, Trace trace = {});
   ~BlockShards();
   BlockShards(const BlockShards&) = delete;
   BlockShards& operator=(const BlockShards&) = delete;
@@ -39,6 +39,7 @@ class BlockShards {
   Decoder& decoder_;
   Ranks ranks_;
   Exchange exchange_;
+  Trace trace_;
   GradientSum* gradients_ = nullptr;
   std::vector<std::vector<Shared>> blocks_;
 };

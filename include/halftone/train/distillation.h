@@ -7,6 +7,7 @@
 
 #include "halftone/nn/decoder.h"
 #include "halftone/ops/top_log_probs.h"
+#include "halftone/tensor/trace.h"
 #include "halftone/train/settings.h"
 
 namespace halftone {
@@ -33,6 +34,7 @@ struct BatchOptions {
   const TopLogProbs* teacher_topk = nullptr;
   // Keep of a student's block its input alone, see autograd/recompute.h.
   bool gradient_checkpointing = false;
+  Trace trace = {};  // of the phases teacher, forward and loss; the last goes on
 };
 
 // loss = kl * KL(teacher || student) + hidden * sum_i distance(t_i, s_i) + labels * CE, where t_i

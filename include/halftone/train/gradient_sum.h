@@ -40,7 +40,7 @@ class GradientSum {
  public:
   // The parameters (F32, on one device) must outlive this, and keep their storage, but those that
   // are detached.
-  GradientSum(const std::vector<Param*>& params, Ranks ranks);
+  GradientSum(const std::vector<Param*>& params, Ranks ranks, Trace trace = {});
   ~GradientSum();
 
   // In the order of the parameters, each begun at a multiple of ops/adamw.h's kUpdateBlock.
@@ -78,10 +78,12 @@ class GradientSum {
   void make_shards(const Bucket& bucket);
   void start(Bucket& bucket);
   void complete(Bucket& bucket);
+  void take(Bucket& bucket);
   void let_go_on();
 
   Ranks ranks_;
   Exchange exchange_;
+  Trace trace_;
   std::vector<Shard> shards_;
   std::vector<Bucket> buckets_;           // of several ranks
   std::deque<Bucket*> under_way_;         // in the order in which they were started

@@ -53,13 +53,14 @@ class Trainer {
   // blocks (block_shards.h); step(), tensors(), require_finite() and finish() are collective then.
   Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
           const TrainSettings& settings, int64_t max_steps, const LogitCache* cache = nullptr,
-          Ranks ranks = {});
+          Ranks ranks = {}, Trace trace = {});
 
   bool done() const { return state_.step >= max_steps_; }
   // One optimiser step. Throws Error(numerical) after too many steps that were not finite.
   StepReport step();
 
   const TrainerState& state() const { return state_; }
+  const Trace& trace() const { return trace_; }
   // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared
   // storage. Moments, and parameters in parts, are on the first rank alone.
   std::map<std::string, Tensor> tensors() const;
@@ -90,6 +91,7 @@ class Trainer {
   int64_t max_steps_;
   const LogitCache* cache_;
   Ranks ranks_;
+  Trace trace_;
   std::vector<Param*> params_;
   GradientSum gradients_;
   std::optional<BlockShards> student_shards_, teacher_shards_;
