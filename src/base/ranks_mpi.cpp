@@ -245,11 +245,13 @@ void Messages::receive(int from, int tag, void* data, size_t bytes) {
   requests_->add(static_cast<char*>(data), bytes, "MPI_Irecv", start);
 }
 
+// Of a rank alone there are none, nor is MPI there to ask.
 bool Messages::arrived() {
-  return all_done(requests_->pending);
+  return requests_->pending.empty() || all_done(requests_->pending);
 }
 
 void Messages::wait() {
+  if (requests_->pending.empty()) return;
   requests_->group->wait(requests_->pending, kMessageSeconds);
   requests_->pending.clear();
 }

@@ -29,7 +29,7 @@ void for_each_linear(const DecoderSpec& spec, const Visit& visit) {
 // whole rows, what the linears read of them, the rotated heads, what attention mixed, the MLP's
 // gate, up and product; with a layer normalisation behind the linears also its output, where
 // nothing else keeps it; the teacher's hidden state. Where linears are joined (ops/joined_linear.h)
-// what they read is made again.
+// what they read is made again, and so is the sum behind attention.
 int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
   const BlockSpec& block = spec.blocks.front();
   const int64_t h = spec.hidden_size, q = block.slot(SlotRole::q).out,
@@ -39,7 +39,8 @@ int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
   const bool joined =
       shape.device == Device::cuda && !shape.post_layer_norm &&
       std::ranges::none_of(block.slots, [](const Slot& s) { return !s.is_norm() && s.bias; });
-  return (norms + (joined ? 0 : 2)) * h + 2 * (q + kv) +
+  const bool sum_again = joined && !block.has(SlotRole::attention_out_norm);
+  return (norms + (joined ? 0 : 2) - (sum_again ? 1 : 0)) * h + 2 * (q + kv) +
          (block.has(SlotRole::gate) && !joined ? 3 : 2) * f +
          (shape.post_layer_norm ? q + kv + 2 * h : 0) + (shape.teacher ? h : 0);
 }
