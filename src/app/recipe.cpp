@@ -152,7 +152,7 @@ void check_calibration(const Recipe& r, RecipeReport& report) {
   report.rule(r.calibration.text.empty() && !r.data.generate_present,
               {"calibration.text", "data.generate", "run.method"},
               "missing, text to calibrate on or data.generate expected");
-  report.rule(r.ptq.norm_tweak_present && r.calibration.num_calibration_samples < 2,
+  report.rule(r.run.ptq && r.ptq.norm_tweak_present && r.calibration.num_calibration_samples < 2,
               {"calibration.num_calibration_samples", "ptq.norm_tweak"},
               fmt::format("found {}, at least 2 expected: norm tweaking holds one out",
                           r.calibration.num_calibration_samples));
@@ -260,6 +260,7 @@ void for_each_section(
   visit("data", [&](FieldVisitor& v) { fields(v, r.data); });
   visit("student", [&](FieldVisitor& v) { fields(v, r.student); });
   visit("loss", [&](FieldVisitor& v) { fields(v, r.loss); });
+  visit("warm_start", [&](FieldVisitor& v) { fields(v, r.warm_start); });
   visit("train", [&](FieldVisitor& v) { fields(v, r.train); });
   visit("calibration", [&](FieldVisitor& v) { fields(v, r.calibration); });
   visit("ptq", [&](FieldVisitor& v) { fields(v, r.ptq); });
@@ -281,6 +282,11 @@ std::string dtype_text(const TeacherSettings& s) {
 
 bool is_trained(Method method) {
   return method == Method::pretrain || method == Method::onebit;
+}
+
+bool calibrates(const Recipe& r) {
+  const bool start = r.student.start == StudentStart::arb_rc || r.warm_start.steps > 0;
+  return r.run.ptq || (r.run.method == Method::onebit && start);
 }
 
 std::string RecipeReport::place(std::string key) const {
@@ -342,7 +348,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   check_data(r, report);
   if (r.run.method == Method::onebit) check_student_section(r, report);
   if (is_trained(r.run.method)) check_training(r, report);
-  if (r.run.ptq) check_calibration(r, report);
+  if (calibrates(r)) check_calibration(r, report);
   check_evaluation(r, report);
 }
 
