@@ -48,7 +48,8 @@ double refine_start(const std::vector<StartedLinear>& linears, StartedInScale& i
   CalibratedSigns nothing = p;
   std::ranges::fill(nothing.h, 0);
   const double whole = calibrated_error(nothing, hessian), size = norm(p.g),
-               error = refine(p, hessian, in.fixed), k = norm(p.g) > 0 ? size / norm(p.g) : 1;
+               error = refine_calibrated(p, hessian, in.fixed),
+               k = norm(p.g) > 0 ? size / norm(p.g) : 1;
   for (double& g : p.g) g *= k;
   for (double& h : p.h) h /= k;
   in.g = numbers(p.g.data(), in.g.shape());

@@ -170,7 +170,7 @@ double update_signs(CalibratedSigns& p, const Tensor& gram) {
   });
 }
 
-double refine(CalibratedSigns& p, const Tensor& gram, bool columns_fixed) {
+double refine_calibrated(CalibratedSigns& p, const Tensor& gram, bool columns_fixed) {
   double error = calibrated_error(p, gram);
   for (int round = 0; round < kRounds; ++round) {
     update_row_scales(p, gram);

@@ -151,7 +151,7 @@ TEST(CalibratedSigns, RefiningLowersTheErrorBelowThatOfTheWeightsAlone) {
   for (const bool fixed : {false, true}) {
     CalibratedSigns p = random_problem(7, kColumns, 1);
     const Tensor gram = gram_of(7);
-    const double before = plain_error(p, gram), after = refine(p, gram, fixed);
+    const double before = plain_error(p, gram), after = refine_calibrated(p, gram, fixed);
     EXPECT_NEAR(after, plain_error(p, gram), 1e-9 * before);
     EXPECT_LT(after, 0.7 * before);
     EXPECT_EQ(p.g == std::vector<double>(kColumns, 1), fixed);

@@ -41,8 +41,8 @@ void update_column_scales(CalibratedSigns& p, const Tensor& gram);
 double update_signs(CalibratedSigns& p, const Tensor& gram);
 
 // Rounds of the three, without the second where `columns_fixed`: 15, or until one lowers E by less
-// than a thousandth. Returns E. (4 n m^2 + 2 n m^2 + 2/3 m^3) FLOP a round, half of the first
-// without columns; 3 n m numbers of F64 more.
-double refine(CalibratedSigns& p, const Tensor& gram, bool columns_fixed);
+// than a thousandth. Returns E. 8 n m^2 + 2/3 m^3 FLOP a round, half of the first without columns;
+// 2 n m + 4 m^2 numbers of F64 more.
+double refine_calibrated(CalibratedSigns& p, const Tensor& gram, bool columns_fixed);
 
 }  // namespace halftone
