@@ -88,6 +88,22 @@ void print_data(const Recipe& recipe, const SourcedText& text) {
           text.held_out_documents);
 }
 
+// How a student starts on calibration windows.
+void print_start(const Recipe& r, const DecoderSpec& spec) {
+  if (r.run.method != Method::onebit || !calibrates(r)) return;
+  const int64_t windows = r.calibration.num_calibration_samples,
+                length = r.calibration.max_seq_length, steps = r.warm_start.steps,
+                batch = std::min(r.train.per_device_train_batch_size, windows);
+  print("# start              {} on {} windows of {} tokens",
+        r.student.start == StudentStart::arb_rc ? "arb-rc" : "svid", windows, length);
+  if (steps > 0)
+    print(", then {} steps a block on {} of them ({:.3g} FLOP)", steps, batch,
+          6.0 * static_cast<double>(block_linear_weights(spec)) *
+              static_cast<double>(steps * batch * length));
+  print("; {:.0f} MB beside the models\n",
+        plan_start(spec, r.student.start, steps > 0, windows * length) / kMegabyte);
+}
+
 // What the finished model can be exported as.
 void print_exports(const Recipe& recipe, const ModelConfig& config) {
   if (recipe.run.method == Method::none) return;
@@ -130,6 +146,7 @@ int check_command(const std::string& path, const std::vector<std::string>& overr
         block_linear_weights(spec));
   print_bits(recipe, spec);
   print_data(recipe, inputs.training);
+  print_start(recipe, spec);
   const int64_t steps = is_trained(recipe.run.method)
                             ? planned_steps(recipe.train, planned_sequences(recipe, inputs))
                             : 0;

@@ -135,7 +135,7 @@ void read_texts(const Recipe& recipe, const std::string& directory, const TokenC
       check_training_text(recipe, inputs, ranks);
       if (recipe.data.held_out > 0) add_held_out(recipe, directory, inputs);
     });
-  if (recipe.run.ptq)
+  if (calibrates(recipe))
     faults.collect([&] {
       inputs.calibration = read_token_stream(recipe.calibration.text, tokenizer, cache);
       require_rows_of(inputs.calibration, inputs, "calibration.text");
@@ -184,7 +184,7 @@ std::vector<std::pair<std::string, int64_t>> contexts(const Recipe& recipe) {
     out.emplace_back(fmt::format("eval.text[{}].context", i), eval.texts[i].context);
   if (is_trained(recipe.run.method) || draws_text(recipe))
     out.emplace_back("data.max_seq_length", recipe.data.max_seq_length);
-  if (recipe.run.ptq)
+  if (calibrates(recipe))
     out.emplace_back("calibration.max_seq_length", recipe.calibration.max_seq_length);
   return out;
 }
@@ -195,8 +195,9 @@ std::vector<std::string> used_sections(const Recipe& recipe) {
     out.insert(out.end(), names.begin(), names.end());
   };
   if (is_trained(recipe.run.method)) add({"data", "train"});
-  if (recipe.run.method == Method::onebit) add({"student", "loss"});
-  if (recipe.run.ptq) add({"calibration", "ptq"});
+  if (recipe.run.method == Method::onebit) add({"student", "loss", "warm_start"});
+  if (calibrates(recipe)) add({"calibration"});
+  if (recipe.run.ptq) add({"ptq"});
   if (draws_text(recipe)) add({"data"});
   return out;
 }

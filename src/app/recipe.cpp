@@ -153,7 +153,7 @@ void check_calibration(const Recipe& r, RecipeReport& report) {
   report.rule(r.calibration.text.empty() && !r.data.generate_present,
               {"calibration.text", "data.generate", "run.method"},
               "missing, text to calibrate on or data.generate expected");
-  report.rule(r.ptq.norm_tweak_present && r.calibration.num_calibration_samples < 2,
+  report.rule(r.run.ptq && r.ptq.norm_tweak_present && r.calibration.num_calibration_samples < 2,
               {"calibration.num_calibration_samples", "ptq.norm_tweak"},
               fmt::format("found {}, at least 2 expected: norm tweaking holds one out",
                           r.calibration.num_calibration_samples));
@@ -269,6 +269,7 @@ void for_each_section(
   visit("data", [&](FieldVisitor& v) { fields(v, r.data); });
   visit("student", [&](FieldVisitor& v) { fields(v, r.student); });
   visit("loss", [&](FieldVisitor& v) { fields(v, r.loss); });
+  visit("warm_start", [&](FieldVisitor& v) { fields(v, r.warm_start); });
   visit("train", [&](FieldVisitor& v) { fields(v, r.train); });
   visit("calibration", [&](FieldVisitor& v) { fields(v, r.calibration); });
   visit("ptq", [&](FieldVisitor& v) { fields(v, r.ptq); });
@@ -290,6 +291,11 @@ std::string dtype_text(const TeacherSettings& s) {
 
 bool is_trained(Method method) {
   return method == Method::pretrain || method == Method::onebit;
+}
+
+bool calibrates(const Recipe& r) {
+  const bool start = r.student.start == StudentStart::arb_rc || r.warm_start.steps > 0;
+  return r.run.ptq || (r.run.method == Method::onebit && start);
 }
 
 std::string RecipeReport::place(std::string key) const {
@@ -354,7 +360,7 @@ void check_rules(const Recipe& r, RecipeReport& report) {
   report.rule(!is_trained(r.run.method) && r.run.trace_steps > 0, {"run.trace_steps", "run.method"},
               fmt::format("found {}, 0 expected: the method {} has no training steps",
                           r.run.trace_steps, method_name(r.run)));
-  if (r.run.ptq) check_calibration(r, report);
+  if (calibrates(r)) check_calibration(r, report);
   check_evaluation(r, report);
 }
 

@@ -54,6 +54,7 @@ struct Recipe {
   DataSettings data;
   StudentSettings student;
   LossSettings loss;
+  WarmStartSettings warm_start;
   TrainSettings train;
   CalibrationSettings calibration;
   CompressSettings ptq;
@@ -99,5 +100,6 @@ std::vector<std::pair<std::string, std::string>> recipe_entries(const std::strin
 std::string method_name(const RunSettings& s);     // as the recipe spells it
 std::string dtype_text(const TeacherSettings& s);  // "auto", "f32", ...
 bool is_trained(Method method);                    // pretrain, onebit
+bool calibrates(const Recipe& r);                  // the method reads windows of [calibration]
 
 }  // namespace halftone

@@ -10,6 +10,7 @@
 #include "app/interrupt.h"
 #include "app/many_ranks.h"
 #include "app/progress.h"
+#include "app/student_start.h"
 #include "app/summary.h"
 #include "app/teacher_logits.h"
 #include "app/text_tokens.h"
@@ -17,7 +18,6 @@
 #include "halftone/base/error.h"
 #include "halftone/base/sha256.h"
 #include "halftone/base/threads.h"
-#include "halftone/compress/onebit_start.h"
 #include "halftone/compress/quantising.h"
 #include "halftone/eval/result.h"
 #include "halftone/io/atomic_file.h"
@@ -26,7 +26,6 @@
 #include "halftone/io/run_directory.h"
 #include "halftone/model/companions.h"
 #include "halftone/model/load.h"
-#include "halftone/model/spec.h"
 #include "halftone/tensor/device.h"
 #include "halftone/tensor/exchange.h"
 #include "halftone/tensor/memory.h"
@@ -37,23 +36,6 @@ namespace halftone {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The teacher of a distilled run; a pretrained one starts from its configuration alone.
-LoadedModel start_student(const Recipe& recipe, const ModelConfig& config,
-                          const LoadedModel* teacher) {
-  LoadedModel student;
-  student.config = config;
-  if (!teacher) {
-    const DecoderSpec spec = decoder_spec(config);
-    student.decoder =
-        build_decoder(spec, random_weights(spec, static_cast<uint64_t>(recipe.run.seed)));
-    return student;
-  }
-  auto& decoder = const_cast<Decoder&>(teacher->decoder);
-  student.decoder = build_decoder(decoder.spec, trainable_copy(weights_of(decoder)));
-  if (recipe.run.method == Method::onebit) start_onebit(student.decoder, recipe.student);
-  return student;
-}
 
 // One run from its recipe to its result, a stage a function.
 class Run {
@@ -92,14 +74,15 @@ class Run {
     disclose(text);
     std::optional<LogitCache> cache;
     if (recipe_.teacher.cache_top_k > 0) cache = teacher_logits(recipe_, options_, text, teacher_);
-    const Stopwatch starting;
-    student_ = start_student(recipe_, inputs_.teacher.config, has_teacher() ? &teacher_ : nullptr);
-    result_.seconds.quantise = starting.seconds();
-    const std::string origin =
-        has_teacher() ? teacher_.sha256 : sha256_hex(config_json(student_.config, DType::f32));
+    const std::string origin = has_teacher()
+                                   ? teacher_.sha256
+                                   : sha256_hex(config_json(inputs_.teacher.config, DType::f32));
     const RunIdentity identity{identity_text(recipe_, ranks_.size()), origin,
                                inputs_.tokenizer->hash(), text.sha256,
                                cache ? cache->sha256() : ""};
+    std::optional<CheckpointContent> from;
+    ranks_.together([&] { from = newest_checkpoint(identity); });
+    start(from);
     require_one_start(identity);
     if (cache) release_teacher();
     const TrainSettings& settings = recipe_.train;
@@ -112,12 +95,16 @@ class Run {
                     batches, recipe_.loss, settings, steps, cache ? &*cache : nullptr, ranks_,
                     Trace(ranks_, device, recipe_.run.trace_steps));
     ranks_.together([&] {
-      if (const auto from = newest_checkpoint(identity)) restore(trainer, *from, steps);
+      if (from) restore(trainer, *from, steps);
     });
+    from.reset();  // its tensors are in their places
     require_one_checkpoint(trainer.state().step);
     Progress progress("train", steps, options_.quiet, trainer.state().step);
-    const TrainingResult training = run_training(context(identity, progress), trainer, student_,
-                                                 settings, held_out_perplexity());
+    RunContext run = context(identity, progress);
+    if (!result_.warm_start.empty())
+      run.identity["warm_start"] = warm_start_json(result_.warm_start);
+    const TrainingResult training = run_training(
+        run, trainer, student_, settings, held_out_perplexity(), !result_.warm_start.empty());
     progress.finish();
     if (!training.interrupted) trainer.finish();
     if (trainer.in_parts()) release_teacher();
@@ -203,6 +190,19 @@ class Run {
   bool made() const { return recipe_.run.method != Method::none; }
 
  private:
+  // The student, which gets its numbers from a checkpoint where there is one.
+  void start(const std::optional<CheckpointContent>& from) {
+    const Stopwatch starting;
+    if (from) result_.warm_start = warm_started_blocks(*from);
+    if (from || !calibrates(recipe_))
+      student_ =
+          start_student(recipe_, inputs_.teacher.config, has_teacher() ? &teacher_ : nullptr);
+    else
+      student_ =
+          start_on_windows(recipe_, options_, directory_, inputs_, teacher_, result_.warm_start);
+    result_.seconds.quantise = starting.seconds();
+  }
+
   // The documents that are not trained on, for whoever measures other models on them.
   void keep_held_out() {
     const std::vector<int32_t> tokens = inputs_.training.held_out.all();

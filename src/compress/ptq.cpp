@@ -5,25 +5,13 @@
 #include <map>
 
 #include "base/stopwatch.h"
+#include "compress/input_hessians.h"
 #include "compress/quantised.h"
 #include "halftone/quant/hessian.h"
 #include "halftone/quant/methods.h"
 
 namespace halftone {
 namespace {
-
-// Linears with the same input.
-using InputGroup = std::vector<SlotRole>;
-
-// In the order of the block.
-std::vector<InputGroup> input_groups(const BlockSpec& spec) {
-  std::map<int, InputGroup> groups;
-  for (const Slot& slot : spec.slots)
-    if (!slot.is_norm()) groups[slot.input_group].push_back(slot.role);
-  std::vector<InputGroup> out;
-  for (auto& [number, roles] : groups) out.push_back(std::move(roles));
-  return out;
-}
 
 // Which rank quantises which linear: the heaviest first, each to the rank that has least to do.
 std::map<SlotRole, int> shared_out(const BlockSpec& spec, const std::vector<InputGroup>& groups,
@@ -43,35 +31,6 @@ std::map<SlotRole, int> shared_out(const BlockSpec& spec, const std::vector<Inpu
     const auto least = std::ranges::min_element(load);
     *least += work(role);
     out[role] = static_cast<int>(least - load.begin());
-  }
-  return out;
-}
-
-// Of each linear that is this rank's the Hessian of its input, and the block's outputs with the
-// weights as they are.
-std::map<SlotRole, Tensor> record_hessians(Decoder& model, size_t index,
-                                           const Calibration& calibration,
-                                           const std::vector<InputGroup>& groups,
-                                           const std::map<SlotRole, int>& owners, Tensor& outputs) {
-  Block& block = model.blocks[index];
-  std::map<SlotRole, HessianSum> sums;  // of the first linear of each group
-  for (const InputGroup& group : groups)
-    sums.emplace(group.front(), HessianSum(block.spec.slot(group.front()).in,
-                                           calibration.inputs.device(), calibration.ranks));
-  block.observer = [&](const Slot& slot, const Tensor& x) {
-    if (const auto sum = sums.find(slot.role); sum != sums.end())
-      sum->second.add(x, x.dim(0) / calibration.length);
-  };
-  outputs = run_block(model, index, calibration, [&] {
-    for (auto& [role, sum] : sums) sum.share();
-  });
-  block.observer = {};
-  std::map<SlotRole, Tensor> out;
-  for (const InputGroup& group : groups) {
-    InputGroup own = group;
-    std::erase_if(own, [&](SlotRole role) { return owners.at(role) != calibration.ranks.rank(); });
-    const Tensor hessian = sums.at(group.front()).hessian(!own.empty());
-    for (const SlotRole role : own) out[role] = hessian;
   }
   return out;
 }
@@ -120,7 +79,7 @@ BlockReport quantise_block(Decoder& model, size_t index, Calibration& calibratio
     const std::map<SlotRole, int> owners = shared_out(block.spec, groups, ranks.size());
     Tensor outputs;
     const Stopwatch calibrating;
-    const std::map<SlotRole, Tensor> hessians =
+    const InputHessians hessians =
         record_hessians(model, index, calibration, groups, owners, outputs);
     report.calibrate_seconds += calibrating.seconds();
     if (!float_outputs.defined()) float_outputs = outputs;

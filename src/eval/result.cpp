@@ -183,6 +183,7 @@ std::string result_json(const RunResult& r) {
                     {"device", gpu_description().empty() ? std::string("cpu") : gpu_description()}};
   for (const QuantisedLinear& layer : r.layers)
     out["layers"].push_back({{"name", layer.name}, {"relative_error", layer.relative_error}});
+  if (!r.warm_start.empty()) out["warm_start"] = Json::parse(warm_start_json(r.warm_start));
   out["version"] = HALFTONE_VERSION;
   return json_text(out, 2);
 }

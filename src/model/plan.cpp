@@ -110,6 +110,28 @@ MemoryPlan plan_quantising(const DecoderSpec& spec, double teacher_bytes, int64_
   return plan;
 }
 
+double plan_start(const DecoderSpec& spec, StudentStart start, bool warm_start, int64_t tokens) {
+  // Inputs and outputs of the teacher's block; of the student's, whose outputs are there twice.
+  const double states = warm_start ? 5 : 2;
+  const double bytes = 4 * states * static_cast<double>(tokens * spec.hidden_size);
+  if (start == StudentStart::svid) return bytes;
+  std::map<int, std::pair<int64_t, int64_t>> sets;  // outputs and inputs of one input group
+  for (const Slot& slot : spec.blocks.front().slots)
+    if (!slot.is_norm()) {
+      sets[slot.input_group].first += slot.out;
+      sets[slot.input_group].second = slot.in;
+    }
+  double hessians = 0, most = 0;
+  for (const auto& [group, set] : sets) {
+    const auto [out, in] =
+        std::pair(static_cast<double>(set.first), static_cast<double>(set.second));
+    hessians += in * in;
+    // W, signs, a copy of both, A and its slopes; A^T A, the system, damped, and its factor.
+    most = std::max(most, 6 * out * in + 4 * in * in);
+  }
+  return bytes + 8 * (hessians + most);
+}
+
 BitsPlan plan_onebit(const DecoderSpec& spec, const StudentSettings& student) {
   int64_t weights = 0, scales = 0;
   for_each_linear(spec, [&](const Slot& slot) {

@@ -4,6 +4,8 @@ namespace halftone {
 
 void fields(FieldVisitor& v, StudentSettings& s) {
   v.field("post_layer_norm", s.post_layer_norm, "layer normalisation behind each 1-bit linear");
+  choice(v, "start", s.start, {{"svid", StudentStart::svid}, {"arb-rc", StudentStart::arb_rc}},
+         "first scales and signs: of the weights alone, or refined on [calibration]");
   choice(v, "svid", s.svid, {{"svd", SvidMethod::svd}, {"nmf", SvidMethod::nmf}},
          "rank-one approximation of the teacher's |W|");
   choice(v, "svid_split", s.svid_split,

@@ -1,7 +1,9 @@
 // Starts of latent weights.
 #include "halftone/quant/latent.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "halftone/base/threads.h"
 
@@ -43,6 +45,20 @@ Tensor magnitude_latent(const Tensor& w, double mean) {
 Tensor sign_latent(const Tensor& w, double level) {
   const float one = static_cast<float>(level);
   return mapped(w, [one](float x) { return x >= 0 ? one : -one; });
+}
+
+Tensor with_signs(const Tensor& latent, const Tensor& s) {
+  require(latent.shape() == s.shape(), "with_signs: {} and {}", shape_text(latent.shape()),
+          shape_text(s.shape()));
+  constexpr float kLeast = std::numeric_limits<float>::min();
+  Tensor out = latent.like();
+  const float *x = latent.data<float>(), *sign = s.data<float>();
+  float* y = out.data<float>();
+  parallel_for(latent.numel(), kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      y[i] = sign[i] >= 0 ? std::abs(x[i]) : -std::max(std::abs(x[i]), kLeast);
+  });
+  return out;
 }
 
 }  // namespace halftone

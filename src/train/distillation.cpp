@@ -15,6 +15,10 @@ std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch)
   return targets;
 }
 
+Var hidden_error(const Var& s, const Tensor& t, HiddenKind kind) {
+  return kind == HiddenKind::normalised ? normalised_mse(s, t) : mse(s, t);
+}
+
 BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                      const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings,
                      const BatchOptions& options) {
@@ -34,9 +38,7 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
   for (size_t i = 0; i < student.blocks.size(); ++i) {
     if (teacher && settings.hidden > 0) {
       trace.enter("loss");
-      const Var distance = settings.hidden_kind == HiddenKind::normalised
-                               ? normalised_mse(s, t.value())
-                               : mse(s, t.value());
+      const Var distance = hidden_error(s, t.value(), settings.hidden_kind);
       hidden_loss = hidden_loss.defined() ? add(hidden_loss, distance) : distance;
     }
     const Segment block = [&student, i, batch](Tape& on, const Var& x) {

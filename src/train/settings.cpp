@@ -18,6 +18,12 @@ void fields(FieldVisitor& v, LossSettings& s) {
   v.field("labels", s.labels, {0, 1e6}, "weight of the cross entropy with the text");
 }
 
+void fields(FieldVisitor& v, WarmStartSettings& s) {
+  v.field("steps", s.steps, {0, kMostSteps},
+          "optimiser steps a block, on windows of [calibration]; 0 = no warm start");
+  v.field("learning_rate", s.learning_rate, {0, 1e3}, "of each block's first step");
+}
+
 void fields(FieldVisitor& v, TrainSettings& s) {
   v.field("max_steps", s.max_steps, {0, kMostSteps}, "optimiser steps; 0 = by num_train_epochs");
   v.field("num_train_epochs", s.num_train_epochs, {0, 1e6},

@@ -121,7 +121,7 @@ void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_ste
 
 TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel& student,
                             const TrainSettings& settings,
-                            const std::function<double()>& held_out_perplexity) {
+                            const std::function<double()>& held_out_perplexity, bool save_start) {
   run.ranks.first_does(
       [&] { run.directory.rewind(trainer.state().step, settings.save_total_limit); });
   TrainingResult result;
@@ -131,6 +131,7 @@ TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel
     const std::vector<TraceSpan> spans = trainer.trace().take();
     if (!spans.empty()) result.trace = write_trace(run.directory.trace_file(), spans, run.ranks);
   };
+  if (save_start && trainer.state().step == 0) saves.save();
   while (!trainer.done() && !result.interrupted) {
     const StepReport report = trainer.step();
     seconds.push_back(report.seconds);

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "compress/compress_testing.h"
 #include "halftone/base/error.h"
 #include "halftone/quant/latent.h"
 #include "halftone/quant/svid.h"
@@ -109,6 +110,90 @@ TEST(OneBitStart, FoldedScalesAndWhatTakesTheirInputScaleAreOfOneSize) {
   const auto c = [&](SlotRole role) { return scaled(student, 1, role).out_scale.value; };
   EXPECT_NEAR(mean_square({c(SlotRole::o)}) / mean_square({c(SlotRole::v)}), 1, 1e-5);
   EXPECT_NEAR(mean_square({c(SlotRole::down)}) / mean_square({c(SlotRole::up)}), 1, 1e-5);
+}
+
+// What the students of a teacher give for its calibration windows.
+class OneBitStartOnWindows : public PtqTest {
+ protected:
+  // Some inputs are louder than others, as in trained models.
+  OneBitStartOnWindows() {
+    for (auto& [role, norm] : model_.blocks[0].norms)
+      for (int64_t j = 0; j < norm.gain.value.numel(); ++j)
+        norm.gain.value.data<float>()[j] *= j % 4 == 0 ? 2.0f : 0.7f;
+  }
+
+  Decoder student(StudentSettings settings, StudentStart start) {
+    settings.start = start;
+    Decoder out = build_decoder(decoder_spec(tiny_config()), trainable_copy(weights_of(model_)));
+    float_outputs_.clear();
+    start_onebit(out, settings, calibration_,
+                 [&](size_t, const Tensor& outputs) { float_outputs_.push_back(outputs); });
+    return out;
+  }
+  // Of the first block, whose inputs are the teacher's.
+  double error(Decoder& student) {
+    const auto found = values_of(run_block(student, 0, calibration_)),
+               expected = values_of(float_outputs_.at(0));
+    double sum = 0;
+    for (size_t i = 0; i < found.size(); ++i)
+      sum += (found[i] - expected[i]) * (found[i] - expected[i]);
+    return sum;
+  }
+
+  std::vector<Tensor> float_outputs_;
+};
+
+TEST_F(OneBitStartOnWindows, RefinedScalesAndSignsLoseLessAtTheOutputsOfABlock) {
+  for (const bool foldable : {false, true})
+    for (const int64_t group : {0, 16}) {
+      const StudentSettings settings{
+          .post_layer_norm = false, .scale_group = group, .foldable = foldable};
+      Decoder plain = student(settings, StudentStart::svid),
+              refined = student(settings, StudentStart::arb_rc);
+      EXPECT_LT(error(refined), 0.8 * error(plain)) << foldable << ' ' << group;
+    }
+}
+
+TEST_F(OneBitStartOnWindows, LatentWeightsKeepTheirMagnitudesAndSomeTurn) {
+  Decoder plain = student({}, StudentStart::svid), refined = student({}, StudentStart::arb_rc);
+  for (const auto& [role, linear] : plain.blocks[1].linears) {
+    const auto before = values_of(onebit(plain, 1, role).latent.value),
+               after = values_of(onebit(refined, 1, role).latent.value);
+    size_t turned = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      EXPECT_EQ(std::abs(after[i]), std::abs(before[i]));
+      turned += after[i] != before[i];
+    }
+    EXPECT_GT(turned, 0u) << linear->name;
+    EXPECT_LT(turned, before.size() / 2) << linear->name;
+  }
+}
+
+TEST_F(OneBitStartOnWindows, WithoutRefiningTheStartIsThatWithoutWindows) {
+  for (const bool foldable : {false, true}) {
+    const StudentSettings settings{.post_layer_norm = false, .foldable = foldable};
+    Decoder found = student(settings, StudentStart::svid),
+            expected =
+                build_decoder(decoder_spec(tiny_config()), trainable_copy(weights_of(model_)));
+    start_onebit(expected, settings);
+    for (const auto& [name, tensor] : weights_of(expected))
+      EXPECT_TRUE(equal(weights_of(found).at(name), tensor)) << name;
+  }
+}
+
+TEST_F(OneBitStartOnWindows, EachBlockIsToldWithWhatTheTeacherGives) {
+  student({}, StudentStart::arb_rc);
+  ASSERT_EQ(float_outputs_.size(), 2u);
+  Calibration calibration = calibration_;
+  for (size_t i = 0; i < 2; ++i) {
+    calibration.inputs = run_block(model_, i, calibration);
+    EXPECT_TRUE(equal(float_outputs_[i], calibration.inputs));
+  }
+}
+
+TEST(OneBitStart, WithoutWindowsThereIsNothingToRefineOn) {
+  Decoder student = tiny_decoder();
+  EXPECT_THROW(start_onebit(student, {.start = StudentStart::arb_rc}), std::invalid_argument);
 }
 
 std::string fault(const DecoderSpec& spec, const StudentSettings& settings) {

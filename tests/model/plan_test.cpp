@@ -106,6 +106,16 @@ TEST(Plan, QuantisingHoldsADenseCopyAndGrowsWithTheCalibration) {
   EXPECT_EQ(more.activations - few.activations, 3 * 4.0 * 200 * 32);
 }
 
+TEST(Plan, AStartHoldsHiddenStatesOfBothAndMatricesWhereItRefines) {
+  const auto of = [](StudentStart start, bool warm, int64_t tokens) {
+    return plan_start(spec(), start, warm, tokens);
+  };
+  EXPECT_EQ(of(StudentStart::svid, true, 100), 5 * 4.0 * 100 * 32);
+  EXPECT_EQ(of(StudentStart::arb_rc, false, 300) - of(StudentStart::arb_rc, false, 100),
+            2 * 4.0 * 200 * 32);
+  EXPECT_GT(of(StudentStart::arb_rc, false, 0), 8 * (3 * 32.0 * 32 + 48 * 48 + 6 * 96 * 32));
+}
+
 TEST(Plan, RanksShareStatesAndPayForWhatTheySend) {
   const TrainingShape shape{.tokens = 1000, .teacher = true};
   const auto of = [&](RanksShape ranks) { return plan_rank(spec(), shape, ranks); };

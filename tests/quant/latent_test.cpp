@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "quant_testing.h"
 
@@ -31,6 +32,13 @@ TEST(Latent, OfZerosAreZeros) {
 TEST(Latent, SignsAreOfOneMagnitudeAndThatOfZeroIsPlus) {
   const Tensor latent = sign_latent(Tensor::of<float>({5}, {-3, 0.0f, -0.0f, 1e-9f, -1e-9f}), 0.01);
   const float expected[] = {-0.01f, 0.01f, 0.01f, 0.01f, -0.01f};
+  for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(latent.data<float>()[i], expected[i]) << i;
+}
+
+TEST(Latent, MagnitudesTakeOtherSignsAndNoNumberBelowZeroIsZero) {
+  const Tensor latent = with_signs(Tensor::of<float>({5}, {-3, 2, 0, 0.5f, 0}),
+                                   Tensor::of<float>({5}, {1, -1, 1, 0, -1}));
+  const float expected[] = {3, -2, 0, 0.5f, -std::numeric_limits<float>::min()};
   for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(latent.data<float>()[i], expected[i]) << i;
 }
 

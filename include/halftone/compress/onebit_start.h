@@ -1,6 +1,9 @@
 // The start of a OneBit student from its teacher (methods 7.3, 7.9).
 #pragma once
 
+#include <functional>
+
+#include "halftone/compress/calibration.h"
 #include "halftone/nn/decoder.h"
 #include "halftone/nn/student_settings.h"
 
@@ -20,7 +23,20 @@ void check_student(const DecoderSpec& spec, const StudentSettings& settings);
 // g = 1, or foldable: by SVID of all linears that read one input, then multiplied into the norms'
 // gains and biases and the rows of v and up, which make these inputs.
 // Embeddings, head and, unless g goes there, norms stay. Returns the mean over the linears of the
-// relative error of h g or c g. Throws as check_student does.
+// relative error of h g or c g. Throws as check_student does. For the start svid.
 double start_onebit(Decoder& student, const StudentSettings& settings);
+
+// Called with each block that has started, and with what it gave before, for the calibration.
+using BlockStarted = std::function<void(size_t index, const Tensor& float_outputs)>;
+
+// The same block after block, on windows that one rank has. With the start arb-rc the scales and
+// signs are refined then (quant/calibrated_signs.h), under the Hessians of what the teacher's
+// linears read: in training the student's hidden states come to follow the teacher's. g takes part
+// as far as the student has it: in_scale freely; foldable, one for the linears and heads of a fold;
+// else not. Where a sign that was found is not the weight's, the latent weight keeps its magnitude
+// and takes that sign: such weights are mostly small, and thus stay ready to turn back. Returns
+// the mean relative error at the outputs, of the linears that share a g together.
+double start_onebit(Decoder& student, const StudentSettings& settings, Calibration calibration,
+                    const BlockStarted& started);
 
 }  // namespace halftone

@@ -12,6 +12,7 @@
 #include "halftone/eval/task_results.h"
 #include "halftone/tensor/trace.h"
 #include "halftone/text/mixing.h"
+#include "halftone/train/warm_start.h"
 
 namespace halftone {
 
@@ -57,6 +58,7 @@ struct RunResult {
   std::optional<DataResult> data;  // of trained methods
   int64_t tokens_seen = 0;
   std::vector<QuantisedLinear> layers;  // of post-training methods
+  std::vector<WarmStartedBlock> warm_start;
   RunSeconds seconds;
   int ranks = 1;
   double tokens_per_second = 0;

@@ -36,8 +36,8 @@ class RunDirectory {
   // anew. Throws Error(io).
   void remove_old_checkpoints(int64_t step, int64_t keep) const;
 
-  // For a run that begins behind `step`: drops what is logged of later steps, which it will log
-  // again, and the checkpoints that a killed run had no time to remove. Throws Error(io).
+  // For a run that begins behind `step` (-1: anew): drops what is logged of later steps, which it
+  // will log again, and the checkpoints that a killed run had no time to remove. Throws Error(io).
   void rewind(int64_t step, int64_t keep) const;
   void append_log(const std::string& json_line) const;
   void flush_log() const;  // what a checkpoint has behind it is on the disk before it

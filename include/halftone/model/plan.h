@@ -56,6 +56,11 @@ RankPlan plan_rank(const DecoderSpec& spec, const TrainingShape& shape, const Ra
 // A post-training method with so many calibration tokens.
 MemoryPlan plan_quantising(const DecoderSpec& spec, double teacher_bytes, int64_t tokens);
 
+// Bytes that a student's start on so many calibration tokens holds beside teacher and student:
+// hidden states of both, and for arb-rc the Hessians of a block and the matrices of its largest set
+// of linears that share an input.
+double plan_start(const DecoderSpec& spec, StudentStart start, bool warm_start, int64_t tokens);
+
 struct BitsPlan {
   double linears = 0;  // stored bits a weight of the blocks' linears
   double file = 0;     // bits a parameter of the whole file

@@ -7,14 +7,21 @@
 
 namespace halftone {
 
-// How the latent weights start, sign(W) being the teacher's in both.
+// How the latent weights start; their signs are the teacher's, or those that the start has found.
 enum class LatentInit {
   magnitude,  // proportional to the teacher's weights
   sign,       // the signs alone, all of one magnitude
 };
 
+// Where the first scales and signs come from.
+enum class StudentStart {
+  svid,    // the weights alone
+  arb_rc,  // refined on the teacher's inputs of [calibration], see compress/onebit_start.h
+};
+
 struct StudentSettings {
   bool post_layer_norm = true;
+  StudentStart start = StudentStart::svid;
   SvidMethod svid = SvidMethod::svd;
   SvidSplit svid_split = SvidSplit::balanced;
   LatentInit latent_init = LatentInit::magnitude;

@@ -45,6 +45,9 @@ BatchLoss batch_loss(Tape& tape, Decoder& student, Decoder* teacher,
                      const std::vector<int32_t>& ids, int64_t batch, const LossSettings& settings,
                      const BatchOptions& options = {});
 
+// The error of hidden states s (tokens x C) against a teacher's t.
+Var hidden_error(const Var& s, const Tensor& t, HiddenKind kind);
+
 // The token behind each token; kIgnoredTarget at the end of every sequence.
 std::vector<int32_t> next_tokens(const std::vector<int32_t>& ids, int64_t batch);
 

@@ -54,7 +54,15 @@ struct TrainSettings {
   int64_t save_total_limit = 2;
 };
 
+// Before the first step of training: each 1-bit block in turn learns its teacher's outputs, see
+// train/warm_start.h.
+struct WarmStartSettings {
+  int64_t steps = 0;  // a block; 0: none
+  double learning_rate = 1e-3;
+};
+
 void fields(FieldVisitor& v, LossSettings& s);
+void fields(FieldVisitor& v, WarmStartSettings& s);
 void fields(FieldVisitor& v, TrainSettings& s);
 
 }  // namespace halftone

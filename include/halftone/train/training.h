@@ -27,10 +27,12 @@ TrainerState training_state(const CheckpointContent& content);
 void restore(Trainer& trainer, const CheckpointContent& content, int64_t max_steps);
 
 // Trains `student`, which is the trainer's, up to the trainer's last step or until run.stop().
-// `held_out_perplexity`, which may be empty, is logged every eval_steps. The trainer's trace is
-// written when its steps are over.
+// `held_out_perplexity`, which may be empty, is logged every eval_steps. `save_start`: there is a
+// checkpoint before the first step too, of a start that took long. The trainer's trace is written
+// when its steps are over.
 TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel& student,
                             const TrainSettings& settings,
-                            const std::function<double()>& held_out_perplexity);
+                            const std::function<double()>& held_out_perplexity,
+                            bool save_start = false);
 
 }  // namespace halftone
