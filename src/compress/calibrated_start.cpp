@@ -34,10 +34,11 @@ double norm(const std::vector<double>& x) {
   return std::sqrt(sum);
 }
 
-Tensor numbers(const double* from, const Shape& shape) {
-  Tensor out = Tensor::uninitialized(shape, DType::f32);
-  std::copy_n(from, out.numel(), out.data<float>());
-  return out;
+// The next numbers from `from` on, which moves behind them.
+Tensor next_numbers(std::vector<double>::const_iterator& from, const Shape& shape) {
+  const auto first = from;
+  from += numel(shape);
+  return Tensor::of(shape, std::vector<double>(first, from)).to(DType::f32);
 }
 
 }  // namespace
@@ -52,14 +53,12 @@ double refine_start(const std::vector<StartedLinear>& linears, StartedInScale& i
                k = norm(p.g) > 0 ? size / norm(p.g) : 1;
   for (double& g : p.g) g *= k;
   for (double& h : p.h) h /= k;
-  in.g = numbers(p.g.data(), in.g.shape());
-  const double *h = p.h.data(), *s = p.s.data();
+  in.g = Tensor::of(in.g.shape(), p.g).to(DType::f32);
+  auto h = p.h.cbegin(), s = p.s.cbegin();
   for (const StartedLinear& linear : linears) {
     Param &scale = *linear.out_scale, &latent = *linear.latent;
-    scale.value = numbers(h, scale.value.shape());
-    latent.value = with_signs(latent.value, numbers(s, latent.value.shape()));
-    h += scale.value.numel();
-    s += latent.value.numel();
+    scale.value = next_numbers(h, scale.value.shape());
+    latent.value = with_signs(latent.value, next_numbers(s, latent.value.shape()));
   }
   return whole > 0 ? std::sqrt(std::max(error, 0.0) / whole) : 0;
 }
