@@ -1,11 +1,21 @@
 // AdamW's coefficients of a step, and the gradient's norm.
 #include "halftone/train/adamw.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "halftone/ops/adamw.h"
 
 namespace halftone {
+
+AdamWSettings adamw_settings(const TrainSettings& s) {
+  return {.beta1 = s.adam_beta1,
+          .beta2 = s.adam_beta2,
+          .epsilon = s.adam_epsilon,
+          .weight_decay = s.weight_decay,
+          .embedding_lr_mult = s.embedding_lr_mult,
+          .vector_lr_mult = s.vector_lr_mult};
+}
 
 double AdamWSettings::lr_mult(ParamRole role) const {
   switch (role) {
@@ -49,6 +59,10 @@ void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments
                 .v_scale = 1.0 / (1.0 - std::pow(s.beta2, steps)),
                 .epsilon = s.epsilon},
                flips);
+}
+
+double clip_factor(double norm, double max_norm) {
+  return max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
 }
 
 double squared_gradient_norm(const std::vector<Param*>& params) {

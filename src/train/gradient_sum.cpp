@@ -294,24 +294,34 @@ double GradientSum::norm() {
 
 void GradientSum::share_values() {
   if (ranks_.alone()) return;
-  std::deque<std::unique_ptr<Transfer>> under_way;
-  const auto wait_until_left = [&](size_t buckets) {
-    for (; under_way.size() > buckets; under_way.pop_front())
-      trace_.during(kWaitPhase, [&] { under_way.front()->wait(); });
-  };
-  for (const Bucket& bucket : buckets_) {
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    const Bucket& bucket = buckets_[i];
     std::vector<Parcel> sent, received;
     bucket.for_each_part([&](const Param& param, int owner, int64_t begin, int64_t end) {
       if (detached(param)) return;
       const Tensor part = param.value.flat().rows(begin, end);
       if (owner != ranks_.rank()) return received.push_back({owner, part});
-      for (int i = 1; i < ranks_.size(); ++i) sent.push_back({(owner + i) % ranks_.size(), part});
+      for (int q = 1; q < ranks_.size(); ++q) sent.push_back({(owner + q) % ranks_.size(), part});
     });
-    under_way.push_back(exchange_.start(bucket.tag, std::move(sent), std::move(received),
-                                        trace_.bar("values", bucket.tag)));
-    wait_until_left(kBucketsAtOnce - 1);
+    values_.push_back({i, exchange_.start(bucket.tag, std::move(sent), std::move(received),
+                                          trace_.bar("values", bucket.tag))});
+    // On a GPU the next kernels would wait.
+    while (device_of(bucket.params) == Device::cpu && values_.size() >= kBucketsAtOnce)
+      await_next_values();
   }
-  wait_until_left(0);
+}
+
+void GradientSum::await_next_values() {
+  trace_.during(kWaitPhase, [&] { values_.front().transfer->wait(); });
+  values_.pop_front();
+}
+
+void GradientSum::await_values(const Param& param) {
+  while (!values_.empty() && values_.front().bucket <= place_.at(&param)) await_next_values();
+}
+
+void GradientSum::await_values() {
+  while (!values_.empty()) await_next_values();
 }
 
 std::map<std::string, Tensor> GradientSum::whole(const std::vector<Tensor>& of_shards) const {

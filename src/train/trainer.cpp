@@ -18,6 +18,38 @@ std::vector<Param*> params_of(Decoder& decoder) {
   return out;
 }
 
+// The last parameter in front of the blocks, and of each block.
+std::vector<const Param*> ends_of(Decoder& decoder, const std::vector<Param*>& params) {
+  std::vector<const Param*> out;
+  for (Block& block : decoder.blocks) {
+    const Param *first = nullptr, *last = nullptr;
+    block.visit([&](Param& param) {
+      if (!first) first = &param;
+      last = &param;
+    });
+    if (out.empty()) out.push_back(*(std::ranges::find(params, first) - 1));
+    out.push_back(last);
+  }
+  return out;
+}
+
+// While it lives blocks call `hold` before they run.
+class BlocksHeld {
+ public:
+  BlocksHeld(Decoder& decoder, const std::function<void(size_t)>& hold) : decoder_(decoder) {
+    decoder_.hold_block = [hold](size_t index) {
+      hold(index);
+      return nullptr;
+    };
+  }
+  ~BlocksHeld() { decoder_.hold_block = nullptr; }
+  BlocksHeld(const BlocksHeld&) = delete;
+  BlocksHeld& operator=(const BlocksHeld&) = delete;
+
+ private:
+  Decoder& decoder_;
+};
+
 }  // namespace
 
 Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const LossSettings& loss,
@@ -33,6 +65,7 @@ Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const Los
       ranks_(std::move(ranks)),
       trace_(std::move(trace)),
       params_(params_of(student)),
+      ends_(ends_of(student, params_)),
       gradients_(params_, ranks_, trace_) {
   if (settings.shard_parameters && !ranks_.alone()) {
     student_shards_.emplace(student_, ranks_, gradients_, trace_);
@@ -85,14 +118,27 @@ BatchLoss Trainer::accumulate() {
   if (cache_) teacher_topk = cache_->rows(batches_.given());
   batches_.skip(ranks_.size() - 1 - ranks_.rank());
   Tape tape;
-  BatchLoss batch =
-      batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
-                 {cache_ ? &teacher_topk : nullptr, settings_.gradient_checkpointing, trace_});
+  BatchLoss batch = compute(tape, ids, teacher_topk);
   trace_.enter("backward");
   tape.backward(batch.loss, share, [this](Param& param) { gradients_.add(param); });
   gradients_.end_batch();
   state_.tokens += static_cast<int64_t>(ids.size()) * ranks_.size();
   return batch;
+}
+
+// The student's values may still be coming, which its blocks wait for each in its turn.
+BatchLoss Trainer::compute(Tape& tape, const std::vector<int32_t>& ids,
+                           const TopLogProbs& teacher_topk) {
+  std::optional<BlocksHeld> held;
+  if (!gradients_.values_there()) {
+    gradients_.await_values(*ends_.front());
+    held.emplace(student_, [this](size_t index) {
+      gradients_.await_values(*ends_[index + 1]);
+      if (index + 2 == ends_.size()) settle();  // for what is behind the blocks
+    });
+  }
+  return batch_loss(tape, student_, teacher_, ids, settings_.per_device_train_batch_size, loss_,
+                    {cache_ ? &teacher_topk : nullptr, settings_.gradient_checkpointing, trace_});
 }
 
 // Over the micro-batches of all ranks, which are of one size, in their order.
@@ -117,18 +163,15 @@ LossTerms Trainer::mean(const std::vector<BatchLoss>& losses) const {
 
 // Clip by the global norm, then AdamW on this rank's shards.
 void Trainer::update(StepReport& report) {
-  const double clip = settings_.max_grad_norm > 0
-                          ? std::min(1.0, settings_.max_grad_norm / (report.grad_norm + 1e-6))
-                          : 1.0;
-  const AdamWSettings adamw{settings_.adam_beta1,        settings_.adam_beta2,
-                            settings_.adam_epsilon,      settings_.weight_decay,
-                            settings_.embedding_lr_mult, settings_.vector_lr_mult};
   const Device device = student_.embedding.value.device();
   Tensor flips = Tensor::zeros({}, DType::f64, device);
   std::vector<Param*> parts;
   for (Shard& shard : gradients_.shards()) parts.push_back(&shard.part);
-  adamw_step(parts, moments_, state_.step + 1, report.learning_rate, clip, adamw, flips);
+  adamw_step(parts, moments_, state_.step + 1, report.learning_rate,
+             clip_factor(report.grad_norm, settings_.max_grad_norm), adamw_settings(settings_),
+             flips);
   gradients_.share_values();
+  if (in_parts()) settle();
   gradients_.clear();  // while the update is still under way
   report.sign_flip_rate = flip_rate(flips);
 }
@@ -159,6 +202,7 @@ void Trainer::count_skip() {
 }
 
 std::map<std::string, Tensor> Trainer::whole_parameters() const {
+  require(gradients_.values_there(), "Trainer: values are still under way");
   std::map<std::string, Tensor> out;
   if (in_parts()) {
     std::vector<Tensor> values;
@@ -183,6 +227,7 @@ std::map<std::string, Tensor> Trainer::tensors() const {
 }
 
 void Trainer::require_finite() const {
+  require(gradients_.values_there(), "Trainer: values are still under way");
   const auto require_one = [&](const std::string& name, const Tensor& tensor) {
     if (count_non_finite(tensor.to(Device::cpu)) != 0)
       throw_error(ErrorKind::numerical,
@@ -239,6 +284,7 @@ void Trainer::restore(const std::map<std::string, Tensor>& from, const TrainerSt
 }
 
 void Trainer::finish() {
+  settle();
   if (!in_parts()) return;
   const std::map<std::string, Tensor> whole = whole_parameters();
   for (Param* param : params_)

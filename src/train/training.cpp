@@ -140,13 +140,19 @@ TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel
     if (report.step % settings.logging_steps == 0 || report.skipped || trainer.done())
       run.ranks.first_does([&] { run.directory.append_log(log_line(report)); });
     if (held_out_perplexity && settings.eval_steps > 0 && report.step % settings.eval_steps == 0) {
+      trainer.settle();
       const std::string line = eval_line(report.step, held_out_perplexity());
       run.ranks.first_does([&] { run.directory.append_log(line); });
     }
     result.interrupted = run.ranks.any(run.stop()) && !trainer.done();
-    if (result.interrupted || trainer.done() || run.ranks.any(run.ranks.first() && saves.due()))
+    if (result.interrupted || trainer.done() || run.ranks.any(run.ranks.first() && saves.due())) {
+      trainer.settle();
       saves.save();
-    if (trainer.trace().complete()) keep_trace();
+    }
+    if (trainer.trace().complete()) {
+      trainer.settle();
+      keep_trace();
+    }
   }
   keep_trace();  // of fewer steps
   result.tokens = trainer.state().tokens;

@@ -70,13 +70,9 @@ class TrainedBlock {
   void update(int64_t step, double rate) {
     const double norm = std::sqrt(squared_gradient_norm(params_));
     if (std::isfinite(norm)) {
-      const double most = settings_.max_grad_norm,
-                   clip = most > 0 ? std::min(1.0, most / (norm + 1e-6)) : 1.0;
       Tensor flips = Tensor::zeros({}, DType::f64, device_);
-      adamw_step(params_, moments_, step + 1, rate, clip,
-                 {settings_.adam_beta1, settings_.adam_beta2, settings_.adam_epsilon,
-                  settings_.weight_decay},
-                 flips);
+      adamw_step(params_, moments_, step + 1, rate, clip_factor(norm, settings_.max_grad_norm),
+                 adamw_settings(settings_), flips);
     }
     for (Param* param : params_) param->grad.clear();
   }

@@ -21,7 +21,8 @@ struct TracedEvent {
 };
 
 // The complete events of one rank by the names of their threads, each thread in order. Expects that
-// none of a thread overlap, and that all lie within their step.
+// none of a thread overlap, and that all lie within their step; values may still be coming in the
+// next one.
 inline std::map<std::string, std::vector<TracedEvent>> read_trace(const std::string& path,
                                                                   int rank) {
   constexpr double kRounding = 1e-3;
@@ -52,7 +53,8 @@ inline std::map<std::string, std::vector<TracedEvent>> read_trace(const std::str
       const double before = i > 0 ? events[i - 1].end : step.begin;
       EXPECT_GE(event.begin, before - kRounding) << thread << ", " << event.name;
       EXPECT_GE(event.begin, step.begin - kRounding) << thread << ", " << event.name;
-      EXPECT_LE(event.end, step.end + kRounding) << thread << ", " << event.name;
+      if (!event.name.starts_with("values"))
+        EXPECT_LE(event.end, step.end + kRounding) << thread << ", " << event.name;
     }
   }
   return out;

@@ -78,6 +78,12 @@ TEST(AdamW, RatesAreTheirRoles) {
     EXPECT_EQ(moved(role), 0);
 }
 
+TEST(ClipFactor, BringsANormDownToTheMost) {
+  EXPECT_EQ(clip_factor(0.5, 1), 1);
+  EXPECT_NEAR(clip_factor(4, 2), 0.5, 1e-6);
+  EXPECT_EQ(clip_factor(4, 0), 1);
+}
+
 TEST(GradientNorm, SeesANan) {
   Param param{.name = "w",
               .value = Tensor::zeros({3}, DType::f32),

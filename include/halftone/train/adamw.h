@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "halftone/autograd/tape.h"
+#include "halftone/train/settings.h"
 
 namespace halftone {
 
@@ -14,6 +15,8 @@ struct AdamWSettings {
 
   double lr_mult(ParamRole role) const;
 };
+
+AdamWSettings adamw_settings(const TrainSettings& settings);
 
 // First and second moments of one parameter.
 struct Moments {
@@ -28,6 +31,9 @@ struct Moments {
 // flips (one number, F64) += the entries of latent weights that changed their sign (sign(0) = +1).
 void adamw_step(const std::vector<Param*>& params, std::vector<Moments>& moments, int64_t step,
                 double learning_rate, double scale, const AdamWSettings& settings, Tensor& flips);
+
+// What gradients of a norm are multiplied by so that it is at most max_norm (0: by 1).
+double clip_factor(double norm, double max_norm);
 
 // Sum of squares over all filled gradients, in a fixed order; NaN or infinite if one is.
 double squared_gradient_norm(const std::vector<Param*>& params);

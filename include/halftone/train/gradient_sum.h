@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -66,13 +67,21 @@ class GradientSum {
 
   // The square root of the sum of squares, in the order of one rank.
   double norm();
-  // Gives every rank what the others updated.
+  // Begins to give every rank what the others updated: a parameter is not to be touched until its
+  // values are awaited, of those that come before it in their order too, or of all.
   void share_values();
+  void await_values(const Param& param);
+  void await_values();
+  bool values_there() const { return values_.empty(); }
   // Whole tensors of what shards have, by parameter; empty but on the first rank.
   std::map<std::string, Tensor> whole(const std::vector<Tensor>& of_shards) const;
 
  private:
   struct Bucket;
+  struct SharedValues {  // under way
+    size_t bucket = 0;
+    std::unique_ptr<Transfer> transfer;
+  };
 
   void make_buckets(const std::vector<Param*>& params);
   void make_shards(const Bucket& bucket);
@@ -80,6 +89,7 @@ class GradientSum {
   void complete(Bucket& bucket);
   void take(Bucket& bucket);
   void let_go_on();
+  void await_next_values();
 
   Ranks ranks_;
   Exchange exchange_;
@@ -87,6 +97,7 @@ class GradientSum {
   std::vector<Shard> shards_;
   std::vector<Bucket> buckets_;           // of several ranks
   std::deque<Bucket*> under_way_;         // in the order in which they were started
+  std::deque<SharedValues> values_;       // in the order of the buckets
   std::map<const Param*, size_t> place_;  // its shard, or its bucket
   std::set<const Param*> detached_;
   int64_t batches_ = 0;  // ended since clear()

@@ -56,13 +56,17 @@ class Trainer {
           Ranks ranks = {}, Trace trace = {});
 
   bool done() const { return state_.step >= max_steps_; }
-  // One optimiser step. Throws Error(numerical) after too many steps that were not finite.
+  // One optimiser step. Throws Error(numerical) after too many steps that were not finite. Of
+  // several ranks the student's values may still be under way, which the next step waits for block
+  // by block; whoever else reads the student settles first.
   StepReport step();
+  void settle() { gradients_.await_values(); }
 
   const TrainerState& state() const { return state_; }
   const Trace& trace() const { return trace_; }
-  // Names as in a checkpoint: model/<param>, optimizer/m/<param>, optimizer/v/<param>. Shared
-  // storage. Moments, and parameters in parts, are on the first rank alone.
+  // Of a settled trainer; names as in a checkpoint: model/<param>, optimizer/m/<param>,
+  // optimizer/v/<param>. Shared storage. Moments, and parameters in parts, are on the first rank
+  // alone.
   std::map<std::string, Tensor> tensors() const;
   // Throws Error(numerical), naming the tensor, when one holds a number that is not finite: such a
   // state must not become a checkpoint.
@@ -78,6 +82,7 @@ class Trainer {
   int64_t micro_batches() const;  // a step, of all ranks
   std::map<std::string, Tensor> whole_parameters() const;
   BatchLoss accumulate();
+  BatchLoss compute(Tape& tape, const std::vector<int32_t>& ids, const TopLogProbs& teacher_topk);
   LossTerms mean(const std::vector<BatchLoss>& losses) const;
   void update(StepReport& report);
   double flip_rate(const Tensor& flips) const;
@@ -93,6 +98,7 @@ class Trainer {
   Ranks ranks_;
   Trace trace_;
   std::vector<Param*> params_;
+  std::vector<const Param*> ends_;  // of what is in front of the blocks, then of each block
   GradientSum gradients_;
   std::optional<BlockShards> student_shards_, teacher_shards_;
   std::vector<Moments> moments_;  // of its shards
