@@ -18,6 +18,25 @@ TEST_F(RanksTest, TwoAndFourRanksGiveTheBitsOfTheMicroBatchesInARow) {
   }
 }
 
+// Updated values come while the next step begins: each block waits for its own.
+TEST_F(RanksTest, ValuesAreWaitedForByThoseWhoReadThem) {
+  const auto command = [&](const std::string& name) {
+    Arguments out = with_program(run_of(HALFTONE_SOURCE_DIR "/recipes/quickstart/onebit.toml"));
+    out.insert(out.end(), {"--run-dir", folder_ + "/" + name, "--set", "train.max_steps=3", "--set",
+                           "train.warmup_steps=1", "--set", "train.per_device_train_batch_size=1",
+                           "--set", "data.max_seq_length=64", "--set", "eval.context=64", "--set",
+                           "eval.max_windows=2"});
+    return out;
+  };
+  const Output prompt = on_each({command("prompt"), command("prompt")});
+  ASSERT_EQ(prompt.code, 0) << prompt.err;
+  Arguments late = command("late");
+  late.insert(late.begin(), {"env", "LD_PRELOAD=" HALFTONE_LATE_MESSAGES});
+  const Output out = on_each({late, late});
+  ASSERT_EQ(out.code, 0) << out.err;
+  expect_same_checkpoint("late", "prompt");
+}
+
 // Several buckets of gradients, of which one is a single matrix; the teacher's logits from their
 // cache, blocks computed again, evaluation in between.
 TEST_F(RanksTest, SoItIsOnTheQuickstart) {
