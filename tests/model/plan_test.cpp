@@ -40,14 +40,14 @@ TEST(Plan, OfAGpuInBf16HalvesActivationsAndTakesLargerChunks) {
   EXPECT_GT(there.logits, here.logits);
 }
 
-// Two norms' outputs and the MLP's product.
+// Two norms' outputs, the sum behind attention and the MLP's product.
 TEST(Plan, JoinedLinearsMakeAgainWhatTheyRead) {
   const TrainingShape cpu{.tokens = 100, .number_bytes = 4};
   TrainingShape gpu = cpu;
   gpu.device = Device::cuda;
   const BlockSpec& block = spec().blocks.front();
   EXPECT_EQ(plan_training(spec(), cpu).of_block - plan_training(spec(), gpu).of_block,
-            4.0 * 100 * static_cast<double>(2 * spec().hidden_size + block.slot(SlotRole::up).out));
+            4.0 * 100 * static_cast<double>(3 * spec().hidden_size + block.slot(SlotRole::up).out));
 }
 
 TEST(Plan, TheTotalIsThatOfTheFullerMoment) {
