@@ -65,6 +65,23 @@ class Saves {
   Clock::time_point last_ = Clock::now();
 };
 
+// Whatever ends a training, a failure too, leaves nothing of its trainer under way.
+class Settled {
+ public:
+  explicit Settled(Trainer& trainer) : trainer_(trainer) {}
+  ~Settled() {
+    try {
+      trainer_.settle();
+    } catch (const Error&) {  // of ranks that have ended, which the failure is about
+    }
+  }
+  Settled(const Settled&) = delete;
+  Settled& operator=(const Settled&) = delete;
+
+ private:
+  Trainer& trainer_;
+};
+
 // Tokens a second of a run whose steps take so many seconds each.
 double rate(int64_t tokens, int64_t steps, double seconds) {
   return static_cast<double>(tokens) / static_cast<double>(steps) / seconds;
@@ -124,6 +141,7 @@ TrainingResult run_training(const RunContext& run, Trainer& trainer, LoadedModel
                             const std::function<double()>& held_out_perplexity, bool save_start) {
   run.ranks.first_does(
       [&] { run.directory.rewind(trainer.state().step, settings.save_total_limit); });
+  const Settled settled(trainer);
   TrainingResult result;
   std::vector<double> seconds;
   Saves saves(run, trainer, student, settings);

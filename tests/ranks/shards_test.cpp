@@ -156,6 +156,7 @@ TEST(OnRanks, DISABLED_PeakOfTensors) {
                     1, nullptr, ranks);
     reset_peak_allocated_bytes();
     while (!trainer.done()) trainer.step();
+    trainer.settle();
     const RankPlan plan = plan_rank(
         spec, {.tokens = length, .teacher = true, .gradient_checkpointing = checkpointing},
         {.ranks = ranks.size(), .shard_parameters = parts, .micro_batches = 2});

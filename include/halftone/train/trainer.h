@@ -58,7 +58,7 @@ class Trainer {
   bool done() const { return state_.step >= max_steps_; }
   // One optimiser step. Throws Error(numerical) after too many steps that were not finite. Of
   // several ranks the student's values may still be under way, which the next step waits for block
-  // by block; whoever else reads the student settles first.
+  // by block; whoever else reads the student, or lets the trainer go, settles first.
   StepReport step();
   void settle() { gradients_.await_values(); }
 
