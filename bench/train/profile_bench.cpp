@@ -58,8 +58,7 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps,
   std::vector<Moments> moments;
   student.visit([&](Param& p) {
     params.push_back(&p);
-    moments.push_back({Tensor::zeros(p.value.shape(), DType::f32, where.device),
-                       Tensor::zeros(p.value.shape(), DType::f32, where.device)});
+    moments.push_back(no_moments(p.value));
   });
   const std::vector<int32_t> ids = bench::random_ids(batch * length, config.vocab_size);
   Tensor flips = Tensor::zeros({}, DType::f64, where.device);
@@ -71,7 +70,7 @@ int profile(const ModelConfig& config, int64_t batch, int64_t length, int steps,
     if (t) t->mark();
     const double norm = std::sqrt(squared_gradient_norm(params));
     if (t) t->count("gradient norm", Pass::backward);
-    adamw_step(params, moments, 1, 1e-4, std::min(1.0, 1 / norm), {}, flips);
+    adamw_step(params, moments, 1, 1e-4, clip_factor(norm, 1), {}, flips);
     for (Param* p : params) p->grad.clear();  // as the trainer does
     if (t) t->count("AdamW", Pass::backward);
   };

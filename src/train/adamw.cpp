@@ -17,6 +17,11 @@ AdamWSettings adamw_settings(const TrainSettings& s) {
           .vector_lr_mult = s.vector_lr_mult};
 }
 
+Moments no_moments(const Tensor& value) {
+  const auto zeros = [&] { return Tensor::zeros(value.shape(), DType::f32, value.device()); };
+  return {zeros(), zeros()};
+}
+
 double AdamWSettings::lr_mult(ParamRole role) const {
   switch (role) {
     case ParamRole::embedding:

@@ -2,9 +2,9 @@
 #include "halftone/train/trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
+#include "base/stopwatch.h"
 #include "halftone/tensor/memory.h"
 #include "halftone/tensor/numbers.h"
 #include "halftone/train/schedule.h"
@@ -72,11 +72,7 @@ Trainer::Trainer(Decoder& student, Decoder* teacher, Batches& batches, const Los
     if (teacher_) teacher_shards_.emplace(*teacher_, ranks_, trace_);
     release_kept_memory();
   }
-  for (const Shard& shard : gradients_.shards()) {
-    const Tensor& value = shard.part.value;
-    moments_.push_back({Tensor::zeros(value.shape(), DType::f32, value.device()),
-                        Tensor::zeros(value.shape(), DType::f32, value.device())});
-  }
+  for (const Shard& shard : gradients_.shards()) moments_.push_back(no_moments(shard.part.value));
 }
 
 int64_t Trainer::micro_batches() const {
@@ -85,7 +81,7 @@ int64_t Trainer::micro_batches() const {
 
 StepReport Trainer::step() {
   trace_.begin_step(state_.step + 1);
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   StepReport report;
   gradients_.clear();
   std::vector<BatchLoss> losses;
@@ -104,7 +100,7 @@ StepReport Trainer::step() {
   state_.cursor = batches_.cursor();
   report.step = state_.step;
   report.tokens = state_.tokens;
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = stopwatch.seconds();
   return report;
 }
 

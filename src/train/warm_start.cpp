@@ -2,12 +2,12 @@
 #include "halftone/train/warm_start.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 
+#include "base/stopwatch.h"
 #include "halftone/base/error.h"
 #include "halftone/base/rng.h"
 #include "halftone/io/json_numbers.h"
@@ -58,8 +58,7 @@ class TrainedBlock {
       param.grad.clear();
       params_.push_back(&param);
       before_.push_back(param.value.clone());
-      moments_.push_back({Tensor::zeros(param.value.shape(), DType::f32, device_),
-                          Tensor::zeros(param.value.shape(), DType::f32, device_)});
+      moments_.push_back(no_moments(param.value));
     });
   }
   ~TrainedBlock() {
@@ -97,7 +96,7 @@ WarmStartedBlock warm_start_block(Decoder& student, size_t index, Calibration& c
   require(calibration.ranks.alone() && targets.shape() == calibration.inputs.shape(),
           "warm_start_block: {} of {} ranks for {}", shape_text(targets.shape()),
           calibration.ranks.size(), shape_text(calibration.inputs.shape()));
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   const int64_t steps = how.settings.steps,
                 batch = std::min(how.train.per_device_train_batch_size, calibration.sequences);
   TrainSettings schedule = how.train;
@@ -124,7 +123,7 @@ WarmStartedBlock warm_start_block(Decoder& student, size_t index, Calibration& c
   report.kept = report.after < report.before;
   if (!report.kept) block.take_back();
   calibration.inputs = report.kept ? learnt : outputs;
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = stopwatch.seconds();
   return report;
 }
 

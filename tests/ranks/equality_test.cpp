@@ -30,8 +30,7 @@ TEST_F(RanksTest, ValuesAreWaitedForByThoseWhoReadThem) {
   };
   const Output prompt = on_each({command("prompt"), command("prompt")});
   ASSERT_EQ(prompt.code, 0) << prompt.err;
-  Arguments late = command("late");
-  late.insert(late.begin(), {"env", "LD_PRELOAD=" HALFTONE_LATE_MESSAGES});
+  const Arguments late = preloaded(HALFTONE_LATE_MESSAGES, command("late"));
   const Output out = on_each({late, late});
   ASSERT_EQ(out.code, 0) << out.err;
   expect_same_checkpoint("late", "prompt");

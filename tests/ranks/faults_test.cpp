@@ -73,12 +73,8 @@ TEST_F(RanksFaultsTest, ASignalToOneRankIsForAll) {
 
 TEST_F(RanksFaultsTest, AFullDiskEndsAllWithFour) {
   const Arguments command = with_program(run_of(recipe("full", 1, kLong)));
-  // The disk of the first rank is full from the hundredth operation on that needs space.
-  Arguments first{"env", "LD_PRELOAD=" HALFTONE_FAULT_SHIM,
-                  "HALFTONE_FAULT_DIR=" + folder_ + "/full", "HALFTONE_FAULT_KIND=enospc",
-                  "HALFTONE_FAULT_AT=100"};
-  first.insert(first.end(), command.begin(), command.end());
-  const Output out = on_each({first, command});
+  // The first rank's, from the hundredth operation on.
+  const Output out = on_each({on_full_disk("full", 100, command), command});
   EXPECT_EQ(out.code, 4) << out.err;
   EXPECT_NE(out.err.find("halftone: rank 0: "), std::string::npos) << out.err;
   EXPECT_NE(out.err.find("No space left"), std::string::npos) << out.err;

@@ -98,11 +98,7 @@ TEST_F(RanksQuantisingFaultsTest, AKilledRankEndsTheOthers) {
 TEST_F(RanksQuantisingFaultsTest, AFullDiskEndsAllWithFour) {
   const Arguments command = with_program(quickstart("full"));
   // The disk of the first rank is full while it saves the second block.
-  Arguments first{"env", "LD_PRELOAD=" HALFTONE_FAULT_SHIM,
-                  "HALFTONE_FAULT_DIR=" + folder_ + "/full", "HALFTONE_FAULT_KIND=enospc",
-                  "HALFTONE_FAULT_AT=120"};
-  first.insert(first.end(), command.begin(), command.end());
-  const Output out = on_each({first, command});
+  const Output out = on_each({on_full_disk("full", 120, command), command});
   EXPECT_EQ(out.code, 4) << out.err;
   EXPECT_NE(out.err.find("halftone: rank 0: "), std::string::npos) << out.err;
   EXPECT_TRUE(ranks_running().empty());

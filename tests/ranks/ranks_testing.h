@@ -62,6 +62,20 @@ class RanksTest : public ProgramTest {
     arguments.insert(arguments.begin(), HALFTONE_PROGRAM);
     return arguments;
   }
+  // The command with a library in front of those that it loads.
+  static Arguments preloaded(const std::string& library, const Arguments& command,
+                             const Arguments& variables = {}) {
+    Arguments out{"env", "LD_PRELOAD=" + library};
+    out.insert(out.end(), variables.begin(), variables.end());
+    out.insert(out.end(), command.begin(), command.end());
+    return out;
+  }
+  // The disk of its run is full from the operation `at` on that needs space.
+  Arguments on_full_disk(const std::string& name, int at, const Arguments& command) const {
+    return preloaded(HALFTONE_FAULT_SHIM, command,
+                     {"HALFTONE_FAULT_DIR=" + folder_ + "/" + name, "HALFTONE_FAULT_KIND=enospc",
+                      fmt::format("HALFTONE_FAULT_AT={}", at)});
+  }
   Output on_ranks(int ranks, const Arguments& arguments) const {
     Arguments all{"-n", std::to_string(ranks), HALFTONE_PROGRAM};
     all.insert(all.end(), arguments.begin(), arguments.end());

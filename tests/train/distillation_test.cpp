@@ -160,8 +160,7 @@ TEST_P(Distillation, TenStepsFollowPyTorch) {
   std::vector<Moments> moments;
   student.visit([&](Param& p) {
     params.push_back(&p);
-    moments.push_back(
-        {Tensor::zeros(p.value.shape(), DType::f32), Tensor::zeros(p.value.shape(), DType::f32)});
+    moments.push_back(no_moments(p.value));
   });
   Tensor flips = Tensor::zeros({}, DType::f64);
   for (int step = 0; step < 10; ++step) {

@@ -23,6 +23,9 @@ struct Moments {
   Tensor m, v;
 };
 
+// Of a parameter before its first step.
+Moments no_moments(const Tensor& value);
+
 // Step number `step` (from 1) on each parameter with gradient `scale` * grad:
 //   g = scale grad;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
 //   w <- (1 - lr wd) w - lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps),

@@ -21,7 +21,7 @@ constexpr int kPitch = D + 8;
 template <int D, int rows = kTile>
 constexpr int kTileNumbers = rows* kPitch<D>;
 
-__device__ inline uint32_t shared_address(const bf16* p) {
+__device__ inline uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 

@@ -90,38 +90,42 @@ __device__ inline void softmax_step(const AttentionSizes& s, Sums<R, kTile>& p, 
   }
 }
 
+// Hides the scores of a row outside of the columns [begin, end) that seen(its number) gives.
+template <int R, int N, class Seen>
+__device__ inline void hide_but(Sums<R, N>& p, const Seen& seen) {
+#pragma unroll
+  for (int r = 0; r < R; ++r)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      Range columns = seen(row_of(r, i));
+      columns.begin -= column_of(0, 0);
+      columns.end -= column_of(0, 0);
+#pragma unroll
+      for (int n = 0; n < N / 8; ++n)
+#pragma unroll
+        for (int j = 2 * i; j < 2 * i + 2; ++j)
+          if (8 * n + j % 2 < columns.begin || 8 * n + j % 2 >= columns.end) p[r][n][j] = -INFINITY;
+    }
+}
+
 // Scores of queries in rows and keys in columns, of which some do not see each other; and of keys
 // in rows and queries in columns. What lies beyond the last query or key is not looked at: its rows
 // are zero, and its sums are not stored.
 template <int R, int N>
 __device__ inline void hide_keys(const AttentionSizes& s, int first_query, int first_key,
                                  Sums<R, N>& p) {
-#pragma unroll
-  for (int r = 0; r < R; ++r)
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int last = s.last_key(first_query + row_of(r, i)) - first_key - column_of(0, 0);
-#pragma unroll
-      for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-        for (int j = 2 * i; j < 2 * i + 2; ++j)
-          if (8 * n + j % 2 > last || 8 * n + j % 2 <= last - s.window) p[r][n][j] = -INFINITY;
-    }
+  hide_but<R, N>(p, [&](int row) {
+    const int end = s.last_key(first_query + row) - first_key + 1;
+    return Range{end - s.window, end};
+  });
 }
 template <int R, int N>
 __device__ inline void hide_queries(const AttentionSizes& s, int first_query, int first_key,
                                     Sums<R, N>& p) {
-#pragma unroll
-  for (int r = 0; r < R; ++r)
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int first = first_key + row_of(r, i) - s.last_key(first_query) - column_of(0, 0);
-#pragma unroll
-      for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-        for (int j = 2 * i; j < 2 * i + 2; ++j)
-          if (8 * n + j % 2 < first || 8 * n + j % 2 - s.window >= first) p[r][n][j] = -INFINITY;
-    }
+  hide_but<R, N>(p, [&](int row) {
+    const int begin = first_key + row - s.last_key(first_query);
+    return Range{begin, begin + s.window};
+  });
 }
 
 // What softmax_step has added up over its sums, and lse, of queries from `row` on of head h in

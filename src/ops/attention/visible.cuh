@@ -14,10 +14,11 @@ struct AttentionSizes {
 
 constexpr int kNoWindow = 1 << 30;  // more than there are keys
 
-// The tiles of keys that N queries see; and those of queries that see N keys.
 struct Range {
   int begin, end;
 };
+
+// The tiles of keys that N queries see; and those of queries that see N keys.
 template <int N>
 __device__ inline Range key_tiles(const AttentionSizes& s, int first_query) {
   const int last_query = min(first_query + N, s.queries) - 1;

@@ -44,8 +44,7 @@ struct PiecedRows {
 
 // A number, or 0 in its place.
 __device__ inline void load_number(float* to, const float* from, bool there) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;\n" ::"r"(
-                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;\n" ::"r"(shared_address(to)),
                "l"(from), "r"(there ? 4 : 0));
 }
 
