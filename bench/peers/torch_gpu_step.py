@@ -1,6 +1,7 @@
 """One OneBit distillation step in PyTorch on a GPU: torch.compile, bf16 autocast, fp32 weights, random weights.
 
-usage: python torch_gpu_step.py smol|billion BATCH LENGTH REPEATS plain|normed
+usage: python torch_gpu_step.py smol|billion BATCH LENGTH REPEATS plain|normed [blocks|whole]
+blocks compiles a block, of which all others are copies, and the loss; whole compiles all of it at once, for minutes.
 Prints one JSON object: seconds of each repeat, tokens a second by their median, peak memory of the GPU.
 Needs torch with CUDA and transformers.
 """
@@ -49,8 +50,30 @@ class OneBitLinear(torch.nn.Module):
         return F.layer_norm(y, y.shape[-1:]).to(x.dtype) if self.normed else y
 
 
+def run(model, ids):
+    """Hidden states in front of each block, and the logits."""
+    positions = torch.arange(ids.shape[1], device=ids.device)[None]
+    hidden = model.model.embed_tokens(ids)
+    angles = model.model.rotary_emb(hidden, positions)
+    states = []
+    for block in model.model.layers:
+        states.append(hidden)
+        hidden = block(hidden, position_ids=positions, position_embeddings=angles)
+        hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+    return states, model.lm_head(model.model.norm(hidden))
+
+
+def distance(wanted_states, wanted, got_states, got):
+    loss = 5 * F.kl_div(F.log_softmax(got.flatten(0, 1).float(), -1), F.log_softmax(wanted.flatten(0, 1).float(), -1),
+                        reduction="batchmean", log_target=True)
+    for t, s in zip(wanted_states, got_states):
+        loss = loss + (F.normalize(t.float(), dim=-1) - F.normalize(s.float(), dim=-1)).square().sum(-1).mean()
+    return loss
+
+
 def main():
     shape, batch, length, repeats, kind = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
+    compiled = sys.argv[6] if len(sys.argv) > 6 else "blocks"
     torch.manual_seed(0)
     config = LlamaConfig(tie_word_embeddings=True, max_position_embeddings=2048, **SHAPES[shape])
     teacher = LlamaForCausalLM(config).eval()
@@ -64,18 +87,20 @@ def main():
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-4, betas=(0.9, 0.98), fused=True)
     ids = torch.randint(0, config.vocab_size, (batch, length), device="cuda")
 
-    @torch.compile
     def losses(ids):
         with torch.no_grad():
-            wanted = teacher(ids, output_hidden_states=True, use_cache=False)
+            wanted = run(teacher, ids)
         with torch.autocast("cuda", torch.bfloat16):
-            got = student(ids, output_hidden_states=True, use_cache=False)
-        loss = 5 * F.kl_div(F.log_softmax(got.logits.flatten(0, 1).float(), -1),
-                            F.log_softmax(wanted.logits.flatten(0, 1).float(), -1), reduction="batchmean",
-                            log_target=True)
-        for t, s in zip(wanted.hidden_states[:-1], got.hidden_states[:-1]):
-            loss = loss + (F.normalize(t.float(), dim=-1) - F.normalize(s.float(), dim=-1)).square().sum(-1).mean()
-        return loss
+            got = run(student, ids)
+        return compared(*wanted, *got)
+
+    compared = distance
+    if compiled == "whole":
+        losses = torch.compile(losses)
+    else:
+        compared = torch.compile(distance)
+        for block in [*teacher.model.layers, *student.model.layers]:
+            block.compile()
 
     def step():
         optimiser.zero_grad()

@@ -4,9 +4,11 @@
 #include "app/chat_prompt.h"
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/evaluation.h"
 #include "app/interrupt.h"
 #include "app/model_argument.h"
 #include "halftone/base/error.h"
+#include "halftone/tensor/device.h"
 
 namespace halftone {
 namespace {
@@ -22,10 +24,12 @@ bool read_message(std::string& line) {
 }  // namespace
 
 int chat_command(const TalkOptions& options) {
+  const Device device = use_device(options.device);
   LoadedModel model = load_model_argument(options.model, {.check_seal = false});
-  take_inputs(model, options.inputs);
+  take_inputs(model, options.inputs, device);
   const ChatPrompt prompt(model);
   check_context(model.decoder.spec, options.context, "--context");
+  move_to_evaluate(model.decoder, device);
   Generator generator(model, options.context);
   const auto beginning = [&] {
     return options.system.empty() ? std::vector<ChatMessage>()

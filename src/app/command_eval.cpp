@@ -71,7 +71,7 @@ int evaluate_on(const Ranks& ranks, const EvalOptions& options) {
     check_options(options);
     const Device device = use_device(options.device);
     model = load_model_argument(options.model, {.dtype = options.dtype, .widen = true});
-    take_inputs(model, options.inputs);
+    take_inputs(model, options.inputs, device);
     inputs = read_eval_inputs(options.settings, model);
     move_to_evaluate(model.decoder, device);
   });

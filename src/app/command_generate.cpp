@@ -4,11 +4,13 @@
 #include "app/chat_prompt.h"
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/evaluation.h"
 #include "app/generation.h"
 #include "app/interrupt.h"
 #include "app/model_argument.h"
 #include "halftone/base/error.h"
 #include "halftone/model/companions.h"
+#include "halftone/tensor/device.h"
 
 namespace halftone {
 namespace {
@@ -28,14 +30,16 @@ void print_object(const GenerateOptions& options, int64_t prompt_tokens, const G
 }  // namespace
 
 int generate_command(const GenerateOptions& options) {
+  const Device device = use_device(options.device);
   LoadedModel model = load_model_argument(options.model, {.check_seal = false});
-  take_inputs(model, options.inputs);
+  take_inputs(model, options.inputs, device);
   std::unique_ptr<Tokenizer> tokenizer = load_model_tokenizer(model.home, model.config);
   const std::vector<int32_t> ids =
       options.chat ? ChatPrompt(model).ids({{"user", options.prompt}}, *tokenizer)
                    : tokenizer->encode(options.prompt);
   if (ids.empty()) throw_error(ErrorKind::recipe, "--prompt: empty, at least one token expected");
   require_rows(ids, model.config, "--prompt");
+  move_to_evaluate(model.decoder, device);
   Generator generator(model, std::move(tokenizer),
                       static_cast<int64_t>(ids.size()) + options.sampling.tokens);
   catch_interrupts();

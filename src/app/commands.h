@@ -41,7 +41,7 @@ struct EvalOptions {
 int eval_command(const EvalOptions& options);
 
 struct GenerateOptions {
-  std::string model, prompt;
+  std::string model, prompt, device = "cpu";
   SamplingOptions sampling;
   SignInputs inputs = SignInputs::f32;
   bool chat = false;  // the prompt is a message, in the model's chat template
@@ -50,7 +50,7 @@ struct GenerateOptions {
 int generate_command(const GenerateOptions& options);
 
 struct TalkOptions {
-  std::string model, system;
+  std::string model, system, device = "cpu";
   int64_t context = 2048;
   SignInputs inputs = SignInputs::f32;
   SamplingOptions sampling{.tokens = 512};

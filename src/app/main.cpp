@@ -148,6 +148,9 @@ int run_program(int argc, char** argv) {
   resume->callback(
       [&] { command = [&] { return resume_command(run_dir, overrides, run_options); }; });
 
+  const auto add_device = [](CLI::App* sub, std::string& device) {
+    sub->add_option("--device", device, "cpu, or cuda:0 for the first GPU [cpu]");
+  };
   const auto add_activations = [](CLI::App* sub, SignInputs& inputs) {
     std::map<std::string, SignInputs> names;
     for (const SignInputs one : {SignInputs::f32, SignInputs::int11})
@@ -211,7 +214,7 @@ int run_program(int argc, char** argv) {
           "the matrices: f32, as stored; f16 or bf16, rounded; auto, as a run has its teacher's: "
           "quantised ones of a GGUF file in F16 [f32]")
       ->transform(CLI::CheckedTransformer(weight_dtypes));
-  eval->add_option("--device", eval_options.device, "cpu, or cuda:0 for the first GPU [cpu]");
+  add_device(eval, eval_options.device);
   eval->add_flag("--json", eval_options.json, "print one object on stdout");
   eval->add_flag("--quiet", eval_options.quiet, "no progress on stderr");
   eval->footer(
@@ -244,6 +247,7 @@ int run_program(int argc, char** argv) {
   generate->add_option("--prompt", generate_options.prompt)->required();
   add_sampling(generate, generate_options.sampling);
   add_activations(generate, generate_options.inputs);
+  add_device(generate, generate_options.device);
   generate->add_flag("--chat", generate_options.chat,
                      "the prompt is a message, put into the model's own chat template");
   generate->add_flag("--json", generate_options.json,
@@ -261,6 +265,7 @@ int run_program(int argc, char** argv) {
       ->check(CLI::Range(16, 1 << 20));
   add_sampling(chat, chat_options.sampling);
   add_activations(chat, chat_options.inputs);
+  add_device(chat, chat_options.device);
   chat->footer(
       "A line is a message; an empty line, /exit or the end of the input leaves, /reset begins "
       "anew.\n"

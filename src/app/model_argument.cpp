@@ -22,7 +22,10 @@ std::unique_ptr<Tokenizer> load_tokenizer_argument(const std::string& path) {
   return load_tokenizer(folder.empty() ? "." : folder.string());
 }
 
-void take_inputs(LoadedModel& model, SignInputs inputs) {
+void take_inputs(LoadedModel& model, SignInputs inputs, Device device) {
+  if (inputs != SignInputs::f32 && device != Device::cpu)
+    throw_error(ErrorKind::recipe, "--activations {}: found beside a GPU, --device cpu expected",
+                sign_inputs_name(inputs));
   bool found = inputs == SignInputs::f32;
   model.decoder.visit_linears([&](std::unique_ptr<LinearLike>& linear) {
     if (auto* packed = dynamic_cast<PackedLinear*>(linear.get())) {

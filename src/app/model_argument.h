@@ -17,7 +17,7 @@ LoadedModel load_model_argument(const std::string& path, const ImportOptions& op
 std::unique_ptr<Tokenizer> load_tokenizer_argument(const std::string& path);
 
 // Has every linear of packed signs take its inputs so. Throws Error(recipe) where another way than
-// F32 is asked for and the model has no such linear.
-void take_inputs(LoadedModel& model, SignInputs inputs);
+// F32 is asked for and the model has no such linear, or is not for the CPU.
+void take_inputs(LoadedModel& model, SignInputs inputs, Device device = Device::cpu);
 
 }  // namespace halftone

@@ -11,6 +11,7 @@
 #include "halftone/base/sha256.h"
 #include "halftone/io/atomic_file.h"
 #include "halftone/io/directory_lock.h"
+#include "halftone/tensor/device.h"
 #include "halftone/tensor/memory.h"
 
 namespace halftone {
@@ -28,8 +29,9 @@ TopLogProbs rows_of(Decoder& teacher, const TokenSequences& sequences, int64_t b
     const auto sequence = sequences.sequence(s);
     ids.insert(ids.end(), sequence.begin(), sequence.end());
   }
-  return teacher_rows(teacher, ids, end - begin, recipe.teacher.cache_top_k,
-                      recipe.loss.kl_temperature);
+  const TopLogProbs rows = teacher_rows(teacher, ids, end - begin, recipe.teacher.cache_top_k,
+                                        recipe.loss.kl_temperature);
+  return {rows.ids.to(Device::cpu), rows.log_probs.to(Device::cpu)};
 }
 
 // Makes one part; false when a signal ended it.
@@ -110,7 +112,16 @@ LogitCache teacher_logits(const Recipe& recipe, const RunOptions& options, const
     lock.emplace(spec.directory);
     remove_temporaries(spec.directory);
   });
-  make_missing(cache, recipe, options, text.sequences, teacher.decoder);
+  const Device device = use_device(recipe.run.device);
+  if (device == Device::cpu) {
+    make_missing(cache, recipe, options, text.sequences, teacher.decoder);
+  } else {
+    // In F32, whatever the run's precision, for any run may use the cache.
+    LoadedModel there =
+        load_model(recipe.teacher.model, {.dtype = recipe.teacher.dtype, .widen = true});
+    there.decoder.move_to(device, DType::f32);
+    make_missing(cache, recipe, options, text.sequences, there.decoder);
+  }
   release_kept_memory();
   if (!ranks.alone()) cache = LogitCache(spec);
   if (!cache.whole())

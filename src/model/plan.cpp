@@ -29,7 +29,8 @@ void for_each_linear(const DecoderSpec& spec, const Visit& visit) {
 // whole rows, what the linears read of them, the rotated heads, what attention mixed, the MLP's
 // gate, up and product; with a layer normalisation behind the linears also its output, where
 // nothing else keeps it; the teacher's hidden state. Where linears are joined (ops/joined_linear.h)
-// what they read is made again, and so is the sum behind attention.
+// what they read is made again, and so is the sum behind attention; normalisations keep their
+// input.
 int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
   const BlockSpec& block = spec.blocks.front();
   const int64_t h = spec.hidden_size, q = block.slot(SlotRole::q).out,
@@ -37,12 +38,12 @@ int64_t kept_numbers(const DecoderSpec& spec, const TrainingShape& shape) {
   const auto norms = std::ranges::count_if(
       block.slots, [&](const Slot& slot) { return slot.is_norm() && slot.out == h; });
   const bool joined =
-      shape.device == Device::cuda && !shape.post_layer_norm &&
+      shape.device == Device::cuda &&
       std::ranges::none_of(block.slots, [](const Slot& s) { return !s.is_norm() && s.bias; });
   const bool sum_again = joined && !block.has(SlotRole::attention_out_norm);
   return (norms + (joined ? 0 : 2) - (sum_again ? 1 : 0)) * h + 2 * (q + kv) +
          (block.has(SlotRole::gate) && !joined ? 3 : 2) * f +
-         (shape.post_layer_norm ? q + kv + 2 * h : 0) + (shape.teacher ? h : 0);
+         (shape.post_layer_norm ? q + (joined ? 2 : 1) * kv + 2 * h : 0) + (shape.teacher ? h : 0);
 }
 
 // Numbers of the parameters: of all, of the blocks, of the largest block, of the largest parameter,

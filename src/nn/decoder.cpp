@@ -112,9 +112,10 @@ Var Block::add_mlp(Tape& tape, const Var& plus, const Var& x) {
   if (!spec.has(SlotRole::gate)) return added(activate(linear(tape, SlotRole::up, x), f));
   const std::initializer_list<SlotRole> roles = {SlotRole::up, SlotRole::gate};
   if (!spec.has(SlotRole::mlp_out_norm))
-    if (const MadeMatrices down = matrices(tape, {SlotRole::down}, x.device()); !down.empty())
-      if (const Var both = joined(tape, roles, x); both.defined())
-        return gated_joined_linear(both, f, down, plus);
+    if (const MadeMatrices down = matrices(tape, {SlotRole::down}, x.device()),
+        both = matrices(tape, roles, x.device());
+        !down.empty() && !both.empty())
+      return gated_joined_linear(joined_product(x, both), both[0]->norm_eps(), f, down, plus);
   const std::vector<Var> made = linear(tape, roles, x);
   return added(gated(made[1], made[0], f));
 }

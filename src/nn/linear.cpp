@@ -103,9 +103,8 @@ Var OneBitLinear::forward(Tape& tape, const Var& x) {
 }
 
 std::shared_ptr<const MadeMatrix> OneBitLinear::matrix(Tape& tape) {
-  if (options.post_layer_norm || bias.value.defined()) return nullptr;
-  return onebit_matrix(tape.param(latent), tape.param(in_scale), tape.param(out_scale),
-                       options.ste);
+  if (bias.value.defined()) return nullptr;
+  return onebit_matrix(tape.param(latent), tape.param(in_scale), tape.param(out_scale), options);
 }
 
 void OneBitLinear::visit(const ParamVisitor& visitor) {

@@ -4,6 +4,7 @@
 #include "gated_rows.h"
 #include "halftone/base/threads.h"
 #include "math.h"
+#include "row_math.h"
 #include "tensor/dispatch.h"
 
 namespace halftone {
@@ -76,6 +77,32 @@ void with_function(DType dtype, Activation f, const Body& body) {
   });
 }
 
+// A row's up and gate, normalised by themselves where eps is not 0.
+template <class T>
+struct UpAndGate {
+  UpAndGate(int64_t c, double eps)
+      : c(c), eps(static_cast<T>(eps)), z(eps == 0 ? 0 : static_cast<size_t>(2 * c)) {}
+
+  HT_INLINE void take(const T* row) {
+    up = z.empty() ? row : z.data();
+    gate = up + c;
+    if (z.empty()) return;
+    r_up = normalise_row(c, row, eps, z.data());
+    r_gate = normalise_row(c, row + c, eps, z.data() + c);
+  }
+  // Gradients of the row from those of up and gate, in their place.
+  HT_INLINE void back(T* d) const {
+    if (z.empty()) return;
+    normalise_row_backward(c, up, r_up, d, d);
+    normalise_row_backward(c, gate, r_gate, d + c, d + c);
+  }
+
+  int64_t c;
+  T eps, r_up = 0, r_gate = 0;
+  std::vector<T> z;
+  const T *up = nullptr, *gate = nullptr;
+};
+
 }  // namespace
 
 namespace cpu {
@@ -135,37 +162,43 @@ void gated_backward(const Tensor& gate, const Tensor& up, Activation f, const Te
   });
 }
 
-void gated_rows_forward(const Tensor& up_gate, Activation f, Tensor& y) {
+void gated_rows_forward(const Tensor& up_gate, double norm_eps, Activation f, Tensor& y) {
   with_function(y.dtype(), f, [&]<class T, class F>() {
     const int64_t c = y.dim(1);
     const T* in = up_gate.data<T>();
     T* out = y.data<T>();
     parallel_for(y.dim(0), kRows, [&](int64_t begin, int64_t end) {
+      UpAndGate<T> row(c, norm_eps);
       simd([&]() HT_INLINE {
-        for (int64_t i = begin; i < end; ++i)
-          for (int64_t j = 0; j < c; ++j)
-            out[i * c + j] = F::times(T(1), in[(2 * i + 1) * c + j]) * in[2 * i * c + j];
+        for (int64_t i = begin; i < end; ++i) {
+          row.take(in + 2 * i * c);
+          for (int64_t j = 0; j < c; ++j) out[i * c + j] = F::times(T(1), row.gate[j]) * row.up[j];
+        }
       });
     });
   });
 }
 
-void gated_rows_backward(const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx,
-                         Tensor& y) {
+void gated_rows_backward(const Tensor& up_gate, double norm_eps, Activation f, const Tensor& dy,
+                         Tensor& dx, Tensor& y) {
   with_function(dy.dtype(), f, [&]<class T, class F>() {
     const int64_t c = dy.dim(1);
     const T *in = up_gate.data<T>(), *d = dy.data<T>();
     T *out = dx.data<T>(), *again = y.data<T>();
     parallel_for(dy.dim(0), kRows, [&](int64_t begin, int64_t end) {
+      UpAndGate<T> row(c, norm_eps);
       simd([&]() HT_INLINE {
-        for (int64_t i = begin; i < end; ++i)
+        for (int64_t i = begin; i < end; ++i) {
+          row.take(in + 2 * i * c);
+          T *to_up = out + 2 * i * c, *to_gate = to_up + c;
           for (int64_t j = 0; j < c; ++j) {
-            const int64_t up = 2 * i * c + j, gate = up + c;
             const T di = d[i * c + j];
-            again[i * c + j] = F::times(T(1), in[gate]) * in[up];
-            out[up] = F::times(di, in[gate]);
-            out[gate] = F::through(di * in[up], in[gate]);
+            again[i * c + j] = F::times(T(1), row.gate[j]) * row.up[j];
+            to_up[j] = F::times(di, row.gate[j]);
+            to_gate[j] = F::through(di * row.up[j], row.gate[j]);
           }
+          row.back(to_up);
+        }
       });
     });
   });

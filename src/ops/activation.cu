@@ -2,6 +2,7 @@
 #include "halftone/ops/activation.h"
 
 #include "gated_rows.h"
+#include "held_rows.cuh"
 #include "tensor/cuda/elementwise.cuh"
 #include "tensor/cuda/rows.cuh"
 
@@ -91,6 +92,69 @@ __global__ void gated_rows_back(int64_t n, int64_t c, const T* x, const T* dy, T
   write<W>(dx + up + c, a);
 }
 
+// The same of up and gate that are normalised by themselves first: a warp a row.
+template <int P, class T, class F>
+__global__ void __launch_bounds__(kRowThreads)
+    gated_norms(int64_t n, int64_t c, const T* x, float eps, T* y) {
+  const int64_t row = row_here();
+  if (row >= n) return;
+  x += row * 2 * c;
+  y += row * c;
+  const HeldRows<P, 2, T> held(c, {x, x + c});
+  const RowMoments<2> moments(held, c, eps);
+  constexpr int W = held.kWidth;
+  held.pass([&](int64_t j, const float(&a)[2][W]) {
+    float out[W];
+#pragma unroll
+    for (int i = 0; i < W; ++i)
+      out[i] = F::times(1.0f, moments.z(1, a[1][i])) * moments.z(0, a[0][i]);
+    write<W>(y + j, out);
+  });
+}
+
+template <int P, class T, class F>
+__global__ void __launch_bounds__(kRowThreads)
+    gated_norms_back(int64_t n, int64_t c, const T* x, float eps, const T* dy, T* dx, T* y) {
+  const int64_t row = row_here();
+  if (row >= n) return;
+  x += row * 2 * c;
+  dx += row * 2 * c;
+  const HeldRows<P, 3, T> held(c, {x, x + c, dy + row * c});
+  const RowMoments<2> moments(held, c, eps);
+  constexpr int W = held.kWidth;
+  float sums[2] = {}, along[2] = {};
+  held.pass([&](int64_t, const float(&a)[3][W]) {
+#pragma unroll
+    for (int i = 0; i < W; ++i) {
+      const float up = moments.z(0, a[0][i]), gate = moments.z(1, a[1][i]);
+      const float d[2] = {F::times(a[2][i], gate), F::through(a[2][i] * up, gate)};
+      sums[0] += d[0];
+      sums[1] += d[1];
+      along[0] += d[0] * up;
+      along[1] += d[1] * gate;
+    }
+  });
+  const float share = 1.0f / static_cast<float>(c);
+#pragma unroll
+  for (int k = 0; k < 2; ++k) {
+    sums[k] = warp_sum(sums[k]) * share;
+    along[k] = warp_sum(along[k]) * share;
+  }
+  held.pass([&](int64_t j, const float(&a)[3][W]) {
+    float of_up[W], of_gate[W], again[W];
+#pragma unroll
+    for (int i = 0; i < W; ++i) {
+      const float up = moments.z(0, a[0][i]), gate = moments.z(1, a[1][i]);
+      again[i] = F::times(1.0f, gate) * up;
+      of_up[i] = moments.r[0] * (F::times(a[2][i], gate) - sums[0] - up * along[0]);
+      of_gate[i] = moments.r[1] * (F::through(a[2][i] * up, gate) - sums[1] - gate * along[1]);
+    }
+    write<W>(y + row * c + j, again);
+    write<W>(dx + j, of_up);
+    write<W>(dx + c + j, of_gate);
+  });
+}
+
 // Runs body.template operator()<T, F>() for the numbers' type and the function.
 template <class Body>
 void with_function(DType dtype, Activation f, const Body& body) {
@@ -138,27 +202,39 @@ void gated_backward(const Tensor& gate, const Tensor& up, Activation f, const Te
   });
 }
 
-void gated_rows_forward(const Tensor& up_gate, Activation f, Tensor& y) {
+void gated_rows_forward(const Tensor& up_gate, double norm_eps, Activation f, Tensor& y) {
   const int64_t n = y.numel(), c = y.dim(1);
   if (n == 0) return;
   with_function(y.dtype(), f, [&]<class T, class F>() {
     const T* x = numbers<T>(up_gate);
     T* to = numbers<T>(y);
-    with_width(whole_packs(c, {x, to}), [&]<int W>() {
+    const bool packs = whole_packs(c, {x, to});
+    if (norm_eps != 0)
+      return with_held<T>(c, packs, [&]<int P>() {
+        gated_norms<P, T, F><<<blocks_for(n / c, kRowWarps), kRowThreads, 0, stream()>>>(
+            n / c, c, x, static_cast<float>(norm_eps), to);
+      });
+    with_width(packs, [&]<int W>() {
       gated_rows<W, T, F><<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, c, x, to);
     });
   });
   check_launch("gated");
 }
 
-void gated_rows_backward(const Tensor& up_gate, Activation f, const Tensor& dy, Tensor& dx,
-                         Tensor& y) {
+void gated_rows_backward(const Tensor& up_gate, double norm_eps, Activation f, const Tensor& dy,
+                         Tensor& dx, Tensor& y) {
   const int64_t n = dy.numel(), c = dy.dim(1);
   if (n == 0) return;
   with_function(dy.dtype(), f, [&]<class T, class F>() {
     const T *x = numbers<T>(up_gate), *d = numbers<T>(dy);
     T *to = numbers<T>(dx), *again = numbers<T>(y);
-    with_width(whole_packs(c, {x, d, to, again}), [&]<int W>() {
+    const bool packs = whole_packs(c, {x, d, to, again});
+    if (norm_eps != 0)
+      return with_held<T>(c, packs, [&]<int P>() {
+        gated_norms_back<P, T, F><<<blocks_for(n / c, kRowWarps), kRowThreads, 0, stream()>>>(
+            n / c, c, x, static_cast<float>(norm_eps), d, to, again);
+      });
+    with_width(packs, [&]<int W>() {
       gated_rows_back<W, T, F>
           <<<blocks_for(n, kThreads * W), kThreads, 0, stream()>>>(n, c, x, d, to, again);
     });

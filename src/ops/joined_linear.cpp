@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "gated_rows.h"
+#include "halftone/ops/group_norm.h"
 #include "halftone/tensor/gemm.h"
 
 namespace halftone {
@@ -35,8 +36,9 @@ bool need_grad(const MadeMatrices& matrices) {
 void check(int64_t width, const Var& x, const MadeMatrices& matrices) {
   require(!matrices.empty(), "joined_linear: no matrix");
   for (const auto& m : matrices)
-    require(m->op() == matrices[0]->op(), "joined_linear: {} beside {}", m->op(),
-            matrices[0]->op());
+    require(m->op() == matrices[0]->op() && m->norm_eps() == matrices[0]->norm_eps(),
+            "joined_linear: {}, eps {} beside {}, eps {}", m->op(), m->norm_eps(),
+            matrices[0]->op(), matrices[0]->norm_eps());
   for (const auto& m : matrices)
     require(x.value().rank() == 2 && m->shape().size() == 2 && width == m->shape()[1],
             "joined_linear: x {}, matrix {}", shape_text(x.shape()), shape_text(m->shape()));
@@ -70,10 +72,18 @@ std::vector<Var> all_inputs(const Var& x, const MadeMatrices& matrices, const Va
   return out;
 }
 
-}  // namespace
+bool normed(const MadeMatrices& matrices) {
+  return matrices[0]->norm_eps() != 0;
+}
 
-Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus) {
-  check(x.dim(1), x, matrices);
+std::vector<int64_t> widths(const MadeMatrices& matrices) {
+  std::vector<int64_t> out;
+  for (const auto& m : matrices) out.push_back(m->shape()[0]);
+  return out;
+}
+
+// joined_linear without normalisations.
+Var product(const Var& x, const MadeMatrices& matrices, const Var& plus) {
   return x.tape().record(matrices[0]->op(), all_inputs(x, matrices, plus),
                          multiply(x.value(), matrices, plus),
                          [x = x.without_value(), x_later = x.later(), plus = plus.without_value(),
@@ -87,31 +97,56 @@ Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus) {
                          });
 }
 
+// The same behind a gated unit.
+Var gated_product(const Var& up_gate, double norm_eps, Activation f, const MadeMatrices& matrices,
+                  const Var& plus) {
+  const Tensor& x = up_gate.value();
+  const Shape half{x.dim(0), x.dim(1) / 2};
+  Tensor gated = Tensor::uninitialized(half, x.dtype(), x.device());
+  HT_RUN(gated_rows_forward, x.device(), x, norm_eps, f, gated);
+  return up_gate.tape().record(
+      matrices[0]->op(), all_inputs(up_gate, matrices, plus), multiply(gated, matrices, plus),
+      [up_gate, half, norm_eps, f, plus = plus.without_value(), matrices](const Tensor& dy) {
+        if (plus.needs_grad()) plus.add_grad(dy);
+        Tensor dgated = Tensor::uninitialized(half, dy.dtype(), dy.device()), again = dgated.like(),
+               dx = up_gate.value().like();
+        multiply_back(dy, matrices, 0, dgated);
+        HT_RUN(gated_rows_backward, dy.device(), up_gate.value(), norm_eps, f, dgated, dx, again);
+        if (up_gate.needs_grad()) up_gate.add_grad(dx);
+        if (need_grad(matrices)) add_gradients(dy, again, matrices);
+      });
+}
+
+}  // namespace
+
+Var joined_product(const Var& x, const MadeMatrices& matrices) {
+  check(x.dim(1), x, matrices);
+  return product(x, matrices, {});
+}
+
+Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus) {
+  check(x.dim(1), x, matrices);
+  if (!normed(matrices)) return product(x, matrices, plus);
+  return group_norm(product(x, matrices, {}), widths(matrices), matrices[0]->norm_eps(), plus);
+}
+
 Var joined_linear_again(const Var& x, const MadeMatrices& matrices, const Var& plus) {
-  const Var y = joined_linear(x, matrices, plus);
+  check(x.dim(1), x, matrices);
+  if (normed(matrices))
+    return group_norm_again(product(x, matrices, {}), widths(matrices), matrices[0]->norm_eps(),
+                            plus);
+  const Var y = product(x, matrices, plus);
   if (!y.needs_grad()) return y;
   return y.made_by(
       [x_later = x.later(), plus, matrices] { return multiply(x_later(), matrices, plus); });
 }
 
-Var gated_joined_linear(const Var& up_gate, Activation f, const MadeMatrices& matrices,
-                        const Var& plus) {
+Var gated_joined_linear(const Var& up_gate, double norm_eps, Activation f,
+                        const MadeMatrices& matrices, const Var& plus) {
   check(up_gate.dim(1) / 2, up_gate, matrices);
-  const Tensor& x = up_gate.value();
-  const Shape half{x.dim(0), x.dim(1) / 2};
-  Tensor gated = Tensor::uninitialized(half, x.dtype(), x.device());
-  HT_RUN(gated_rows_forward, x.device(), x, f, gated);
-  return up_gate.tape().record(
-      matrices[0]->op(), all_inputs(up_gate, matrices, plus), multiply(gated, matrices, plus),
-      [up_gate, half, f, plus = plus.without_value(), matrices](const Tensor& dy) {
-        if (plus.needs_grad()) plus.add_grad(dy);
-        Tensor dgated = Tensor::uninitialized(half, dy.dtype(), dy.device()), again = dgated.like(),
-               dx = up_gate.value().like();
-        multiply_back(dy, matrices, 0, dgated);
-        HT_RUN(gated_rows_backward, dy.device(), up_gate.value(), f, dgated, dx, again);
-        if (up_gate.needs_grad()) up_gate.add_grad(dx);
-        if (need_grad(matrices)) add_gradients(dy, again, matrices);
-      });
+  if (!normed(matrices)) return gated_product(up_gate, norm_eps, f, matrices, plus);
+  return group_norm(gated_product(up_gate, norm_eps, f, matrices, {}), widths(matrices),
+                    matrices[0]->norm_eps(), plus);
 }
 
 }  // namespace halftone

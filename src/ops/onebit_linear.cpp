@@ -92,8 +92,10 @@ void add_scales(const Var& in_scale, const Var& out_scale, const OneBitGradients
 
 class OneBitMatrix : public MadeMatrix {
  public:
-  OneBitMatrix(const Var& latent, const Var& in_scale, const Var& out_scale, Ste ste)
-      : MadeMatrix({latent, in_scale, out_scale}), ste_(ste) {}
+  OneBitMatrix(const Var& latent, const Var& in_scale, const Var& out_scale,
+               const OneBitOptions& options)
+      : MadeMatrix({latent, in_scale, out_scale}, options.post_layer_norm ? options.eps : 0),
+        ste_(options.ste) {}
 
   const char* op() const override { return kOneBitOp; }
   const Shape& shape() const override { return latent().shape(); }
@@ -217,8 +219,9 @@ Tensor onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor&
 }
 
 std::shared_ptr<const MadeMatrix> onebit_matrix(const Var& latent, const Var& in_scale,
-                                                const Var& out_scale, Ste ste) {
-  return std::make_shared<OneBitMatrix>(latent, in_scale, out_scale, ste);
+                                                const Var& out_scale,
+                                                const OneBitOptions& options) {
+  return std::make_shared<OneBitMatrix>(latent, in_scale, out_scale, options);
 }
 
 Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Var& out_scale,

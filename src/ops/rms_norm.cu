@@ -1,7 +1,7 @@
 // RMS normalisation on the GPU.
 #include "halftone/ops/rms_norm.h"
 
-#include "tensor/cuda/rows.cuh"
+#include "held_rows.cuh"
 
 namespace halftone::cuda {
 namespace {
@@ -101,30 +101,6 @@ __global__ void backward(int64_t n, int64_t c, Back<T> b) {
     add_warps(
         c, sums, c, [](int64_t j) { return j; }, b.parts);
 }
-
-// Eight numbers in the words that they were read in: the compiler does not take them apart before
-// they are used.
-template <class T>
-struct Words {
-  static constexpr int kCount = sizeof(Pack<T>) / sizeof(uint32_t);
-  uint32_t at[kCount];
-
-  __device__ void load(const T* from) {
-    const Pack<T> pack = load8(from);
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) at[i] = reinterpret_cast<const uint32_t*>(&pack)[i];
-  }
-  __device__ Pack<T> pack() const {
-    Pack<T> out;
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      uint32_t word = at[i];
-      asm volatile("" : "+r"(word));
-      reinterpret_cast<uint32_t*>(&out)[i] = word;
-    }
-    return out;
-  }
-};
 
 // The same for rows of which a lane holds P times 8 numbers, read once. Its sums lie so that lanes
 // side by side find theirs in different banks.

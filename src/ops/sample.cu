@@ -1,8 +1,7 @@
-// A draw among the largest logits on the GPU: a block a row. The k-th largest is found by its bits,
-// eight at a time; those above it and the first of its equals are ranked, and one thread draws.
+// A draw among the largest logits on the GPU: a block a row. They are ranked, and one thread draws.
 #include "halftone/ops/sample.h"
 
-#include "tensor/cuda/rows.cuh"
+#include "largest.cuh"
 
 namespace halftone {
 
@@ -14,74 +13,12 @@ void sample_tokens(Tensor& logits, const SampleOptions& options,
 namespace cuda {
 namespace {
 
-constexpr int kThreads = 512, kEach = 8, kMostKept = 1024;
+constexpr int kThreads = kLargestThreads, kEach = 8, kMostKept = 1024;
 
 struct Draw {
   double temperature, uniform;
   int32_t wanted;
 };
-
-// Larger numbers have larger keys.
-__device__ uint32_t key_of(float x) {
-  const uint32_t bits = __float_as_uint(x);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-// Of all threads before this one, and in all.
-struct Before {
-  int mine, total;
-};
-__device__ Before count_before(int count) {
-  __shared__ int warps[kThreads / kWarp];
-  const int lane = lane_here(), warp = static_cast<int>(threadIdx.x) / kWarp;
-  int sum = count;
-  for (int step = 1; step < kWarp; step *= 2) {
-    const int other = __shfl_up_sync(0xffffffffu, sum, step);
-    if (lane >= step) sum += other;
-  }
-  __syncthreads();
-  if (lane == kWarp - 1) warps[warp] = sum;
-  __syncthreads();
-  int before = 0, total = 0;
-  for (int w = 0; w < kThreads / kWarp; ++w) {
-    if (w < warp) before += warps[w];
-    total += warps[w];
-  }
-  return {before + sum - count, total};
-}
-
-struct Threshold {
-  uint32_t key;
-  int above;  // numbers with a larger key
-};
-
-// The k-th largest key of a row.
-__device__ Threshold kth_largest(int64_t v, const float* x, int k) {
-  __shared__ int counts[256];
-  __shared__ Threshold found;
-  uint32_t prefix = 0;
-  int above = 0;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    for (int i = static_cast<int>(threadIdx.x); i < 256; i += kThreads) counts[i] = 0;
-    __syncthreads();
-    for (int64_t j = threadIdx.x; j < v; j += kThreads) {
-      const uint32_t key = key_of(x[j]);
-      if (shift == 24 || key >> (shift + 8) == prefix >> (shift + 8))
-        atomicAdd(&counts[key >> shift & 255u], 1);
-    }
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      int digit = 255, larger = above;
-      while (larger + counts[digit] < k) larger += counts[digit--];
-      found = {prefix | static_cast<uint32_t>(digit) << shift, larger};
-    }
-    __syncthreads();
-    prefix = found.key;
-    above = found.above;
-    __syncthreads();
-  }
-  return {prefix, above};
-}
 
 __global__ void __launch_bounds__(kThreads)
     draw_tokens(int64_t v, float* logits, int64_t known_size, const uint8_t* known, int kept,

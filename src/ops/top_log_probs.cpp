@@ -13,10 +13,10 @@
 
 namespace halftone {
 
-// ids and log_probs (N x k) of N rows of logits; `first` is the number of the first one, for the
-// error alone.
-HT_CPU_KERNEL(top_rows, const Tensor& logits, double temperature, int64_t first, Tensor& ids,
-              Tensor& log_probs)
+// ids and log_probs (N x k) of N rows of logits, and log_sums (N, F32) of softmax's denominators: a
+// row where that is not finite has no other result.
+HT_KERNEL(top_rows, const Tensor& logits, double temperature, Tensor& ids, Tensor& log_probs,
+          Tensor& log_sums)
 
 namespace {
 
@@ -35,26 +35,34 @@ void largest(int64_t v, const T* x, int64_t k, std::vector<int32_t>& order, int3
   std::copy_n(order.begin(), k, ids);
 }
 
+// Of tokens `first` and on.
+void require_finite(const Tensor& log_sums, int64_t first) {
+  for (int64_t i = 0; i < log_sums.numel(); ++i)
+    if (!std::isfinite(log_sums.data<float>()[i]))
+      throw_error(ErrorKind::numerical, "the teacher's logits of token {} are not finite",
+                  first + i);
+}
+
 }  // namespace
 
-void cpu::top_rows(const Tensor& logits, double temperature, int64_t first, Tensor& ids,
-                   Tensor& log_probs) {
+void cpu::top_rows(const Tensor& logits, double temperature, Tensor& ids, Tensor& log_probs,
+                   Tensor& log_sums) {
   with_real(logits.dtype(), "top_log_probs", [&]<class T>() {
     const int64_t v = logits.dim(1), k = ids.dim(1);
     const T inverse_tau = static_cast<T>(1 / temperature);
     const T* from = logits.data<T>();
     int32_t* to = ids.data<int32_t>();
     half_t* p = log_probs.data<half_t>();
+    float* sums = log_sums.data<float>();
     parallel_for(logits.dim(0), kRows, [&](int64_t begin, int64_t end) {
       std::vector<int32_t> order(static_cast<size_t>(v));
       for (int64_t i = begin; i < end; ++i) {
         const T* x = from + i * v;
         T lse = 0;
         simd([&]() HT_INLINE { lse = log_sum_exp(v, x, inverse_tau); });
+        sums[i] = static_cast<float>(lse);
         // Before any comparison: with a NaN among them numbers have no order.
-        if (!std::isfinite(lse))
-          throw_error(ErrorKind::numerical, "the teacher's logits of token {} are not finite",
-                      first + i);
+        if (!std::isfinite(lse)) continue;
         largest(v, x, k, order, to + i * k);
         for (int64_t j = 0; j < k; ++j)
           p[i * k + j] = to_half(
@@ -75,13 +83,16 @@ TopLogProbs top_log_probs(const Tensor& hidden, const Tensor& weight, int64_t k,
           temperature);
   TopLogProbs out{Tensor::uninitialized({n, k}, DType::i32, device),
                   Tensor::uninitialized({n, k}, DType::f16, device)};
-  Tensor room = Tensor::uninitialized({chunk, v}, hidden.dtype(), device);
+  Tensor room = Tensor::uninitialized({chunk, v}, hidden.dtype(), device),
+         log_sums = Tensor::uninitialized({chunk}, DType::f32, device);
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t end = std::min(n, begin + chunk);
     Tensor logits = room.rows(0, end - begin), ids = out.ids.rows(begin, end),
            log_probs = out.log_probs.rows(begin, end);
     gemm(Transpose::no, Transpose::yes, hidden.rows(begin, end), weight, 0, logits);
-    HT_RUN(top_rows, device, logits, temperature, begin, ids, log_probs);
+    Tensor sums = log_sums.rows(0, end - begin);
+    HT_RUN(top_rows, device, logits, temperature, ids, log_probs, sums);
+    require_finite(sums.to(Device::cpu), begin);
   }
   return out;
 }

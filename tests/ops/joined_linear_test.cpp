@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "halftone/ops/group_norm.h"
 #include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/linear.h"
 #include "halftone/ops/onebit_linear.h"
@@ -59,8 +60,9 @@ TEST(JoinedLinear, IsItsLinearsSideBySide) {
     a.push_back(joined.variable(x));
     b.push_back(apart.variable(x));
   }
-  const Var y = joined_linear(a[0], {onebit_matrix(a[1], a[2], a[3], Ste::tanh),
-                                     onebit_matrix(a[4], a[5], a[6], Ste::clipped)});
+  const Var y = joined_linear(
+      a[0], {onebit_matrix(a[1], a[2], a[3], {.post_layer_norm = false, .ste = Ste::tanh}),
+             onebit_matrix(a[4], a[5], a[6], {.post_layer_norm = false, .ste = Ste::clipped})});
   const Var one =
       onebit_linear(b[0], b[1], b[2], b[3], {}, {.post_layer_norm = false, .ste = Ste::tanh});
   const Var other =
@@ -82,18 +84,67 @@ TEST(GatedJoinedLinear, GradientsMatchDifferences) {
   for (const Activation f : {Activation::silu, Activation::gelu_tanh})
     expect_gradients(
         [f](Tape&, const Vars& v) {
-          return random_sum(gated_joined_linear(v[0], f, {dense_matrix(v[1])}, v[2]));
+          return random_sum(gated_joined_linear(v[0], 0, f, {dense_matrix(v[1])}, v[2]));
         },
         {random_tensor({5, 12}, 1), random_tensor({4, 6}, 2), random_tensor({5, 4}, 3)});
+}
+
+TEST(GatedJoinedLinear, GradientsMatchDifferencesBehindNorms) {
+  for (const Activation f : {Activation::silu, Activation::gelu_tanh})
+    expect_gradients(
+        [f](Tape&, const Vars& v) {
+          return random_sum(gated_joined_linear(v[0], 1e-5, f, {dense_matrix(v[1])}, v[2]));
+        },
+        {random_tensor({5, 12}, 1), random_tensor({4, 6}, 2), random_tensor({5, 4}, 3)});
+}
+
+// Both ways to the released layer: one product with norms behind it, and the layer's own.
+TEST(JoinedLinear, IsItsLinearsSideBySideWithTheirNorms) {
+  Tape tape(Tape::Mode::no_grad);
+  const auto of = [&](Shape shape, uint64_t seed) {
+    return tape.constant(random_tensor(std::move(shape), seed));
+  };
+  const Var x = of({5, 8}, 1), plus = of({5, 4}, 2), latent = of({4, 8}, 3), g = of({8}, 4),
+            h = of({4}, 5);
+  const Tensor expected = add(onebit_linear(x, latent, g, h, {}, {}), plus).value();
+  const MadeMatrices one = {onebit_matrix(latent, g, h, {})};
+  EXPECT_LE(largest_difference(joined_linear(x, one, plus).value(), expected), 1e-13);
+  EXPECT_LE(largest_difference(joined_linear_again(x, one, plus).value(), expected), 1e-13);
+  EXPECT_LE(
+      largest_difference(group_norm(joined_product(x, one), {4}, OneBitOptions{}.eps, plus).value(),
+                         expected),
+      1e-13);
+}
+
+TEST(GatedJoinedLinear, IsTheLinearBehindTheGateWithItsNorm) {
+  Tape tape(Tape::Mode::no_grad);
+  const auto of = [&](Shape shape, uint64_t seed) {
+    return tape.constant(random_tensor(std::move(shape), seed));
+  };
+  const Var up_gate = of({5, 16}, 1), plus = of({5, 4}, 2), latent = of({4, 8}, 3), g = of({8}, 4),
+            h = of({4}, 5);
+  const Tensor normed = group_norm(up_gate, {8, 8}, 1e-5).value();
+  Tensor up = random_tensor({5, 8}, 6), gate = up.like();
+  for (int64_t i = 0; i < 5; ++i) {
+    std::copy_n(normed.data<double>() + i * 16, 8, up.data<double>() + i * 8);
+    std::copy_n(normed.data<double>() + i * 16 + 8, 8, gate.data<double>() + i * 8);
+  }
+  const Var x = gated(tape.constant(gate), tape.constant(up), Activation::silu);
+  EXPECT_LE(largest_difference(gated_joined_linear(up_gate, 1e-5, Activation::silu,
+                                                   {onebit_matrix(latent, g, h, {})}, plus)
+                                   .value(),
+                               add(onebit_linear(x, latent, g, h, {}, {}), plus).value()),
+            1e-13);
 }
 
 TEST(GatedJoinedLinear, TakesUpFirst) {
   Tape tape(Tape::Mode::no_grad);
   const Tensor x = Tensor::of<double>({1, 4}, {2, 3, -1, 5});
   const Var ones = tape.constant(Tensor::full({1, 2}, DType::f64, 1));
-  EXPECT_EQ(
-      gated_joined_linear(tape.constant(x), Activation::relu, {dense_matrix(ones)}).value().item(),
-      15);
+  EXPECT_EQ(gated_joined_linear(tape.constant(x), 0, Activation::relu, {dense_matrix(ones)})
+                .value()
+                .item(),
+            15);
 }
 
 TEST(JoinedLinear, LeavesTheGradientsOfOthersAlone) {

@@ -6,6 +6,7 @@
 #include "halftone/ops/attention.h"
 #include "halftone/ops/elementwise.h"
 #include "halftone/ops/embedding.h"
+#include "halftone/ops/group_norm.h"
 #include "halftone/ops/group_scaled_linear.h"
 #include "halftone/ops/head_loss.h"
 #include "halftone/ops/joined_linear.h"
@@ -131,18 +132,20 @@ void add_linears(std::vector<OpCase>& out) {
 // What reads an rms_norm's output in its backward may have it made again.
 void add_joined(std::vector<OpCase>& out) {
   const Tensor x = random_tensor({37, 48}, 1), gain = random_tensor({48}, 8);
-  out.push_back({"joined onebit_linear of a norm",
-                 {x, random_tensor({37, 64}, 9), gain, random_tensor({40, 48}, 2, 0.2),
-                  random_tensor({48}, 4), random_tensor({40}, 5), random_tensor({24, 48}, 6, 0.2),
-                  random_tensor({48}, 7), random_tensor({24}, 3)},
-                 2,
-                 [](Tape&, const Vars& v) {
-                   return joined_linear(rms_norm(v[0], v[2], 1e-5),
-                                        {onebit_matrix(v[3], v[4], v[5], Ste::tanh),
-                                         onebit_matrix(v[6], v[7], v[8], Ste::tanh)},
-                                        v[1]);
-                 },
-                 false});
+  out.push_back(
+      {"joined onebit_linear of a norm",
+       {x, random_tensor({37, 64}, 9), gain, random_tensor({40, 48}, 2, 0.2),
+        random_tensor({48}, 4), random_tensor({40}, 5), random_tensor({24, 48}, 6, 0.2),
+        random_tensor({48}, 7), random_tensor({24}, 3)},
+       2,
+       [](Tape&, const Vars& v) {
+         return joined_linear(
+             rms_norm(v[0], v[2], 1e-5),
+             {onebit_matrix(v[3], v[4], v[5], {.post_layer_norm = false, .ste = Ste::tanh}),
+              onebit_matrix(v[6], v[7], v[8], {.post_layer_norm = false, .ste = Ste::tanh})},
+             v[1]);
+       },
+       false});
   out.push_back({"joined group_scaled_linear",
                  {x, random_tensor({40, 48}, 2, 0.2), random_tensor({40, 3}, 4),
                   random_tensor({24, 48}, 6, 0.2), random_tensor({24, 1}, 5)},
@@ -164,11 +167,49 @@ void add_joined(std::vector<OpCase>& out) {
                    const Var y = joined_linear_again(v[0], {dense_matrix(v[3])}, v[1]);
                    return joined_linear(rms_norm(y, v[2], 1e-5), {dense_matrix(v[4])});
                  }});
+  const auto with_norms = [](const Vars& v, size_t at) {
+    return onebit_matrix(v[at], v[at + 1], v[at + 2], {});
+  };
+  out.push_back(
+      {"joined onebit_linear with norms",
+       {x, random_tensor({40, 48}, 2, 0.2), random_tensor({48}, 4), random_tensor({40}, 5),
+        random_tensor({24, 48}, 6, 0.2), random_tensor({48}, 7), random_tensor({24}, 3)},
+       1,
+       [=](Tape&, const Vars& v) {
+         return joined_linear(v[0], {with_norms(v, 1), with_norms(v, 4)});
+       },
+       false});
+  out.push_back({"norm of a joined onebit_linear with a norm made again",
+                 {x, random_tensor({37, 48}, 9), gain, random_tensor({48, 48}, 3, 0.2),
+                  random_tensor({48}, 4), random_tensor({48}, 5)},
+                 2,
+                 [=](Tape&, const Vars& v) {
+                   return rms_norm(joined_linear_again(v[0], {with_norms(v, 3)}, v[1]), v[2], 1e-5);
+                 },
+                 false});
+  // Widths of whole packs up to 2,048 and of none.
+  for (const int64_t width : {7, 48, 600, 1544, 2056}) {
+    const Tensor up_gate = random_tensor({9, 2 * width}, 1);
+    out.push_back({fmt::format("group_norm {}", width),
+                   {up_gate, random_tensor({9, 2 * width}, 2)},
+                   2,
+                   [=](Tape&, const Vars& v) {
+                     return group_norm(v[0], {width, width}, 1e-5, v[1]);
+                   }});
+    out.push_back({fmt::format("joined linear behind a gate of norms {}", width),
+                   {up_gate, random_tensor({9, 40}, 9), random_tensor({40, width}, 2, 0.2)},
+                   2,
+                   [](Tape&, const Vars& v) {
+                     return gated_joined_linear(v[0], 1e-5, Activation::silu, {dense_matrix(v[2])},
+                                                v[1]);
+                   }});
+  }
   out.push_back({"joined linear behind a gate",
                  {random_tensor({37, 96}, 1), random_tensor({37, 40}, 9), w},
                  2,
                  [](Tape&, const Vars& v) {
-                   return gated_joined_linear(v[0], Activation::silu, {dense_matrix(v[2])}, v[1]);
+                   return gated_joined_linear(v[0], 0, Activation::silu, {dense_matrix(v[2])},
+                                              v[1]);
                  }});
 }
 

@@ -53,8 +53,8 @@ class LinearLike {
   // What packed_linears() multiplies by in place of forward, so that linears of one input are
   // computed together; null for linears of another kind.
   virtual const PackedWeights* packed() const { return nullptr; }
-  // The matrix that forward multiplies by, so that linears of one input become one product on a
-  // GPU; null where forward is more than that.
+  // The matrix that forward multiplies by, with the normalisation behind it, so that linears of one
+  // input become one product on a GPU; null where forward is more than that.
   virtual std::shared_ptr<const MadeMatrix> matrix(Tape&) { return nullptr; }
   // Bytes that forward reads of it for one token.
   virtual int64_t read_bytes() const = 0;

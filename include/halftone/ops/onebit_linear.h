@@ -33,8 +33,9 @@ Var onebit_linear(const Var& x, const Var& latent, const Var& in_scale, const Va
 
 // M = h S g, O x I: what the layer multiplies by.
 Tensor onebit_weight(const Tensor& latent, const Tensor& in_scale, const Tensor& out_scale);
-// The same for a product with other matrices, with the gradients above.
+// The same for a product with other matrices, with the normalisation behind it and the gradients
+// above.
 std::shared_ptr<const MadeMatrix> onebit_matrix(const Var& latent, const Var& in_scale,
-                                                const Var& out_scale, Ste ste);
+                                                const Var& out_scale, const OneBitOptions& options);
 
 }  // namespace halftone
