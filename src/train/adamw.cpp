@@ -30,8 +30,9 @@ double AdamWSettings::lr_mult(ParamRole role) const {
     case ParamRole::norm:
     case ParamRole::bias:
       return vector_lr_mult;
-    case ParamRole::weight:
     case ParamRole::latent:
+      return latent_lr_mult;
+    case ParamRole::weight:
       return 1;
   }
   return 1;

@@ -22,4 +22,11 @@ double learning_rate_at(int64_t step, int64_t max_steps, const TrainSettings& s)
   return s.learning_rate;
 }
 
+double latent_lr_mult_at(int64_t step, int64_t max_steps, const TrainSettings& s) {
+  if (s.freeze_signs_at == 1) return 1;
+  const auto last = static_cast<int64_t>(s.freeze_signs_at * static_cast<double>(max_steps));
+  const double rate = learning_rate_at(step, max_steps, s);
+  return step < last && rate > 0 ? learning_rate_at(step, last, s) / rate : 0;
+}
+
 }  // namespace halftone

@@ -43,6 +43,10 @@ void fields(FieldVisitor& v, TrainSettings& s) {
           {"constant", LrScheduler::constant}},
          "learning rate after the warm-up");
   v.field("warmup_steps", s.warmup_steps, {0, kMostSteps}, "steps of linear warm-up");
+  v.field(
+      "freeze_signs_at", s.freeze_signs_at, {0.01, 1},
+      "share of the steps over which latent weights learn, by a schedule of their own that ends "
+      "there; signs stay for the rest");
   v.field("weight_decay", s.weight_decay, {0, 1e3}, "decoupled, as in AdamW");
   v.field("adam_beta1", s.adam_beta1, {0, kJustBelowOne}, "decay of the first moment");
   v.field("adam_beta2", s.adam_beta2, {0, kJustBelowOne}, "decay of the second moment");

@@ -163,9 +163,10 @@ void Trainer::update(StepReport& report) {
   Tensor flips = Tensor::zeros({}, DType::f64, device);
   std::vector<Param*> parts;
   for (Shard& shard : gradients_.shards()) parts.push_back(&shard.part);
+  AdamWSettings settings = adamw_settings(settings_);
+  settings.latent_lr_mult = latent_lr_mult_at(state_.step, max_steps_, settings_);
   adamw_step(parts, moments_, state_.step + 1, report.learning_rate,
-             clip_factor(report.grad_norm, settings_.max_grad_norm), adamw_settings(settings_),
-             flips);
+             clip_factor(report.grad_norm, settings_.max_grad_norm), settings, flips);
   gradients_.share_values();
   if (in_parts()) settle();
   gradients_.clear();  // while the update is still under way

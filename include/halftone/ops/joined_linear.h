@@ -45,11 +45,11 @@ class MadeMatrix {
 // LN(x M_2^T) ...] + plus (group_norm.h), and the product is saved too.
 Var joined_linear(const Var& x, const MadeMatrices& matrices, const Var& plus = {});
 
+// The same with plus; backwards that read y do not keep it, but have it made again.
+Var joined_linear_again(const Var& x, const MadeMatrices& matrices, const Var& plus);
+
 // x [M_1; M_2; ...]^T without the normalisations: for what does them itself.
 Var joined_product(const Var& x, const MadeMatrices& matrices);
-
-// The same with plus; backwards that read y do not keep it, but have the product made again.
-Var joined_linear_again(const Var& x, const MadeMatrices& matrices, const Var& plus);
 
 // Behind a gated linear unit (ops/activation.h) whose rows are those of up and gate one after
 // another (N x 2 I), which are normalised by themselves first unless norm_eps is 0:

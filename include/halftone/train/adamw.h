@@ -10,8 +10,9 @@ namespace halftone {
 
 struct AdamWSettings {
   double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.01;
-  // Times the learning rate: of embeddings and heads; of scales, norms and biases.
-  double embedding_lr_mult = 1, vector_lr_mult = 1;
+  // Times the learning rate: of embeddings and heads; of scales, norms and biases; of latent
+  // weights.
+  double embedding_lr_mult = 1, vector_lr_mult = 1, latent_lr_mult = 1;
 
   double lr_mult(ParamRole role) const;
 };

@@ -11,4 +11,8 @@ namespace halftone {
 // from 0 over warmup_steps, then constant, linear to 0, or a half cosine to 0.
 double learning_rate_at(int64_t step, int64_t max_steps, const TrainSettings& settings);
 
+// What the rate of latent weights is of that: their schedule ends after freeze_signs_at of the
+// steps, and then it is 0.
+double latent_lr_mult_at(int64_t step, int64_t max_steps, const TrainSettings& settings);
+
 }  // namespace halftone

@@ -39,6 +39,7 @@ struct TrainSettings {
   double vector_lr_mult = 1;
   LrScheduler lr_scheduler_type = LrScheduler::cosine;
   int64_t warmup_steps = 0;
+  double freeze_signs_at = 1;  // share of the steps
   double weight_decay = 0.01;
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.98;
