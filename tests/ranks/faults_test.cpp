@@ -82,6 +82,24 @@ TEST_F(RanksFaultsTest, AFullDiskEndsAllWithFour) {
   expect_it_goes_on("full");
 }
 
+// The disk of the second rank alone, while it writes its part of the teacher's likeliest tokens.
+TEST_F(RanksFaultsTest, AFullDiskOfALaterRankEndsAllWithFour) {
+  const auto cached = [&](const std::string& name, int accumulation) {
+    Arguments out = run_of(recipe(name, accumulation, kLong));
+    out.insert(out.end(), {"--set", "teacher.cache_top_k=4", "--set", "loss.hidden=0"});
+    return out;
+  };
+  const Arguments command = with_program(cached("later", 1));
+  const Output out = on_each({command, on_full_disk("", 1, command)});
+  EXPECT_EQ(out.code, 4) << out.err;
+  EXPECT_NE(out.err.find("halftone: rank 1: "), std::string::npos) << out.err;
+  EXPECT_NE(out.err.find("No space left"), std::string::npos) << out.err;
+  EXPECT_TRUE(ranks_running().empty());
+  ASSERT_EQ(on_ranks(2, resume_of("later")).code, 0);
+  ASSERT_EQ(program(cached("alone", 2)).code, 0);
+  expect_same_checkpoint("later", "alone");
+}
+
 TEST_F(RanksFaultsTest, OtherRecipesAndOtherTextsAreNamedWithTheirRanks) {
   const std::string path = recipe("same", 1, kLong);
   Arguments other = run_of(path);
